@@ -1,0 +1,4 @@
+using System;
+
+Console.Error.WriteLine("sim: nothing to run yet");
+return 2;
