@@ -1,0 +1,90 @@
+using System.Collections.Immutable;
+using Warifu.Ipsec;
+using Warifu.Policy;
+using Warifu.Primitives;
+
+namespace Warifu.Engine;
+
+/// <summary>What the engine wants done, in order. Data packets never travel here.</summary>
+internal abstract record IkeAction
+{
+    private IkeAction()
+    {
+    }
+
+    /// <summary>Send one IKE message. <paramref name="Marker"/>: four zero octets go before it (RFC 3948 section 2.2); they are not in <paramref name="Message"/>.</summary>
+    internal sealed record Send(Endpoint Local, Endpoint Remote, byte[] Message, bool Marker, byte Dscp = 0) : IkeAction;
+
+    internal sealed record InstallPolicy(TrafficPolicy Policy) : IkeAction;
+
+    internal sealed record RemovePolicy(string Connection, string Child) : IkeAction;
+
+    internal sealed record InstallChild(ChildSa Sa) : IkeAction;
+
+    internal sealed record UseOutbound(uint ChildId) : IkeAction;
+
+    internal sealed record MoveChild(uint ChildId, Endpoint Local, Endpoint Remote, bool UdpEncapsulation, bool LocalBehindNat) : IkeAction;
+
+    internal sealed record RemoveChild(uint ChildId) : IkeAction;
+
+    /// <summary>Keepalives (RFC 3948 section 4) for an IKE SA whose near side is behind a NAT: start or stop. The host sends one octet 0xFF on idle paths.</summary>
+    internal sealed record Keepalive(uint IkeId, Endpoint Local, Endpoint Remote, bool On) : IkeAction;
+
+    internal sealed record RaiseAsk(AskId Id, Ask Question) : IkeAction;
+
+    internal sealed record Raise(IkeEvent Event) : IkeAction;
+
+    internal sealed record Complete(CommandId Id, CommandResult Result) : IkeAction;
+
+    /// <summary>Keys of an IKE SA for a key log, only when <see cref="EngineOptions.KeyLog"/> is on.</summary>
+    internal sealed record LogIkeKeys(IkeSpi Initiator, IkeSpi Responder, Secret SkEi, Secret SkEr, Secret SkAi, Secret SkAr, Transform Encr, Transform Integ) : IkeAction;
+}
+
+/// <summary>Number by which an answer finds its question.</summary>
+internal readonly record struct AskId(ulong Value);
+
+/// <summary>A question to the host about something slow, secret or global. Each gets exactly one <see cref="Answer"/>, in any order, at any time.</summary>
+internal abstract record Ask
+{
+    private Ask()
+    {
+    }
+
+    /// <summary>Which pre-shared key belongs to this pair of identities? Answer: <see cref="Answer.SecretHandle"/>.</summary>
+    internal sealed record FindPsk(Identity Local, Identity Remote, string Connection) : Ask;
+
+    /// <summary>prf(prf(PSK, "Key Pad for IKEv2"), octets) (RFC 7296 section 2.15). Answer: <see cref="Answer.Octets"/>.</summary>
+    internal sealed record PskAuth(SecretRef Secret, PrfId Prf, ImmutableArray<byte> SignedOctets) : Ask;
+
+    /// <summary>Addresses of a host name. Answer: <see cref="Answer.Addresses"/>.</summary>
+    internal sealed record Resolve(string Name) : Ask;
+
+    /// <summary>Which own address would reach the peer, for connections without a local address. Answer: <see cref="Answer.Addresses"/> with one entry or none.</summary>
+    internal sealed record SourceAddress(IpAddress Remote) : Ask;
+
+    /// <summary>When did a pair last receive? For liveness and inactivity. Answer: <see cref="Answer.Traffic"/>.</summary>
+    internal sealed record LastTraffic(ImmutableArray<uint> ChildIds) : Ask;
+
+    /// <summary>Claims a peer identity for an IKE SA among all shards (unique policy, INITIAL_CONTACT). Answer: <see cref="Answer.Claim"/>.</summary>
+    internal sealed record ClaimIdentity(uint IkeId, string Connection, Identity Local, Identity Remote, UniquePolicy Policy, bool InitialContact) : Ask;
+}
+
+/// <summary>A host's answer.</summary>
+internal abstract record Answer(AskId Id)
+{
+    /// <summary>A handle, or none when there is no such secret; <paramref name="WhyNot"/> says what was searched for and what there is.</summary>
+    internal sealed record SecretHandle(AskId Id, SecretRef Secret, string WhyNot = "") : Answer(Id);
+
+    internal sealed record Octets(AskId Id, Secret Value) : Answer(Id);
+
+    internal sealed record Addresses(AskId Id, ImmutableArray<IpAddress> Values) : Answer(Id);
+
+    /// <summary>Latest inbound and outbound packet of the pairs asked for, and octets in and out in sum.</summary>
+    internal sealed record Traffic(AskId Id, Instant LastIn, Instant LastOut) : Answer(Id);
+
+    /// <summary>Granted, and which other IKE SAs must go; or refused.</summary>
+    internal sealed record Claim(AskId Id, bool Granted, ImmutableArray<uint> Replaces) : Answer(Id);
+
+    /// <summary>The host could not answer.</summary>
+    internal sealed record Failed(AskId Id, string Why) : Answer(Id);
+}

@@ -1,0 +1,32 @@
+using System;
+
+namespace Warifu.Engine;
+
+/// <summary>Settings of one engine (one shard). Protocol constants are in <c>ProtocolTimes</c>.</summary>
+internal sealed record EngineOptions
+{
+    /// <summary>Top byte of our SPIs.</summary>
+    public byte Shard { get; init; }
+
+    /// <summary>Own ports: where IKE starts, and where it floats to behind NAT.</summary>
+    public ushort Port { get; init; } = 500;
+
+    public ushort PortNatT { get; init; } = 4500;
+
+    /// <summary>Half-open responder SAs beyond which cookies are demanded.</summary>
+    public int CookieThreshold { get; init; } = 30;
+
+    /// <summary>Half-open responder SAs beyond which first messages are dropped.</summary>
+    public int HalfOpenLimit { get; init; } = 1000;
+
+    public TimeSpan HalfOpenTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Half-open responder SAs per source (/32 or /64).</summary>
+    public int HalfOpenPerPrefix { get; init; } = 20;
+
+    /// <summary>Emits <see cref="IkeAction.LogIkeKeys"/>.</summary>
+    public bool KeyLog { get; init; }
+
+    /// <summary>Our own bugs surface as exceptions (simulation, fuzzing) instead of ending one SA.</summary>
+    public bool RethrowBugs { get; init; }
+}

@@ -1,0 +1,107 @@
+using System.Collections.Immutable;
+using Warifu.Primitives;
+
+namespace Warifu.Engine;
+
+/// <summary>State of the engine for status listings, made on demand on the engine's thread.</summary>
+internal sealed record EngineSnapshot(ImmutableArray<IkeSaSnapshot> IkeSas, int HalfOpen, EngineCounters Counters);
+
+internal sealed record IkeSaSnapshot
+{
+    public required uint Id { get; init; }
+
+    public required string Connection { get; init; }
+
+    /// <summary>CONNECTING, ESTABLISHED, REKEYING, REKEYED, DELETING.</summary>
+    public required string State { get; init; }
+
+    public required Endpoint Local { get; init; }
+
+    public required Endpoint Remote { get; init; }
+
+    public Identity? LocalId { get; init; }
+
+    public Identity? RemoteId { get; init; }
+
+    public required bool Initiator { get; init; }
+
+    public required IkeSpi InitiatorSpi { get; init; }
+
+    public required IkeSpi ResponderSpi { get; init; }
+
+    public bool NatLocal { get; init; }
+
+    public bool NatRemote { get; init; }
+
+    /// <summary>What was chosen; null before that.</summary>
+    public Proposal? Proposal { get; init; }
+
+    public Instant? Established { get; init; }
+
+    public Instant? RekeyAt { get; init; }
+
+    public Instant? ReauthAt { get; init; }
+
+    public Instant? ExpireAt { get; init; }
+
+    public ImmutableArray<string> TasksQueued { get; init; } = [];
+
+    public ImmutableArray<string> TasksActive { get; init; } = [];
+
+    public required ImmutableArray<ChildSnapshot> Children { get; init; }
+}
+
+internal sealed record ChildSnapshot
+{
+    public required uint Id { get; init; }
+
+    public required string Name { get; init; }
+
+    /// <summary>INSTALLED, REKEYING, REKEYED, DELETING.</summary>
+    public required string State { get; init; }
+
+    public required IpsecMode Mode { get; init; }
+
+    public required ProtocolId Protocol { get; init; }
+
+    public required bool Encapsulated { get; init; }
+
+    public required ChildSpi InboundSpi { get; init; }
+
+    public required ChildSpi OutboundSpi { get; init; }
+
+    public required Proposal Proposal { get; init; }
+
+    public required ImmutableArray<TrafficSelector> Local { get; init; }
+
+    public required ImmutableArray<TrafficSelector> Remote { get; init; }
+
+    public required Instant Installed { get; init; }
+
+    public Instant? RekeyAt { get; init; }
+
+    public Instant? ExpireAt { get; init; }
+}
+
+/// <summary>Counters since the start; drops by reason are indexed by <c>DropReason</c>.</summary>
+internal sealed class EngineCounters
+{
+    public long IkeRekeyInit { get; set; }
+
+    public long IkeRekeyResp { get; set; }
+
+    public long ChildRekey { get; set; }
+
+    public long Invalid { get; set; }
+
+    public long InvalidSpi { get; set; }
+
+    /// <summary>Messages by exchange: [IKE_SA_INIT, IKE_AUTH, CREATE_CHILD_SA, INFORMATIONAL] x [in request, in response, out request, out response].</summary>
+    public long[] Messages { get; } = new long[16];
+
+    /// <summary>Drops by reason.</summary>
+    public long[] Drops { get; } = new long[64];
+
+    /// <summary>DH computations, for the proof that a flood causes none.</summary>
+    public long KeyExchanges { get; set; }
+}

@@ -1,0 +1,324 @@
+using System;
+using System.Collections.Immutable;
+using Warifu.Primitives;
+
+namespace Warifu.Policy;
+
+/// <summary>Everything the engine may negotiate: an immutable whole that is replaced, never edited. Secrets are handles only.</summary>
+public sealed record PolicySet
+{
+    /// <summary>No connections.</summary>
+    public static PolicySet Empty { get; } = new();
+
+    /// <summary>Connections in the order of the configuration; names are unique.</summary>
+    public ImmutableArray<Connection> Connections { get; init; } = [];
+}
+
+/// <summary>How to talk to one peer or one kind of peer: addresses, IKE proposals, authentication, and the children to negotiate. Times of zero mean "never".</summary>
+public sealed record Connection
+{
+    /// <summary>Unique name.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Exactly one IKE version per peer (RFC 7296 section 2.5; no fallback in either direction).</summary>
+    public IkeVersion Version { get; init; } = IkeVersion.V2;
+
+    /// <summary>Own addresses; empty = any.</summary>
+    public ImmutableArray<HostPattern> LocalAddresses { get; init; } = [];
+
+    /// <summary>The peer's addresses; empty = any. Initiating needs one single address or name.</summary>
+    public ImmutableArray<HostPattern> RemoteAddresses { get; init; } = [];
+
+    /// <summary>Own UDP port; 0 = the daemon's.</summary>
+    public ushort LocalPort { get; init; }
+
+    /// <summary>The peer's UDP port; 500 moves to 4500 when NAT is found.</summary>
+    public ushort RemotePort { get; init; } = 500;
+
+    /// <summary>IKE proposals in order of preference.</summary>
+    public ImmutableArray<Proposal> Proposals { get; init; } = [];
+
+    /// <summary>Our authentication.</summary>
+    public required LocalAuth Local { get; init; }
+
+    /// <summary>What the peer must prove.</summary>
+    public required RemoteAuth Remote { get; init; }
+
+    /// <summary>Children; names are unique in the connection.</summary>
+    public ImmutableArray<Child> Children { get; init; } = [];
+
+    /// <summary>IKE SA soft lifetime until rekeying.</summary>
+    public TimeSpan RekeyTime { get; init; } = TimeSpan.FromHours(4);
+
+    /// <summary>Time until full re-authentication.</summary>
+    public TimeSpan ReauthTime { get; init; }
+
+    /// <summary>Grace after the soft lifetime until the IKE SA is closed; null = 10 % of the larger of rekey and reauth time.</summary>
+    public TimeSpan? OverTime { get; init; }
+
+    /// <summary>Random part that is subtracted from the soft lifetime; null = <see cref="OverTime"/>, at most half the soft lifetime.</summary>
+    public TimeSpan? RandTime { get; init; }
+
+    /// <summary>Idle time after which liveness is probed.</summary>
+    public TimeSpan DpdDelay { get; init; }
+
+    /// <summary>Rounds of retransmission of the first message; 0 = for ever.</summary>
+    public int KeyingTries { get; init; } = 1;
+
+    /// <summary>Duplicates of one peer identity.</summary>
+    public UniquePolicy Unique { get; init; } = UniquePolicy.No;
+
+    /// <summary>Pretend a NAT so that ESP travels in UDP.</summary>
+    public bool ForceEncapsulation { get; init; }
+
+    /// <summary>False: no NAT payloads are sent and a NAT makes the set-up fail (R160).</summary>
+    public bool NatTraversal { get; init; } = true;
+
+    /// <summary>IKE_AUTH without a child (RFC 6023).</summary>
+    public ChildlessPolicy Childless { get; init; } = ChildlessPolicy.Allow;
+
+    /// <summary>DSCP of IKE packets, 0..63.</summary>
+    public byte Dscp { get; init; }
+
+    /// <summary>Where it stands in its file, for messages ("file:line:column"); null when made in code.</summary>
+    public string? Source { get; init; }
+}
+
+/// <summary>IKE version of a connection.</summary>
+public enum IkeVersion : byte
+{
+    /// <summary>IKEv1 (RFC 2409).</summary>
+    V1 = 1,
+    /// <summary>IKEv2 (RFC 7296).</summary>
+    V2 = 2,
+}
+
+/// <summary>What to do with a second IKE SA of the same peer identity.</summary>
+public enum UniquePolicy
+{
+    /// <summary>Replace only when the peer says INITIAL_CONTACT.</summary>
+    No,
+    /// <summary>Ignore INITIAL_CONTACT too.</summary>
+    Never,
+    /// <summary>The new one replaces the old.</summary>
+    Replace,
+    /// <summary>The new one is refused.</summary>
+    Keep,
+}
+
+/// <summary>Childless initiation (RFC 6023).</summary>
+public enum ChildlessPolicy
+{
+    /// <summary>Accept as responder.</summary>
+    Allow,
+    /// <summary>Initiate childless when the peer supports it.</summary>
+    Prefer,
+    /// <summary>Require it.</summary>
+    Force,
+    /// <summary>Refuse it.</summary>
+    Never,
+}
+
+/// <summary>A configured host: one address, a range, a prefix, a DNS name, or any.</summary>
+public sealed record HostPattern
+{
+    private HostPattern()
+    {
+    }
+
+    /// <summary>Lowest address; none for names and any.</summary>
+    public IpAddress First { get; private init; }
+
+    /// <summary>Highest address.</summary>
+    public IpAddress Last { get; private init; }
+
+    /// <summary>A name to be resolved at each use; null for addresses.</summary>
+    public string? DnsName { get; private init; }
+
+    /// <summary>Every address.</summary>
+    public static HostPattern Any { get; } = new();
+
+    /// <summary>Exactly one address.</summary>
+    public static HostPattern Of(IpAddress address) => new() { First = address, Last = address };
+
+    /// <summary>A prefix.</summary>
+    public static HostPattern Of(IpPrefix prefix) => new() { First = prefix.Address, Last = prefix.Last };
+
+    /// <summary>A range.</summary>
+    public static HostPattern Range(IpAddress first, IpAddress last) => new() { First = first, Last = last };
+
+    /// <summary>A DNS name.</summary>
+    public static HostPattern Name(string name) => new() { DnsName = name };
+
+    /// <summary>True for <see cref="Any"/>.</summary>
+    public bool IsAny => DnsName is null && First.IsNone;
+
+    /// <summary>The address when it is exactly one.</summary>
+    public IpAddress? Single => !First.IsNone && First == Last ? First : null;
+
+    /// <summary>True when <paramref name="address"/> matches; names never match here (the host resolves them first).</summary>
+    public bool Matches(IpAddress address) => IsAny || (!First.IsNone && address.Version == First.Version && address >= First && address <= Last);
+
+    /// <summary>As configured.</summary>
+    public override string ToString() => DnsName ?? (IsAny ? "%any" : First == Last ? First.ToString() : $"{First}-{Last}");
+}
+
+/// <summary>Ways to authenticate.</summary>
+public enum AuthKind
+{
+    /// <summary>Pre-shared key.</summary>
+    Psk,
+    /// <summary>Digital signature with a certificate or raw key.</summary>
+    PublicKey,
+    /// <summary>EAP.</summary>
+    Eap,
+}
+
+/// <summary>Our side of an authentication.</summary>
+public sealed record LocalAuth
+{
+    /// <summary>Method.</summary>
+    public AuthKind Kind { get; init; } = AuthKind.Psk;
+
+    /// <summary>Our identity; null = our IP address.</summary>
+    public Identity? Id { get; init; }
+}
+
+/// <summary>The peer's side of an authentication.</summary>
+public sealed record RemoteAuth
+{
+    /// <summary>Method that the peer must use.</summary>
+    public AuthKind Kind { get; init; } = AuthKind.Psk;
+
+    /// <summary>Which identities are acceptable.</summary>
+    public IdentityPattern Id { get; init; } = IdentityPattern.Any;
+}
+
+/// <summary>One pair of IPsec SAs to negotiate and the traffic that it takes. Limits of zero mean "none".</summary>
+public sealed record Child
+{
+    /// <summary>Unique name inside the connection.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>ESP (or AH) proposals in order of preference.</summary>
+    public ImmutableArray<Proposal> Proposals { get; init; } = [];
+
+    /// <summary>Our side's traffic; empty = the local address ("dynamic").</summary>
+    public ImmutableArray<SelectorPattern> LocalSelectors { get; init; } = [];
+
+    /// <summary>The peer's side.</summary>
+    public ImmutableArray<SelectorPattern> RemoteSelectors { get; init; } = [];
+
+    /// <summary>Tunnel, transport, or the shunts pass and drop.</summary>
+    public ChildMode Mode { get; init; } = ChildMode.Tunnel;
+
+    /// <summary>Soft lifetime until rekeying.</summary>
+    public TimeSpan RekeyTime { get; init; } = TimeSpan.FromHours(1);
+
+    /// <summary>Hard lifetime; null = rekey time x 1.1.</summary>
+    public TimeSpan? LifeTime { get; init; }
+
+    /// <summary>Random part that is subtracted from the soft lifetime; null = life time - rekey time.</summary>
+    public TimeSpan? RandTime { get; init; }
+
+    /// <summary>Soft limit in octets.</summary>
+    public ulong RekeyBytes { get; init; }
+
+    /// <summary>Hard limit in octets; null = soft x 1.1.</summary>
+    public ulong? LifeBytes { get; init; }
+
+    /// <summary>Soft limit in packets.</summary>
+    public ulong RekeyPackets { get; init; }
+
+    /// <summary>Hard limit in packets; null = soft x 1.1.</summary>
+    public ulong? LifePackets { get; init; }
+
+    /// <summary>What happens when the configuration is loaded.</summary>
+    public StartAction StartAction { get; init; }
+
+    /// <summary>What happens after the peer closed it.</summary>
+    public StartAction CloseAction { get; init; }
+
+    /// <summary>What happens after the peer was found dead: none = clear, trap, start = restart.</summary>
+    public StartAction DpdAction { get; init; }
+
+    /// <summary>Closed after this much time without traffic.</summary>
+    public TimeSpan Inactivity { get; init; }
+
+    /// <summary>Anti-replay window in packets, 0 (off) or 32..8192.</summary>
+    public int ReplayWindow { get; init; } = 64;
+
+    /// <summary>Name of the TUN that makes it route-based; null = policy-based.</summary>
+    public string? BindInterface { get; init; }
+
+    /// <summary>MTU of the inner packets; 0 = by path.</summary>
+    public int Mtu { get; init; }
+
+    /// <summary>TCP MSS clamp; 0 = by MTU, -1 = off.</summary>
+    public int Mss { get; init; }
+
+    /// <summary>DF bit of the outer header (RFC 4301 section 8.1).</summary>
+    public DfPolicy Df { get; init; } = DfPolicy.Copy;
+
+    /// <summary>Copy the DSCP to the outer header.</summary>
+    public bool CopyDscpOut { get; init; } = true;
+
+    /// <summary>Copy the DSCP back to the inner header.</summary>
+    public bool CopyDscpIn { get; init; }
+
+    /// <summary>ECN by RFC 6040 normal mode; false = compatibility mode.</summary>
+    public bool CopyEcn { get; init; } = true;
+
+    /// <summary>Traffic may leave in clear while the child is down (route-based only).</summary>
+    public bool Leak { get; init; }
+
+    /// <summary>Directly connected networks stay reachable when the selector is everything.</summary>
+    public bool BypassLan { get; init; }
+
+    /// <summary>Order in the SPD; lower first, 0 = by selector.</summary>
+    public int Priority { get; init; }
+}
+
+/// <summary>IPsec mode of a child, or a shunt.</summary>
+public enum ChildMode
+{
+    /// <summary>Tunnel mode.</summary>
+    Tunnel,
+    /// <summary>Transport mode.</summary>
+    Transport,
+    /// <summary>Bypass: matching traffic passes in clear.</summary>
+    Pass,
+    /// <summary>Discard.</summary>
+    Drop,
+}
+
+/// <summary>Actions for start, close and dead peers.</summary>
+public enum StartAction
+{
+    /// <summary>Nothing.</summary>
+    None,
+    /// <summary>Install a trap: the first packet starts the negotiation.</summary>
+    Trap,
+    /// <summary>Negotiate at once.</summary>
+    Start,
+    /// <summary>Both.</summary>
+    TrapAndStart,
+}
+
+/// <summary>A configured traffic selector: fixed, or "dynamic" (the address of the tunnel end or the virtual IP, known at negotiation) with protocol and ports.</summary>
+/// <param name="IsDynamic">The addresses are filled in at negotiation.</param>
+/// <param name="Selector">The selector; for dynamic ones only protocol and ports count.</param>
+public readonly record struct SelectorPattern(bool IsDynamic, TrafficSelector Selector)
+{
+    /// <summary>The end's own address, all protocols and ports.</summary>
+    public static SelectorPattern Dynamic => new(true, default(TrafficSelector) with { LastPort = ushort.MaxValue });
+
+    /// <summary>A fixed selector.</summary>
+    public static SelectorPattern Of(TrafficSelector selector) => new(false, selector);
+
+    /// <summary>A fixed prefix.</summary>
+    public static SelectorPattern Of(IpPrefix prefix) => new(false, TrafficSelector.Of(prefix));
+
+    /// <summary>The selector with the end's address put in for "dynamic".</summary>
+    public TrafficSelector Resolve(IpAddress address) => IsDynamic ? Selector with { First = address, Last = address } : Selector;
+}
