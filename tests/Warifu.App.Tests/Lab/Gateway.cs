@@ -1,0 +1,82 @@
+using System;
+using System.Diagnostics;
+using System.Globalization;
+using System.IO;
+using System.Text;
+using System.Threading.Tasks;
+
+namespace Warifu.App.Tests.Lab;
+
+/// <summary>One Warifu daemon in a namespace. WARIFU_BINARY names the program under test (the Native AOT one in the long run).</summary>
+internal sealed class Gateway : IAsyncDisposable
+{
+    private readonly string _ns;
+    private readonly string _socket;
+    private readonly Process _process;
+    private readonly StringBuilder _log = new();
+
+    private Gateway(string ns, string socket, Process process) => (_ns, _socket, _process) = (ns, socket, process);
+
+    public static string Binary { get; } = Environment.GetEnvironmentVariable("WARIFU_BINARY") ?? Path.Combine(AppContext.BaseDirectory, "warifu-cli");
+
+    public string Socket => _socket;
+
+    public string Namespace => _ns;
+
+    public int ProcessId => _process.Id;
+
+    public string Log
+    {
+        get
+        {
+            lock (_log) return _log.ToString();
+        }
+    }
+
+    public static async Task<Gateway> StartAsync(string ns, string folder, string configuration, params string[] options)
+    {
+        Directory.CreateDirectory(folder);
+        var file = Path.Combine(folder, "warifu.conf");
+        await File.WriteAllTextAsync(file, configuration);
+        var socket = Path.Combine(folder, "vici.sock");
+        var process = Tool.Start("ip", ["netns", "exec", ns, Binary, "run", "--config", file, "--socket", socket, .. options]);
+        var gateway = new Gateway(ns, socket, process);
+        process.OutputDataReceived += gateway.Take;
+        process.ErrorDataReceived += gateway.Take;
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+        for (var i = 0; ; i++)
+        {
+            if (process.HasExited || i > 200) throw new InvalidOperationException("warifu does not start\n" + gateway.Log);
+            if (File.Exists(socket) && (await gateway.CliAsync("list", "conns")).Ok) return gateway;
+            await Task.Delay(50);
+        }
+    }
+
+    /// <summary>The command line against this daemon.</summary>
+    public Task<Ended> CliAsync(params string[] arguments) => Tool.RunAsync("ip", ["netns", "exec", _ns, Binary, .. arguments, "--socket", _socket], TimeSpan.FromSeconds(60));
+
+    /// <summary>It vanishes without a word.</summary>
+    public void Kill()
+    {
+        if (!_process.HasExited) _process.Kill();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+        {
+            await Tool.RunAsync("kill", ["-TERM", _process.Id.ToString(CultureInfo.InvariantCulture)]);
+            for (var i = 0; i < 120 && !_process.HasExited; i++) await Task.Delay(25);
+            if (!_process.HasExited) _process.Kill();
+        }
+
+        _process.Dispose();
+    }
+
+    private void Take(object sender, DataReceivedEventArgs line)
+    {
+        if (line.Data is null) return;
+        lock (_log) _log.Append(line.Data).Append('\n');
+    }
+}

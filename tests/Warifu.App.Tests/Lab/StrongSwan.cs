@@ -1,0 +1,125 @@
+using System;
+using System.Diagnostics;
+using System.IO;
+using System.Threading.Tasks;
+
+namespace Warifu.App.Tests.Lab;
+
+/// <summary>One strongSwan in a namespace, from the unpacked packages in the cache: a mount namespace puts them over /usr, nothing is installed. ESP by kernel-libipsec (always in UDP).</summary>
+internal sealed class StrongSwan : IAsyncDisposable
+{
+    private readonly string _ns;
+    private readonly string _folder;
+    private readonly Process _process;
+
+    private StrongSwan(string ns, string folder, Process process) => (_ns, _folder, _process) = (ns, folder, process);
+
+    public static string Tree => Path.Combine(Tool.Cache, "peers", "strongswan");
+
+    public static bool IsThere => File.Exists(Path.Combine(Tree, ".complete"));
+
+    public string Log => File.Exists(LogFile) ? File.ReadAllText(LogFile) : "";
+
+    private string LogFile => Path.Combine(_folder, "charon.log");
+
+    public static async Task<StrongSwan> StartAsync(string ns, string folder, string swanctlConf, string extra = "")
+    {
+        Directory.CreateDirectory(Path.Combine(folder, "run"));
+        foreach (var name in new[] { "x509", "x509ca", "x509ocsp", "x509aa", "x509ac", "x509crl", "pubkey", "private", "rsa", "ecdsa", "bliss", "pkcs8", "pkcs12" })
+            Directory.CreateDirectory(Path.Combine(folder, "swanctl", name));
+        await File.WriteAllTextAsync(Path.Combine(folder, "swanctl", "swanctl.conf"), swanctlConf);
+        await File.WriteAllTextAsync(Path.Combine(folder, "strongswan.conf"), $$"""
+            charon-systemd {
+              load_modular = yes
+              install_virtual_ip_on = lo
+              multiple_authentication = yes
+              accept_private_algs = yes
+              retransmit_tries = 3
+              retransmit_timeout = 1.0
+              retransmit_base = 1.4
+              {{extra}}
+              plugins {
+                include {{Tree}}/etc/strongswan.d/charon/*.conf
+                kernel-libipsec {
+                  load = yes
+                  allow_peer_ts = yes
+                }
+                kernel-netlink {
+                  load = yes
+                }
+                vici {
+                  socket = unix://{{folder}}/run/charon.vici
+                }
+                bypass-lan {
+                  load = no
+                }
+                resolve {
+                  file = {{folder}}/run/resolv.conf
+                }
+              }
+              filelog {
+                main {
+                  path = {{folder}}/charon.log
+                  flush_line = yes
+                  time_format = %H:%M:%S
+                  default = 1
+                  ike = 2
+                  chd = 2
+                  cfg = 2
+                }
+              }
+              journal {
+                default = -1
+              }
+            }
+            swanctl {
+            }
+            """);
+        var process = Tool.Start("ip", ["netns", "exec", ns, .. Overlaid(folder, "exec /usr/sbin/charon-systemd")]);
+        process.OutputDataReceived += (_, _) => { };
+        process.ErrorDataReceived += (_, _) => { };
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+        var peer = new StrongSwan(ns, folder, process);
+        var socket = Path.Combine(folder, "run", "charon.vici");
+        for (var i = 0; !File.Exists(socket); i++)
+        {
+            if (process.HasExited || i > 200) throw new InvalidOperationException("charon does not start\n" + peer.Log);
+            await Task.Delay(25);
+        }
+
+        (await peer.ControlAsync("--load-all", "--noprompt")).OrThrow("swanctl --load-all");
+        return peer;
+    }
+
+    /// <summary>swanctl.</summary>
+    public Task<Ended> ControlAsync(params string[] arguments) => ClientAsync(_ns, _folder, Path.Combine(_folder, "run", "charon.vici"), arguments);
+
+    /// <summary>swanctl of strongSwan against any VICI socket.</summary>
+    public static Task<Ended> ClientAsync(string ns, string folder, string socket, params string[] arguments) =>
+        Tool.RunAsync("ip", ["netns", "exec", ns, .. Overlaid(folder, "exec swanctl \"$@\" --uri unix://" + socket), "swanctl", .. arguments], TimeSpan.FromSeconds(40));
+
+    /// <summary>It vanishes without a word.</summary>
+    public void Kill()
+    {
+        if (!_process.HasExited) _process.Kill();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+        {
+            await Tool.RunAsync("kill", ["-TERM", _process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
+            for (var i = 0; i < 80 && !_process.HasExited; i++) await Task.Delay(25);
+            if (!_process.HasExited) _process.Kill();
+        }
+
+        _process.Dispose();
+    }
+
+    private static string[] Overlaid(string folder, string command) =>
+    [
+        "unshare", "-m", "bash", "-c",
+        $"mount -t overlay overlay -o lowerdir={Tree}/usr:/usr /usr && export STRONGSWAN_CONF={folder}/strongswan.conf SWANCTL_DIR={folder}/swanctl && {command}",
+    ];
+}

@@ -1,0 +1,133 @@
+using System;
+using System.Globalization;
+using System.IO;
+using System.Text;
+using System.Text.RegularExpressions;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace Warifu.App.Tests.Lab;
+
+/// <summary>
+/// Two gateways and a router, each in a network namespace of its own:
+/// <code>
+///    LAN               WAN                            WAN               LAN
+///  10.10.1.1   [left]  192.0.2.2 -- 192.0.2.1 [router] 198.51.100.1 -- 198.51.100.2  [right] 10.10.2.1
+///  fd10:1::1           2001:db8:1::2                          2001:db8:2::2                  fd10:2::1
+/// </code>
+/// </summary>
+internal sealed partial class Topology : IAsyncDisposable
+{
+    private static int s_count;
+    private readonly string _prefix;
+
+    private Topology(string prefix, string folder) => (_prefix, Folder) = (prefix, folder);
+
+    public string Left => _prefix + "-left";
+
+    public string Router => _prefix + "-router";
+
+    public string Right => _prefix + "-right";
+
+    /// <summary>A folder for configurations, logs and sockets; removed at the end unless the test keeps it.</summary>
+    public string Folder { get; }
+
+    public static async Task<Topology> CreateAsync(int mtu = 1500)
+    {
+        var prefix = string.Create(CultureInfo.InvariantCulture, $"warifu-t{Environment.ProcessId}-{Interlocked.Increment(ref s_count)}");
+        var topology = new Topology(prefix, Directory.CreateTempSubdirectory(prefix + "-").FullName);
+        var script = new StringBuilder("set -e\n");
+        foreach (var ns in new[] { topology.Left, topology.Router, topology.Right })
+        {
+            script.Append(CultureInfo.InvariantCulture, $"""
+                ip netns add {ns}
+                ip -n {ns} link set lo up
+                ip netns exec {ns} sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0
+
+                """);
+        }
+
+        var (l, m, r) = (topology.Left, topology.Router, topology.Right);
+        script.Append(CultureInfo.InvariantCulture, $"""
+            ip link add name wan netns {l} type veth peer name tol netns {m}
+            ip link add name wan netns {r} type veth peer name tor netns {m}
+            ip link add name lan netns {l} type veth peer name lan-p netns {l}
+            ip link add name lan netns {r} type veth peer name lan-p netns {r}
+            for n in {l} {r}; do for i in wan lan lan-p; do ip -n $n link set dev $i up; done; ip -n $n link set dev wan mtu {mtu}; done
+            for i in tol tor; do ip -n {m} link set dev $i mtu {mtu}; ip -n {m} link set dev $i up; done
+            ip -n {l} addr add 192.0.2.2/24 dev wan; ip -n {l} addr add 2001:db8:1::2/64 dev wan nodad
+            ip -n {r} addr add 198.51.100.2/24 dev wan; ip -n {r} addr add 2001:db8:2::2/64 dev wan nodad
+            ip -n {m} addr add 192.0.2.1/24 dev tol; ip -n {m} addr add 2001:db8:1::1/64 dev tol nodad
+            ip -n {m} addr add 198.51.100.1/24 dev tor; ip -n {m} addr add 2001:db8:2::1/64 dev tor nodad
+            ip -n {l} addr add 10.10.1.1/24 dev lan; ip -n {l} addr add fd10:1::1/64 dev lan nodad
+            ip -n {r} addr add 10.10.2.1/24 dev lan; ip -n {r} addr add fd10:2::1/64 dev lan nodad
+            ip -n {l} route add default via 192.0.2.1; ip -n {l} route add default via 2001:db8:1::1
+            ip -n {r} route add default via 198.51.100.1; ip -n {r} route add default via 2001:db8:2::1
+            ip netns exec {m} nft -f - <<'N'
+            table inet lab {"{"}
+              chain drops {"{"} type filter hook prerouting priority -500; {"}"}
+              chain hole {"{"} type filter hook forward priority 0; {"}"}
+            {"}"}
+            table ip labnat {"{"}
+              chain dnat {"{"} type nat hook prerouting priority -100; {"}"}
+              chain masq {"{"} type nat hook postrouting priority 100; {"}"}
+            {"}"}
+            N
+
+            """);
+        (await Tool.ShellAsync(script.ToString())).OrThrow("topology");
+        return topology;
+    }
+
+    /// <summary>Left is behind a NAT: the router masquerades it.</summary>
+    public Task MasqueradeLeftAsync() => NftAsync("add rule ip labnat masq oifname tor ip saddr 192.0.2.0/24 masquerade");
+
+    /// <summary>Right is behind a NAT with a port forward: UDP 500 and 4500 of the router's address on left's side go to right, and right is masqueraded.</summary>
+    public async Task ForwardToRightAsync()
+    {
+        await NftAsync("add rule ip labnat dnat iifname tol ip daddr 192.0.2.1 udp dport {500, 4500} dnat to 198.51.100.2");
+        await NftAsync("add rule ip labnat masq oifname tol ip saddr 198.51.100.0/24 masquerade");
+    }
+
+    /// <summary>The router drops every UDP and ESP packet.</summary>
+    public Task BlackholeAsync(bool on) => on
+        ? NftAsync("add rule inet lab hole meta l4proto {17, 50} drop")
+        : NftAsync("flush chain inet lab hole");
+
+    /// <summary>The router drops each N-th UDP packet that left (or right) sends.</summary>
+    public Task DropEveryAsync(bool fromLeft, int n) => NftAsync($"add rule inet lab drops iifname {(fromLeft ? "tol" : "tor")} meta l4proto udp numgen inc mod {n.ToString(CultureInfo.InvariantCulture)} 0 drop");
+
+    /// <summary>Forgets idle UDP flows after this many seconds, answered or not.</summary>
+    public async Task UdpTimeoutAsync(int seconds)
+    {
+        foreach (var name in new[] { "nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream" })
+            (await InAsync(Router, "sysctl", "-qw", $"net.netfilter.{name}={seconds.ToString(CultureInfo.InvariantCulture)}")).OrThrow("conntrack timeout");
+    }
+
+    public async Task NftAsync(string command) => (await InAsync(Router, "nft", command)).OrThrow("nft " + command);
+
+    public static Task<Ended> InAsync(string ns, params string[] command) => Tool.RunAsync("ip", ["netns", "exec", ns, .. command], TimeSpan.FromSeconds(60));
+
+    /// <summary>Pings and returns (sent, received).</summary>
+    public static async Task<(int Sent, int Received)> PingAsync(string ns, string from, string to, int count = 5, double interval = 0.1, int wait = 2, int size = 56)
+    {
+        var ended = await InAsync(ns, "ping", "-n", "-q", "-I", from, "-c", count.ToString(CultureInfo.InvariantCulture), "-i", interval.ToString(CultureInfo.InvariantCulture),
+            "-W", wait.ToString(CultureInfo.InvariantCulture), "-s", size.ToString(CultureInfo.InvariantCulture), to);
+        var match = Summary().Match(ended.Output);
+        return match.Success ? (int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture), int.Parse(match.Groups[2].Value, CultureInfo.InvariantCulture)) : throw new InvalidOperationException("ping: " + ended.All);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Tool.ShellAsync($"""
+            for n in {Left} {Router} {Right}; do
+              for p in $(ip netns pids $n 2>/dev/null); do kill -KILL $p 2>/dev/null; done
+              ip netns del $n 2>/dev/null
+            done
+            """);
+        if (Environment.GetEnvironmentVariable("WARIFU_KEEP") is null) Directory.Delete(Folder, recursive: true);
+    }
+
+    [GeneratedRegex(@"(\d+) packets transmitted, (\d+) received")]
+    private static partial Regex Summary();
+}
