@@ -1,0 +1,127 @@
+using System;
+using System.Security.Cryptography;
+
+namespace Warifu.Crypto;
+
+/// <summary>CBC-MAC with masked last block: what AES-XCBC-MAC (RFC 3566) and AES-CMAC (RFC 4493) have in common.</summary>
+internal abstract class AesBlockMac : KeyedHash
+{
+    private const int Block = 16;
+
+    private readonly Aes _aes = Aes.Create();
+    private readonly byte[] _state = GC.AllocateArray<byte>(Block, pinned: true);
+    private readonly byte[] _pending = GC.AllocateArray<byte>(Block, pinned: true);
+    private readonly byte[] _wholeMask = GC.AllocateArray<byte>(Block, pinned: true);
+    private readonly byte[] _paddedMask = GC.AllocateArray<byte>(Block, pinned: true);
+    private int _held;
+
+    public override int OutputLength => Block;
+
+    public override void Append(ReadOnlySpan<byte> data)
+    {
+        while (!data.IsEmpty)
+        {
+            // the last block is masked, so a full one waits until it is known not to be the last
+            if (_held == Block)
+            {
+                Absorb();
+                _held = 0;
+            }
+
+            var take = Math.Min(Block - _held, data.Length);
+            data[..take].CopyTo(_pending.AsSpan(_held));
+            _held += take;
+            data = data[take..];
+        }
+    }
+
+    public override void Finish(Span<byte> output)
+    {
+        var mask = _wholeMask;
+        if (_held < Block)
+        {
+            _pending.AsSpan(_held).Clear();
+            _pending[_held] = 0x80;
+            mask = _paddedMask;
+        }
+
+        for (var i = 0; i < Block; i++) _pending[i] ^= mask[i];
+        Absorb();
+        _state.AsSpan(0, output.Length).CopyTo(output);
+        CryptographicOperations.ZeroMemory(_state);
+        _held = 0;
+    }
+
+    public override void Dispose()
+    {
+        _aes.Dispose();
+        foreach (var octets in new[] { _state, _pending, _wholeMask, _paddedMask }) CryptographicOperations.ZeroMemory(octets);
+    }
+
+    protected void SetKey(ReadOnlySpan<byte> key)
+    {
+        var copy = GC.AllocateArray<byte>(key.Length, pinned: true);
+        key.CopyTo(copy);
+        _aes.Key = copy;
+        CryptographicOperations.ZeroMemory(copy);
+    }
+
+    protected void SetMasks(ReadOnlySpan<byte> whole, ReadOnlySpan<byte> padded)
+    {
+        whole.CopyTo(_wholeMask);
+        padded.CopyTo(_paddedMask);
+    }
+
+    protected void Encrypt(ReadOnlySpan<byte> block, Span<byte> output) => _aes.EncryptEcb(block, output, PaddingMode.None);
+
+    private void Absorb()
+    {
+        for (var i = 0; i < Block; i++) _state[i] ^= _pending[i];
+        Encrypt(_state, _state);
+    }
+}
+
+/// <summary>AES-XCBC-MAC (RFC 3566 section 4).</summary>
+internal sealed class AesXcbc : AesBlockMac
+{
+    public AesXcbc(ReadOnlySpan<byte> key)
+    {
+        Span<byte> keys = stackalloc byte[48];
+        SetKey(key);
+        for (var i = 0; i < 3; i++)
+        {
+            var part = keys.Slice(i * 16, 16);
+            part.Fill((byte)(i + 1));
+            Encrypt(part, part);
+        }
+
+        SetMasks(keys.Slice(16, 16), keys.Slice(32, 16));
+        SetKey(keys[..16]);
+        CryptographicOperations.ZeroMemory(keys);
+    }
+}
+
+/// <summary>AES-CMAC (RFC 4493 section 2.3).</summary>
+internal sealed class AesCmac : AesBlockMac
+{
+    public AesCmac(ReadOnlySpan<byte> key)
+    {
+        Span<byte> masks = stackalloc byte[32];
+        masks.Clear();
+        SetKey(key);
+        Encrypt(masks[..16], masks[..16]);
+        Double(masks[..16]);
+        masks[..16].CopyTo(masks[16..]);
+        Double(masks[16..]);
+        SetMasks(masks[..16], masks[16..]);
+        CryptographicOperations.ZeroMemory(masks);
+    }
+
+    /// <summary>Multiplication by x in GF(2^128), without a branch on the secret bit.</summary>
+    private static void Double(Span<byte> block)
+    {
+        var carry = (byte)(block[0] >> 7);
+        for (var i = 0; i < 15; i++) block[i] = (byte)((block[i] << 1) | (block[i + 1] >> 7));
+        block[15] = (byte)((block[15] << 1) ^ (carry * 0x87));
+    }
+}

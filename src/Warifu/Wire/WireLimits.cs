@@ -1,0 +1,58 @@
+namespace Warifu.Wire;
+
+/// <summary>Hard limits of the parser. A message beyond one of them is malformed for us, whatever it claims.</summary>
+internal static class WireLimits
+{
+    /// <summary>Octets of an IKE message: what a UDP datagram can carry, and more than any reassembled message needs.</summary>
+    public const int MessageLength = 65_535;
+
+    public const int Payloads = 64;
+
+    /// <summary>Per SA payload. A number is one octet on the wire.</summary>
+    public const int Proposals = 64;
+
+    /// <summary>Per proposal. Real peers stay below 60.</summary>
+    public const int Transforms = 128;
+
+    public const int AttributesPerTransform = 8;
+
+    /// <summary>Per TS payload: its count is one octet (RFC 7296 section 3.13).</summary>
+    public const int Selectors = 255;
+
+    public const int ConfigurationAttributes = 64;
+
+    public const int SpisPerDelete = 256;
+
+    /// <summary>RFC 7296 section 2.10: nonces have 16 to 256 octets.</summary>
+    public const int NonceMin = 16;
+
+    public const int NonceMax = 256;
+
+    /// <summary>RFC 7296 section 2.6: a cookie has 1 to 64 octets.</summary>
+    public const int CookieMax = 64;
+
+    public const int IdentityLength = 4096;
+}
+
+/// <summary>Why octets are not a message; the caller answers with INVALID_SYNTAX where it may answer at all.</summary>
+internal enum ParseError : byte
+{
+    None,
+    TooShort,
+    BadLength,
+    TooManyPayloads,
+    TrailingOctets,
+    BadProposal,
+    BadTransform,
+    BadKeyExchange,
+    BadNonce,
+    BadNotify,
+    BadDelete,
+    BadIdentity,
+    BadAuthentication,
+    BadCertificate,
+    BadSelector,
+    BadConfiguration,
+    BadEap,
+    BadEncrypted,
+}
