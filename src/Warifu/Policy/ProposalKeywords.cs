@@ -1,0 +1,262 @@
+using System;
+using System.Collections.Frozen;
+using System.Collections.Generic;
+using System.Collections.Immutable;
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+using System.Linq;
+using Warifu.Crypto;
+using Warifu.Primitives;
+
+namespace Warifu.Policy;
+
+/// <summary>Proposals as people write them: "aes256gcm16-prfsha384-ecp384", as in swanctl.conf.</summary>
+public static class ProposalKeywords
+{
+    private static readonly FrozenDictionary<string, Transform> s_words = Words().ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>Words that are legal in swanctl.conf but that this build has no algorithm for.</summary>
+    private static readonly FrozenSet<string> s_later = new[]
+    {
+        "des", "cast128", "blowfish", "blowfish128", "blowfish192", "blowfish256", "serpent", "serpent128", "serpent192", "serpent256", "twofish", "twofish128", "twofish192", "twofish256",
+        "camellia128ctr", "camellia192ctr", "camellia256ctr", "camellia128ccm16", "camellia256ccm16", "chacha20poly1305compat", "md5_128", "sha1_160", "sha256_96", "sha2_256_96", "camelliaxcbc",
+        "prfcamelliaxcbc", "gost256", "gost512", "mlkem512", "mlkem768", "mlkem1024", "modpnull",
+    }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
+
+    private static readonly FrozenDictionary<Transform, string> s_names = s_words.GroupBy(pair => pair.Value).ToFrozenDictionary(group => group.Key, group => group.Select(pair => pair.Key).OrderBy(Preference).First());
+
+    /// <summary>The proposals of the word "default" for IKE: no MD5, SHA-1, DES, 3DES, and no group below 14.</summary>
+    public static ImmutableArray<Proposal> DefaultIke { get; } = Defaults(
+        ProtocolId.Ike,
+        "aes256gcm16-aes128gcm16-chacha20poly1305-prfsha256-prfsha384-prfsha512-x25519-ecp256-ecp384-modp3072-modp2048",
+        "aes256-aes128-sha256-sha384-sha512-x25519-ecp256-ecp384-modp3072-modp2048");
+
+    /// <summary>The proposals of the word "default" for ESP. The first child has no key exchange of its own; rekeyed ones may have one or not.</summary>
+    public static ImmutableArray<Proposal> DefaultEsp { get; } = Defaults(
+        ProtocolId.Esp,
+        "aes256gcm16-aes128gcm16-chacha20poly1305-x25519-ecp256-ecp384-modp3072-modp2048-none-noesn",
+        "aes256-aes128-sha256-sha384-sha512-x25519-ecp256-ecp384-modp3072-modp2048-none-noesn");
+
+    /// <summary>Reads one list item.</summary>
+    /// <param name="protocol">IKE or ESP.</param>
+    /// <param name="text">Keywords joined by "-", or "default".</param>
+    /// <param name="proposals">One or more: AEAD and other ciphers that stand together are split into two (RFC 7296 section 3.3 does not allow them in one).</param>
+    /// <param name="error">What is wrong and what would be right.</param>
+    /// <param name="isLimit">The keyword is legal, but this build cannot serve it.</param>
+    public static bool TryParse(ProtocolId protocol, string text, out ImmutableArray<Proposal> proposals, [NotNullWhen(false)] out string? error, out bool isLimit)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        (proposals, error, isLimit) = ([], null, false);
+        if (text.Equals("default", StringComparison.OrdinalIgnoreCase))
+        {
+            proposals = protocol == ProtocolId.Ike ? DefaultIke : DefaultEsp;
+            return true;
+        }
+
+        var transforms = new List<Transform>();
+        foreach (var word in text.Split('-'))
+        {
+            if (s_words.TryGetValue(word, out var transform))
+            {
+                if (!transforms.Contains(transform)) transforms.Add(transform);
+                continue;
+            }
+
+            isLimit = s_later.Contains(word) || (word.Length > 4 && word.StartsWith("ke", StringComparison.OrdinalIgnoreCase) && word[2] is >= '1' and <= '7' && word[3] == '_');
+            error = isLimit ? $"algorithm '{word}' is not supported by this build" : $"unknown algorithm '{word}'; nearest known word: '{Nearest(word)}'";
+            return false;
+        }
+
+        return TryComplete(protocol, text, transforms, out proposals, out error);
+    }
+
+    /// <summary>The keyword form of a proposal, for remedies: "aes256gcm16-prfsha256-x25519".</summary>
+    public static string Print(Proposal proposal)
+    {
+        ArgumentNullException.ThrowIfNull(proposal);
+        var words = proposal.Transforms
+            .Where(transform => !(transform.Type is TransformType.Integ or TransformType.Ke && transform.Id == 0 && proposal.Protocol == ProtocolId.Ike) && !(transform.Type == TransformType.Integ && transform.Id == 0))
+            .Where(transform => transform != Transform.Esn(false))
+            .Select(Word);
+        return string.Join('-', words);
+    }
+
+    /// <summary>The keyword of one transform, or its number.</summary>
+    public static string Word(Transform transform) =>
+        s_names.TryGetValue(transform, out var word) ? word : string.Create(CultureInfo.InvariantCulture, $"{transform.Type}({transform.Id}{(transform.KeyBits == 0 ? "" : "/" + transform.KeyBits.ToString(CultureInfo.InvariantCulture))})");
+
+    /// <summary>Keywords of the transforms that are weak today.</summary>
+    public static ImmutableArray<string> Weaknesses(Proposal proposal)
+    {
+        ArgumentNullException.ThrowIfNull(proposal);
+        return [.. proposal.Transforms.Where(transform => Algorithms.StrengthOf(transform) == Strength.Weak).Select(Word).Distinct()];
+    }
+
+    /// <summary>All keywords, for listings.</summary>
+    public static IEnumerable<string> All => s_words.Keys.Order(StringComparer.Ordinal);
+
+    private static bool TryComplete(ProtocolId protocol, string text, List<Transform> transforms, out ImmutableArray<Proposal> proposals, [NotNullWhen(false)] out string? error)
+    {
+        (proposals, error) = ([], null);
+        List<Transform> Of(TransformType type) => transforms.FindAll(transform => transform.Type == type);
+        var encryption = Of(TransformType.Encr);
+        var integrity = Of(TransformType.Integ);
+        var prfs = Of(TransformType.Prf);
+        var exchanges = Of(TransformType.Ke);
+        var sequence = Of(TransformType.Esn);
+        if (encryption.Count == 0) return Fail($"'{text}' has no encryption algorithm; begin with one, for example aes256gcm16", out error);
+        if (protocol == ProtocolId.Ike)
+        {
+            exchanges.RemoveAll(transform => transform.Id == 0);
+            if (exchanges.Count == 0) return Fail($"'{text}' has no key exchange method; add one, for example -x25519", out error);
+            if (encryption.Find(transform => Algorithms.Encr[(EncrId)transform.Id].EspOnly) is { Type: TransformType.Encr } espOnly) return Fail($"'{Word(espOnly)}' is for ESP only", out error);
+            if (prfs.Count == 0) prfs = [.. integrity.Select(PrfOf).Distinct()];
+            if (prfs.Count == 0) return Fail($"'{text}' has no PRF; add one, for example -prfsha256", out error);
+        }
+        else if (sequence.Count == 0)
+        {
+            sequence.Add(Transform.Esn(false));
+        }
+
+        var aeads = encryption.FindAll(transform => Algorithms.Encr[(EncrId)transform.Id].IsAead);
+        var others = encryption.FindAll(transform => !Algorithms.Encr[(EncrId)transform.Id].IsAead);
+        if (others.Count > 0 && integrity.Count == 0) return Fail($"'{text}' needs an integrity algorithm with {Word(others[0])}; add one, for example -sha256", out error);
+        // a PRF that was derived from integrity serves the AEAD part too
+        var found = ImmutableArray.CreateBuilder<Proposal>();
+        if (aeads.Count > 0) found.Add(new Proposal(protocol, Join(protocol, aeads, [], prfs, exchanges, sequence)));
+        if (others.Count > 0) found.Add(new Proposal(protocol, Join(protocol, others, integrity, prfs, exchanges, sequence)));
+        proposals = found.ToImmutable();
+        return true;
+    }
+
+    private static ImmutableArray<Transform> Join(ProtocolId protocol, List<Transform> encryption, List<Transform> integrity, List<Transform> prfs, List<Transform> exchanges, List<Transform> sequence) =>
+        protocol == ProtocolId.Ike ? [.. encryption, .. integrity, .. prfs, .. exchanges] : [.. encryption, .. integrity, .. exchanges, .. sequence];
+
+    private static bool Fail(string message, out string? error)
+    {
+        error = message;
+        return false;
+    }
+
+    private static Transform PrfOf(Transform integrity) => (IntegId)integrity.Id switch
+    {
+        IntegId.HmacMd5_96 => Transform.Prf(PrfId.HmacMd5),
+        IntegId.HmacSha1_96 => Transform.Prf(PrfId.HmacSha1),
+        IntegId.AesXcbc96 => Transform.Prf(PrfId.AesXcbc),
+        IntegId.AesCmac96 => Transform.Prf(PrfId.AesCmac),
+        IntegId.HmacSha384_192 => Transform.Prf(PrfId.HmacSha384),
+        IntegId.HmacSha512_256 => Transform.Prf(PrfId.HmacSha512),
+        _ => Transform.Prf(PrfId.HmacSha256),
+    };
+
+    private static ImmutableArray<Proposal> Defaults(ProtocolId protocol, params string[] texts) =>
+        [.. texts.SelectMany(text => TryParse(protocol, text, out var proposals, out var error, out _) ? proposals : throw new InvalidOperationException(error))];
+
+    /// <summary>Short, modern words first when several name the same transform.</summary>
+    private static int Preference(string word) => word switch
+    {
+        "aes128" or "aes192" or "aes256" or "sha1" or "x25519" or "x448" => 0,
+        _ when word.EndsWith("gcm16", StringComparison.Ordinal) || word.EndsWith("gcm8", StringComparison.Ordinal) || word.EndsWith("gcm12", StringComparison.Ordinal) => 0,
+        _ when word.EndsWith("ccm16", StringComparison.Ordinal) || word.EndsWith("ccm8", StringComparison.Ordinal) || word.EndsWith("ccm12", StringComparison.Ordinal) => 0,
+        "none" => 0,
+        _ => word.Contains('_', StringComparison.Ordinal) ? 3 : word is "aes" or "sha" or "camellia" ? 2 : 1,
+    };
+
+    private static string Nearest(string word) => s_words.Keys.Concat(s_later).OrderBy(known => Distance(known, word)).ThenBy(known => known, StringComparer.Ordinal).First();
+
+    /// <summary>Edit distance.</summary>
+    internal static int Distance(string left, string right)
+    {
+        if (right.Length > 64) return int.MaxValue;
+        var row = Enumerable.Range(0, right.Length + 1).ToArray();
+        for (var i = 1; i <= left.Length; i++)
+        {
+            var diagonal = row[0];
+            row[0] = i;
+            for (var j = 1; j <= right.Length; j++)
+            {
+                var cost = Math.Min(Math.Min(row[j] + 1, row[j - 1] + 1), diagonal + (char.ToLowerInvariant(left[i - 1]) == char.ToLowerInvariant(right[j - 1]) ? 0 : 1));
+                diagonal = row[j];
+                row[j] = cost;
+            }
+        }
+
+        return row[^1];
+    }
+
+    private static Dictionary<string, Transform> Words()
+    {
+        var words = new Dictionary<string, Transform>
+        {
+            ["3des"] = Transform.Encr(EncrId.TripleDes),
+            ["null"] = Transform.Encr(EncrId.Null),
+            ["aes"] = Transform.Encr(EncrId.AesCbc, 128),
+            ["camellia"] = Transform.Encr(EncrId.CamelliaCbc, 128),
+            ["chacha20poly1305"] = Transform.Encr(EncrId.ChaCha20Poly1305),
+            ["md5"] = Transform.Integ(IntegId.HmacMd5_96),
+            ["sha"] = Transform.Integ(IntegId.HmacSha1_96),
+            ["sha1"] = Transform.Integ(IntegId.HmacSha1_96),
+            ["aesxcbc"] = Transform.Integ(IntegId.AesXcbc96),
+            ["aescmac"] = Transform.Integ(IntegId.AesCmac96),
+            ["sha256"] = Transform.Integ(IntegId.HmacSha256_128),
+            ["sha2_256"] = Transform.Integ(IntegId.HmacSha256_128),
+            ["sha384"] = Transform.Integ(IntegId.HmacSha384_192),
+            ["sha2_384"] = Transform.Integ(IntegId.HmacSha384_192),
+            ["sha512"] = Transform.Integ(IntegId.HmacSha512_256),
+            ["sha2_512"] = Transform.Integ(IntegId.HmacSha512_256),
+            ["prfmd5"] = Transform.Prf(PrfId.HmacMd5),
+            ["prfsha1"] = Transform.Prf(PrfId.HmacSha1),
+            ["prfaesxcbc"] = Transform.Prf(PrfId.AesXcbc),
+            ["prfsha256"] = Transform.Prf(PrfId.HmacSha256),
+            ["prfsha384"] = Transform.Prf(PrfId.HmacSha384),
+            ["prfsha512"] = Transform.Prf(PrfId.HmacSha512),
+            ["prfaescmac"] = Transform.Prf(PrfId.AesCmac),
+            ["none"] = Transform.Ke(KeId.None),
+            ["modpnone"] = Transform.Ke(KeId.None),
+            ["modp768"] = Transform.Ke(KeId.Modp768),
+            ["modp1024"] = Transform.Ke(KeId.Modp1024),
+            ["modp1536"] = Transform.Ke(KeId.Modp1536),
+            ["modp2048"] = Transform.Ke(KeId.Modp2048),
+            ["modp3072"] = Transform.Ke(KeId.Modp3072),
+            ["modp4096"] = Transform.Ke(KeId.Modp4096),
+            ["modp6144"] = Transform.Ke(KeId.Modp6144),
+            ["modp8192"] = Transform.Ke(KeId.Modp8192),
+            ["modp1024s160"] = Transform.Ke(KeId.Modp1024S160),
+            ["modp2048s224"] = Transform.Ke(KeId.Modp2048S224),
+            ["modp2048s256"] = Transform.Ke(KeId.Modp2048S256),
+            ["ecp192"] = Transform.Ke(KeId.Ecp192),
+            ["ecp224"] = Transform.Ke(KeId.Ecp224),
+            ["ecp256"] = Transform.Ke(KeId.Ecp256),
+            ["ecp384"] = Transform.Ke(KeId.Ecp384),
+            ["ecp521"] = Transform.Ke(KeId.Ecp521),
+            ["ecp224bp"] = Transform.Ke(KeId.Brainpool224),
+            ["ecp256bp"] = Transform.Ke(KeId.Brainpool256),
+            ["ecp384bp"] = Transform.Ke(KeId.Brainpool384),
+            ["ecp512bp"] = Transform.Ke(KeId.Brainpool512),
+            ["curve25519"] = Transform.Ke(KeId.Curve25519),
+            ["x25519"] = Transform.Ke(KeId.Curve25519),
+            ["curve448"] = Transform.Ke(KeId.Curve448),
+            ["x448"] = Transform.Ke(KeId.Curve448),
+            ["noesn"] = Transform.Esn(false),
+            ["esn"] = Transform.Esn(true),
+        };
+        foreach (var bits in new[] { 128, 192, 256 })
+        {
+            var n = bits.ToString(CultureInfo.InvariantCulture);
+            words["aes" + n] = Transform.Encr(EncrId.AesCbc, bits);
+            words["aes" + n + "ctr"] = Transform.Encr(EncrId.AesCtr, bits);
+            words["aes" + n + "gmac"] = Transform.Encr(EncrId.NullAesGmac, bits);
+            words["camellia" + n] = Transform.Encr(EncrId.CamelliaCbc, bits);
+            foreach (var (suffixes, gcm, ccm) in new[] { (new[] { "8", "64" }, EncrId.AesGcm8, EncrId.AesCcm8), (["12", "96"], EncrId.AesGcm12, EncrId.AesCcm12), (["16", "128", ""], EncrId.AesGcm16, EncrId.AesCcm16) })
+            {
+                foreach (var suffix in suffixes)
+                {
+                    words["aes" + n + "gcm" + suffix] = Transform.Encr(gcm, bits);
+                    words["aes" + n + "ccm" + suffix] = Transform.Encr(ccm, bits);
+                }
+            }
+        }
+
+        return words;
+    }
+}
