@@ -24,6 +24,12 @@ internal sealed record EngineOptions
     /// <summary>Half-open responder SAs per source (/32 or /64).</summary>
     public int HalfOpenPerPrefix { get; init; } = 20;
 
+    /// <summary>Wait before a request is sent again for the first time.</summary>
+    public TimeSpan RetransmitTimeout { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>How often a request is sent again before the peer counts as dead.</summary>
+    public int RetransmitTries { get; init; } = 6;
+
     /// <summary>Emits <see cref="IkeAction.LogIkeKeys"/>.</summary>
     public bool KeyLog { get; init; }
 

@@ -1,0 +1,31 @@
+namespace Warifu.Engine;
+
+/// <summary>Why a datagram was dropped without an answer: unauthenticated rubbish is counted, never logged above Trace, never an exception.</summary>
+internal enum DropReason
+{
+    None,
+    /// <summary>Shorter than a header, or the length field is not that of the datagram.</summary>
+    BadHeader,
+    /// <summary>IKEv1, which no connection here speaks.</summary>
+    Version1,
+    HigherVersion,
+    UnknownSpi,
+    BadFlags,
+    UnknownExchange,
+    Malformed,
+    /// <summary>The SK payload does not authenticate.</summary>
+    BadIntegrity,
+    /// <summary>A message id outside the window.</summary>
+    OutOfWindow,
+    /// <summary>A response to nothing that was asked.</summary>
+    UnexpectedResponse,
+    /// <summary>The same request again while it is being worked on.</summary>
+    InProgress,
+    HalfOpenLimit,
+    HalfOpenPerPrefix,
+    BadCookie,
+    NoConnection,
+    /// <summary>An answer would be longer than the design allows.</summary>
+    Amplification,
+    NotEstablished,
+}

@@ -1,0 +1,421 @@
+using System;
+using System.Collections.Generic;
+using System.Collections.Immutable;
+using System.Linq;
+using Warifu.Ipsec;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.V2;
+using Warifu.V2.Exchanges;
+
+namespace Warifu.Engine;
+
+/// <summary>Commands of the host, start actions, acquires and retries.</summary>
+internal sealed partial class IkeEngine
+{
+    private readonly Dictionary<ulong, Gather> _gathers = [];
+    private readonly Dictionary<string, List<ChildRequest>> _initiating = new(StringComparer.Ordinal);
+    private readonly PriorityQueue<(string Connection, string Child), Instant> _retries = new();
+    private readonly Dictionary<string, int> _attempts = new(StringComparer.Ordinal);
+    private readonly HashSet<(string Connection, string Child)> _policies = [];
+    private CommandId _shutdown;
+
+    private Instant NextRetry => _retries.TryPeek(out _, out var at) ? at : Instant.Never;
+
+    /// <summary>Tells a command's end, once; command zero is nobody.</summary>
+    public void Complete(CommandId id, CommandResult result)
+    {
+        if (id.Value == 0) return;
+        if (!_gathers.TryGetValue(id.Value, out var gather))
+        {
+            Emit(new IkeAction.Complete(id, result));
+            return;
+        }
+
+        gather.Matches++;
+        if (result.Success) gather.Done++;
+        else gather.Failure ??= result;
+        if (--gather.Left > 0) return;
+        _gathers.Remove(id.Value);
+        Emit(new IkeAction.Complete(id, new CommandResult(gather.Failure is null, gather.Failure?.Message ?? "", gather.Matches, gather.Done, gather.Failure?.Report)));
+    }
+
+    /// <summary>Start, close and dead-peer actions.</summary>
+    public void Act(Connection connection, Child child, StartAction action)
+    {
+        // the configuration may have changed since
+        if (_shutdown.Value != 0 || Index.Find(connection.Name) is not { } current || current.Children.FirstOrDefault(other => other.Name == child.Name) is not { } now) return;
+        if (action is StartAction.Trap or StartAction.TrapAndStart) Trap(current, now);
+        if (action is StartAction.Start or StartAction.TrapAndStart) _retries.Enqueue((connection.Name, child.Name), Now + ProtocolTimes.RetryFirst + Entropy.NextSpan(ProtocolTimes.RetryFirst));
+    }
+
+    /// <summary>Children that waited for the IKE SA, and commands that wanted only it.</summary>
+    public void Established(IkeSa sa)
+    {
+        _attempts.Remove(sa.Connection.Name);
+        foreach (var command in sa.Waiting) Complete(command, new CommandResult(true, Matches: 1, Done: 1));
+        sa.Waiting.Clear();
+        if (!sa.Initiator || sa.Handshake is not { } handshake) return;
+        while (handshake.Children.TryDequeue(out var request)) sa.Window.Start(new CreateChildExchange(request));
+    }
+
+    private void Execute(IkeCommand command)
+    {
+        switch (command)
+        {
+            case IkeCommand.Load load:
+                Load(load.Policy);
+                Complete(load.Id, new CommandResult(true));
+                break;
+            case IkeCommand.Up up:
+                Up(up);
+                break;
+            case IkeCommand.Down down:
+                Down(down.Id, down.Target, down.Force);
+                break;
+            case IkeCommand.Rekey rekey:
+                Rekey(rekey.Id, rekey.Target);
+                break;
+            case IkeCommand.CookieSecret cookie:
+                _cookies.Rotate(cookie.Version, cookie.Secret);
+                Complete(cookie.Id, new CommandResult(true));
+                break;
+            case IkeCommand.Shutdown shutdown:
+                _shutdown = shutdown.Id;
+                _retries.Clear();
+                var all = _byId.Values.ToArray();
+                Begin(shutdown.Id, all.Length, "");
+                foreach (var sa in all) Lifetimes.Delete(sa, "shutdown", "the daemon ends", shutdown.Id);
+                break;
+        }
+    }
+
+    private void Up(IkeCommand.Up up)
+    {
+        if (Index.Find(up.Connection) is not { } connection)
+        {
+            Complete(up.Id, new CommandResult(false, $"there is no connection '{up.Connection}'"));
+            return;
+        }
+
+        var children = connection.Children.Where(child => child.Mode is ChildMode.Tunnel or ChildMode.Transport && (up.Child is null || child.Name == up.Child)).ToArray();
+        if (up.Child is not null && children.Length == 0)
+        {
+            Complete(up.Id, new CommandResult(false, $"connection '{up.Connection}' has no child '{up.Child}'"));
+            return;
+        }
+
+        if (children.Length == 0)
+        {
+            var existing = Current(connection.Name);
+            if (existing is { State: IkeState.Established }) Complete(up.Id, new CommandResult(true, Matches: 1, Done: 1));
+            else if (existing is not null) existing.Waiting.Add(up.Id);
+            else Initiate(connection, [], up.Id);
+            return;
+        }
+
+        Begin(up.Id, children.Length, "");
+        foreach (var child in children) Want(connection, new ChildRequest(child, up.Id));
+    }
+
+    /// <summary>Makes a child on the IKE SA that is there, or on one that comes.</summary>
+    private void Want(Connection connection, ChildRequest request)
+    {
+        var sa = Current(connection.Name);
+        if (sa is { State: IkeState.Established })
+        {
+            if (sa.Children.Values.Any(child => child.Phase is ChildPhase.Installed or ChildPhase.Rekeying && child.Config.Name == request.Config.Name))
+            {
+                Complete(request.Command, new CommandResult(true, Matches: 1, Done: 1));
+                return;
+            }
+
+            sa.Window.Start(new CreateChildExchange(request));
+            sa.Reschedule();
+            return;
+        }
+
+        if (sa is { Initiator: true, Handshake: { } handshake }) handshake.Children.Enqueue(request);
+        else if (_initiating.TryGetValue(connection.Name, out var waiting)) waiting.Add(request);
+        else Initiate(connection, [request], default);
+    }
+
+    private IkeSa? Current(string connection)
+    {
+        IkeSa? best = null;
+        foreach (var sa in OfConnection(connection))
+        {
+            if (sa.State == IkeState.Established) best = sa;
+            else if (sa.State == IkeState.Connecting && sa.Initiator && best is null) best = sa;
+        }
+
+        return best;
+    }
+
+    private void Initiate(Connection connection, List<ChildRequest> children, CommandId waiting)
+    {
+        _initiating.Add(connection.Name, children);
+        var host = connection.RemoteAddresses.FirstOrDefault(pattern => pattern.Single is not null || pattern.DnsName is not null);
+        if (host is null)
+        {
+            CannotInitiate(connection, waiting, new NegotiationFailure("no-address", $"connection {connection.Name} has no definite remote address", [], [], [], $"here: set connections.{connection.Name}.remote_addrs to one address or name"));
+            return;
+        }
+
+        if (host.Single is { } remote)
+        {
+            FindLocal(connection, remote, waiting);
+            return;
+        }
+
+        Ask(null, new Ask.Resolve(host.DnsName!), answer =>
+        {
+            if (answer is Answer.Addresses { Values: [var first, ..] }) FindLocal(connection, first, waiting);
+            else CannotInitiate(connection, waiting, new NegotiationFailure("name", $"the name {host.DnsName} has no address", [], [], [], $"check connections.{connection.Name}.remote_addrs and the name server"));
+        });
+    }
+
+    private void FindLocal(Connection connection, IpAddress remote, CommandId waiting)
+    {
+        var local = connection.LocalAddresses.Select(pattern => pattern.Single).FirstOrDefault(address => address?.Version == remote.Version);
+        if (local is { } fixedAddress)
+        {
+            Begin(connection, fixedAddress, remote, waiting);
+            return;
+        }
+
+        Ask(null, new Ask.SourceAddress(remote), answer =>
+        {
+            if (answer is Answer.Addresses { Values: [var first, ..] }) Begin(connection, first, remote, waiting);
+            else CannotInitiate(connection, waiting, new NegotiationFailure("no-route", $"there is no route to {remote}", [], [], [], "check the addresses and routes of this machine"));
+        });
+    }
+
+    private void Begin(Connection connection, IpAddress local, IpAddress remote, CommandId waiting)
+    {
+        _initiating.Remove(connection.Name, out var children);
+        // other ports than 500 are shared with ESP from the start
+        var ownPort = connection.LocalPort != 0 ? connection.LocalPort : connection.RemotePort == 500 ? Options.Port : Options.PortNatT;
+        var sa = NewSa(connection, initiator: true, new Endpoint(local, ownPort), new Endpoint(remote, connection.RemotePort));
+        sa.SpiI = NewIkeSpi();
+        sa.Handshake = new Handshake();
+        foreach (var child in children ?? []) sa.Handshake.Children.Enqueue(child);
+        if (waiting.Value != 0) sa.Waiting.Add(waiting);
+        Add(sa);
+        sa.Window.Start(new InitExchange());
+        sa.Reschedule();
+    }
+
+    private void CannotInitiate(Connection connection, CommandId waiting, NegotiationFailure failure)
+    {
+        _initiating.Remove(connection.Name, out var children);
+        var builder = new ReportBuilder(Now, initiator: true);
+        builder.Add(Now, StepDirection.Here, failure.Sentence);
+        var report = builder.Build(connection.Name, null, default, default, Now, failure);
+        Raise(new NegotiationEnded(report) { Connection = connection.Name });
+        var result = new CommandResult(false, failure.Sentence, Report: report);
+        Complete(waiting, result);
+        foreach (var child in children ?? []) Complete(child.Command, result);
+        RetryStarted(connection);
+    }
+
+    /// <summary>An IKE SA that we began was not established: connections that must stay up try again, later and later.</summary>
+    private void InitiationFailed(IkeSa sa, string reason)
+    {
+        if (sa.Handshake is { } handshake)
+        {
+            foreach (var child in handshake.Children) Complete(child.Command, new CommandResult(false, reason));
+        }
+
+        RetryStarted(sa.Connection);
+    }
+
+    private void RetryStarted(Connection connection)
+    {
+        if (_shutdown.Value != 0 || connection.KeyingTries != 0 || Index.Find(connection.Name) is not { } current) return;
+        var attempt = _attempts[connection.Name] = _attempts.GetValueOrDefault(connection.Name) + 1;
+        var wait = ProtocolTimes.RetryFirst * Math.Pow(2, Math.Min(attempt - 1, 16));
+        if (wait > ProtocolTimes.RetryLongest) wait = ProtocolTimes.RetryLongest;
+        wait += Entropy.NextSpan(wait / 4);
+        foreach (var child in current.Children.Where(child => child.StartAction is StartAction.Start or StartAction.TrapAndStart)) _retries.Enqueue((connection.Name, child.Name), Now + wait);
+    }
+
+    private void RunRetries()
+    {
+        while (_retries.TryPeek(out var key, out var at) && at <= Now)
+        {
+            _retries.Dequeue();
+            if (Index.Find(key.Connection) is { } connection && connection.Children.FirstOrDefault(child => child.Name == key.Child) is { } child) Want(connection, new ChildRequest(child, default));
+        }
+    }
+
+    private void Acquire(DataPlaneEvent.Acquire acquire)
+    {
+        if (Index.Find(acquire.Connection) is not { } connection || connection.Children.FirstOrDefault(child => child.Name == acquire.Child) is not { } child) return;
+        var sa = Current(connection.Name);
+        // one negotiation per child is enough
+        if (sa is not null && (sa.Window.Active is CreateChildExchange active && active.Request.Config.Name == child.Name || sa.Window.Queued.OfType<CreateChildExchange>().Any(waiting => waiting.Request.Config.Name == child.Name))) return;
+        if (sa is { State: IkeState.Connecting } || _initiating.ContainsKey(connection.Name)) return;
+        Want(connection, new ChildRequest(child, default, acquire.Local, acquire.Remote));
+    }
+
+    private void Down(CommandId id, SaTarget target, bool force)
+    {
+        if (target.IsEmpty)
+        {
+            Complete(id, new CommandResult(false, "name a connection, a child or a number"));
+            return;
+        }
+
+        var sas = _byId.Values.Where(sa => sa.State != IkeState.Rekeyed && (target.Connection is null || sa.Connection.Name == target.Connection) && (target.IkeId == 0 || sa.Id == target.IkeId)).ToArray();
+        if (target.NamesChild)
+        {
+            var children = sas.SelectMany(sa => sa.Children.Values.Where(child => child.Phase is ChildPhase.Installed or ChildPhase.Rekeying && (target.Child is null || child.Config.Name == target.Child) && (target.ChildId == 0 || child.Id == target.ChildId)).Select(child => (sa, child))).ToArray();
+            Begin(id, children.Length, "no such child is up");
+            foreach (var (sa, child) in children)
+            {
+                Lifetimes.Delete(sa, child, "down", id);
+                sa.Reschedule();
+            }
+
+            return;
+        }
+
+        Begin(id, sas.Length, "no such connection is up");
+        foreach (var sa in sas)
+        {
+            if (force)
+            {
+                sa.Close("down", "closed from here by force");
+                Complete(id, new CommandResult(true, Matches: 1, Done: 1));
+                continue;
+            }
+
+            Lifetimes.Delete(sa, "down", "closed from here", id);
+            sa.Reschedule();
+        }
+    }
+
+    private void Rekey(CommandId id, SaTarget target)
+    {
+        var sas = _byId.Values.Where(sa => sa.State == IkeState.Established && (target.Connection is null || sa.Connection.Name == target.Connection) && (target.IkeId == 0 || sa.Id == target.IkeId)).ToArray();
+        if (!target.NamesChild)
+        {
+            Begin(id, sas.Length, "no such connection is up");
+            foreach (var sa in sas)
+            {
+                sa.Window.Start(new RekeyIkeExchange(id));
+                sa.Reschedule();
+            }
+
+            return;
+        }
+
+        var children = sas.SelectMany(sa => sa.Children.Values.Where(child => child.Phase == ChildPhase.Installed && (target.Child is null || child.Config.Name == target.Child) && (target.ChildId == 0 || child.Id == target.ChildId)).Select(child => (sa, child))).ToArray();
+        Begin(id, children.Length, "no such child is up");
+        foreach (var (sa, child) in children)
+        {
+            child.Phase = ChildPhase.Rekeying;
+            sa.Window.Start(new CreateChildExchange(new ChildRequest(child.Config, id), child));
+            sa.Reschedule();
+        }
+    }
+
+    /// <summary>A command that ends when <paramref name="count"/> parts have ended.</summary>
+    private void Begin(CommandId id, int count, string none)
+    {
+        if (id.Value == 0) return;
+        if (count == 0) Emit(new IkeAction.Complete(id, new CommandResult(none.Length == 0, none)));
+        else _gathers[id.Value] = new Gather { Left = count };
+    }
+
+    private void Load(PolicySet policy)
+    {
+        var old = Index;
+        var before = Policy.Connections;
+        (Policy, Index) = (policy, new ConnectionIndex(policy));
+        foreach (var connection in before)
+        {
+            var now = Index.Find(connection.Name);
+            if (now is not null && PolicyDiff.SameButChildren(connection, now))
+            {
+                foreach (var sa in OfConnection(connection.Name).ToArray()) Adopt(sa, now);
+                foreach (var child in connection.Children.Where(child => !now.Children.Any(other => PolicyDiff.Same(child, other)))) Untrap(connection, child);
+                continue;
+            }
+
+            foreach (var child in connection.Children) Untrap(connection, child);
+            foreach (var sa in OfConnection(connection.Name).ToArray()) Lifetimes.Delete(sa, "down", "its configuration was changed or removed");
+        }
+
+        foreach (var connection in policy.Connections)
+        {
+            var was = old.Find(connection.Name);
+            var kept = was is not null && PolicyDiff.SameButChildren(was, connection) ? was.Children : [];
+            foreach (var child in connection.Children.Where(child => !kept.Any(other => PolicyDiff.Same(child, other)))) Start(connection, child);
+        }
+    }
+
+    private static void Adopt(IkeSa sa, Connection now)
+    {
+        sa.Connection = now;
+        foreach (var child in sa.Children.Values.Where(child => !now.Children.Any(other => PolicyDiff.Same(child.Config, other))).ToArray())
+        {
+            if (child.Phase is ChildPhase.Installed or ChildPhase.Rekeying) Lifetimes.Delete(sa, child, "down");
+        }
+    }
+
+    private void Start(Connection connection, Child child)
+    {
+        if (child.Mode is ChildMode.Pass or ChildMode.Drop || child.StartAction is StartAction.Trap or StartAction.TrapAndStart) Trap(connection, child);
+        if (child.StartAction is StartAction.Start or StartAction.TrapAndStart)
+        {
+            // the entry keeps traffic from leaving in clear until the SA is there
+            if (child.StartAction == StartAction.Start) Trap(connection, child);
+            Want(connection, new ChildRequest(child, default));
+        }
+    }
+
+    private void Trap(Connection connection, Child child)
+    {
+        if (!_policies.Add((connection.Name, child.Name))) return;
+        var local = connection.LocalAddresses.Select(host => host.Single).FirstOrDefault(address => address is not null);
+        var remote = connection.RemoteAddresses.Select(host => host.Single).FirstOrDefault(address => address is not null);
+        var needsLocal = child.LocalSelectors.IsEmpty || child.LocalSelectors.Any(pattern => pattern.IsDynamic);
+        var needsRemote = child.RemoteSelectors.IsEmpty || child.RemoteSelectors.Any(pattern => pattern.IsDynamic);
+        if ((needsLocal && local is null) || (needsRemote && remote is null))
+        {
+            _policies.Remove((connection.Name, child.Name));
+            Raise(new Notice(NoticeLevel.Warning, $"child {child.Name} of {connection.Name} has a dynamic selector whose address is not known before the negotiation: nothing is trapped") { Connection = connection.Name });
+            return;
+        }
+
+        Emit(new IkeAction.InstallPolicy(new TrafficPolicy
+        {
+            Connection = connection.Name,
+            Child = child.Name,
+            Action = child.Mode switch { ChildMode.Pass => TrafficAction.Bypass, ChildMode.Drop => TrafficAction.Discard, _ => TrafficAction.Protect },
+            Mode = child.Mode == ChildMode.Transport ? IpsecMode.Transport : IpsecMode.Tunnel,
+            LocalSelectors = ChildInstall.Resolve(child.LocalSelectors, local ?? default),
+            RemoteSelectors = ChildInstall.Resolve(child.RemoteSelectors, remote ?? default),
+            Remote = remote ?? default,
+            Options = ChildInstall.OptionsOf(child),
+        }));
+    }
+
+    private void Untrap(Connection connection, Child child)
+    {
+        if (_policies.Remove((connection.Name, child.Name))) Emit(new IkeAction.RemovePolicy(connection.Name, child.Name));
+    }
+
+    private sealed class Gather
+    {
+        public int Left { get; set; }
+
+        public int Matches { get; set; }
+
+        public int Done { get; set; }
+
+        public CommandResult? Failure { get; set; }
+    }
+}

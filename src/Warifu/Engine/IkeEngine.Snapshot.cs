@@ -1,0 +1,60 @@
+using System.Linq;
+using Warifu.Primitives;
+using Warifu.V2;
+
+namespace Warifu.Engine;
+
+/// <summary>Status on demand.</summary>
+internal sealed partial class IkeEngine
+{
+    public EngineSnapshot Snapshot() => new([.. _byId.Values.OrderBy(sa => sa.Id).Select(Snapshot)], _halfOpen.Count, Counters);
+
+    private static IkeSaSnapshot Snapshot(IkeSa sa) => new()
+    {
+        Id = sa.Id,
+        Connection = sa.Connection.Name,
+        State = sa.State switch
+        {
+            IkeState.Connecting => "CONNECTING",
+            IkeState.Established => sa.Window.Active is V2.Exchanges.RekeyIkeExchange ? "REKEYING" : "ESTABLISHED",
+            IkeState.Rekeyed => "REKEYED",
+            _ => "DELETING",
+        },
+        Local = sa.Local,
+        Remote = sa.Remote,
+        LocalId = sa.LocalId,
+        RemoteId = sa.RemoteId,
+        Initiator = sa.Initiator,
+        InitiatorSpi = sa.SpiI,
+        ResponderSpi = sa.SpiR,
+        NatLocal = sa.LocalBehindNat,
+        NatRemote = sa.RemoteBehindNat,
+        Proposal = sa.Proposal,
+        Established = sa.Established == default ? null : sa.Established,
+        RekeyAt = Known(sa.RekeyAt),
+        ExpireAt = Known(sa.ExpireAt),
+        TasksQueued = [.. sa.Window.Queued.Select(exchange => exchange.Task)],
+        TasksActive = sa.Window.Active is { } active ? [active.Task] : [],
+        Children = [.. sa.Children.Values.OrderBy(child => child.Id).Select(Snapshot)],
+    };
+
+    private static ChildSnapshot Snapshot(ChildState child) => new()
+    {
+        Id = child.Id,
+        Name = child.Config.Name,
+        State = child.Phase.ToString().ToUpperInvariant(),
+        Mode = child.Mode,
+        Protocol = child.Proposal.Protocol,
+        Encapsulated = child.Encapsulated,
+        InboundSpi = child.Inbound,
+        OutboundSpi = child.Outbound,
+        Proposal = child.Proposal,
+        Local = child.Local,
+        Remote = child.Remote,
+        Installed = child.Installed,
+        RekeyAt = Known(child.RekeyAt),
+        ExpireAt = Known(child.ExpireAt),
+    };
+
+    private static Instant? Known(Instant at) => at == Instant.Never ? null : at;
+}

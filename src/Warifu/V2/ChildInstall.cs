@@ -1,0 +1,130 @@
+using System;
+using System.Collections.Immutable;
+using System.Linq;
+using Warifu.Crypto;
+using Warifu.Engine;
+using Warifu.Ipsec;
+using Warifu.Policy;
+using Warifu.Primitives;
+
+namespace Warifu.V2;
+
+/// <summary>What a finished negotiation of a pair comes to.</summary>
+internal sealed record ChildTerms
+{
+    public required Child Config { get; init; }
+
+    public required Proposal Proposal { get; init; }
+
+    public required ChildSpi Inbound { get; init; }
+
+    public required ChildSpi Outbound { get; init; }
+
+    public required ImmutableArray<TrafficSelector> Local { get; init; }
+
+    public required ImmutableArray<TrafficSelector> Remote { get; init; }
+
+    public required IpsecMode Mode { get; init; }
+
+    /// <summary>We sent the request of this exchange: our keys come first in KEYMAT.</summary>
+    public required bool Initiator { get; init; }
+
+    public ChildState? Replaces { get; init; }
+}
+
+/// <summary>Keys for a pair (RFC 7296 section 2.17) and its way to the data plane.</summary>
+internal static class ChildInstall
+{
+    public static ChildState Install(IkeSa sa, ChildTerms terms, ReadOnlySpan<byte> ni, ReadOnlySpan<byte> nr, Secret? shared)
+    {
+        var encr = terms.Proposal.Find(TransformType.Encr);
+        var integ = (IntegId)terms.Proposal.Find(TransformType.Integ).Id;
+        var keys = KeyScheduleV2.DeriveChild(sa.Keys!.Prf, sa.Keys.SkD, shared, ni, nr, (EncrId)encr.Id, encr.KeyBits, integ);
+        var (outEncr, outInteg, inEncr, inInteg) = terms.Initiator
+            ? (keys.InitiatorEncr, keys.InitiatorInteg, keys.ResponderEncr, keys.ResponderInteg)
+            : (keys.ResponderEncr, keys.ResponderInteg, keys.InitiatorEncr, keys.InitiatorInteg);
+        var config = terms.Config;
+        var encapsulated = sa.LocalBehindNat || sa.RemoteBehindNat || sa.Connection.ForceEncapsulation;
+        var child = new ChildState
+        {
+            Id = sa.Engine.NewId(),
+            Config = config,
+            Inbound = terms.Inbound,
+            Outbound = terms.Outbound,
+            Proposal = terms.Proposal,
+            Mode = terms.Mode,
+            Encapsulated = encapsulated,
+            Local = terms.Local,
+            Remote = terms.Remote,
+            Installed = sa.Engine.Now,
+        };
+        var pair = new ChildSa
+        {
+            Id = child.Id,
+            IkeId = sa.Id,
+            Connection = sa.Connection.Name,
+            Name = config.Name,
+            Mode = terms.Mode,
+            InboundSpi = terms.Inbound,
+            OutboundSpi = terms.Outbound,
+            Encr = (EncrId)encr.Id,
+            EncrKeyBits = encr.KeyBits,
+            Integ = integ,
+            Esn = terms.Proposal.Find(TransformType.Esn).Id == 1,
+            InboundEncrKey = inEncr,
+            InboundIntegKey = inInteg,
+            OutboundEncrKey = outEncr,
+            OutboundIntegKey = outInteg,
+            Local = sa.Local,
+            Remote = sa.Remote,
+            UdpEncapsulation = encapsulated,
+            LocalBehindNat = sa.LocalBehindNat,
+            RemoteBehindNat = sa.RemoteBehindNat,
+            LocalSelectors = terms.Local,
+            RemoteSelectors = terms.Remote,
+            ReplayWindow = config.ReplayWindow,
+            SoftBytes = config.RekeyBytes,
+            HardBytes = config.LifeBytes ?? config.RekeyBytes + (config.RekeyBytes / 10),
+            SoftPackets = config.RekeyPackets,
+            HardPackets = config.LifePackets ?? config.RekeyPackets + (config.RekeyPackets / 10),
+            // the responder of a rekeying sends on the old pair until the new one is seen in use (section 2.8)
+            OutboundReady = terms.Replaces is null || terms.Initiator,
+            Replaces = terms.Replaces?.Id ?? 0,
+            Options = OptionsOf(config),
+        };
+        sa.Children.Add(child.Id, child);
+        sa.Engine.AddChild(sa, child);
+        Lifetimes.Begin(sa, child);
+        sa.Engine.Emit(new IkeAction.InstallChild(pair));
+        sa.Report.Add(sa.Engine.Now, StepDirection.Here, $"child {config.Name} installed: {ProposalKeywords.Print(terms.Proposal)}, {Selectors.Print(terms.Local)} === {Selectors.Print(terms.Remote)}");
+        if (terms.Replaces is { } old)
+        {
+            sa.Engine.Counters.ChildRekey++;
+            sa.Engine.Raise(new ChildRekeyed(config.Name, old.Id, child.Id) { Connection = sa.Connection.Name, IkeId = sa.Id });
+        }
+        else
+        {
+            sa.Engine.Raise(new ChildUp(config.Name, child.Id, terms.Inbound.ToString(), terms.Outbound.ToString(), terms.Local, terms.Remote) { Connection = sa.Connection.Name, IkeId = sa.Id });
+        }
+
+        return child;
+    }
+
+    public static ChildOptions OptionsOf(Child config) => new()
+    {
+        BindInterface = config.BindInterface,
+        Mtu = config.Mtu,
+        Mss = config.Mss,
+        Df = config.Df,
+        CopyDscpOut = config.CopyDscpOut,
+        CopyDscpIn = config.CopyDscpIn,
+        CopyEcn = config.CopyEcn,
+        Leak = config.Leak,
+        BypassLan = config.BypassLan,
+        Priority = config.Priority,
+    };
+
+    /// <summary>Configured selectors with the tunnel ends filled in for "dynamic"; none configured = the tunnel end.</summary>
+    public static ImmutableArray<TrafficSelector> Resolve(ImmutableArray<SelectorPattern> patterns, IpAddress end) =>
+        patterns.IsEmpty ? [TrafficSelector.Of(end)] : [.. patterns.Select(pattern => pattern.Resolve(end))];
+}

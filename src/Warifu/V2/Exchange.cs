@@ -1,0 +1,24 @@
+using Warifu.Primitives;
+using Warifu.Wire;
+
+namespace Warifu.V2;
+
+/// <summary>The initiator's side of one exchange: from the request to its answer. An IKE SA runs one at a time (window of 1, RFC 7296 section 2.3) and queues the others.</summary>
+internal abstract class Exchange
+{
+    public abstract ExchangeType Type { get; }
+
+    /// <summary>Name in status listings: IKE_INIT, CHILD_CREATE …</summary>
+    public abstract string Task { get; }
+
+    /// <summary>Writes the request. False: there is nothing to do any more.</summary>
+    public abstract bool TryBuild(IkeSa sa, MessageBuilder builder);
+
+    /// <summary>Takes the answer: authentic, and checked against the payload rules.</summary>
+    public abstract void OnResponse(IkeSa sa, scoped in MessageView view);
+
+    /// <summary>The answer never came, or the IKE SA ended before: whoever waits is told.</summary>
+    public virtual void OnAbandoned(IkeSa sa, string reason, string text)
+    {
+    }
+}

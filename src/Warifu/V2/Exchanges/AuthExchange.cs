@@ -1,0 +1,151 @@
+using System;
+using System.Security.Cryptography;
+using Warifu.Engine;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.Wire;
+
+namespace Warifu.V2.Exchanges;
+
+/// <summary>IKE_AUTH (RFC 7296 sections 1.2 and 2.15): each side proves its identity, and the first child is made. This file: the initiator.</summary>
+internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
+{
+    private ChildOffer? _child;
+
+    public override ExchangeType Type => ExchangeType.IkeAuth;
+
+    public override string Task => "IKE_AUTH";
+
+    /// <summary>After IKE_SA_INIT: finds the secret, computes our AUTH, then sends. The asks may take any time.</summary>
+    public static void Begin(IkeSa sa)
+    {
+        var connection = sa.Connection;
+        // NAT found, or the peer listens elsewhere: both sides go on with port 4500 (section 2.23)
+        if ((sa.LocalBehindNat || sa.RemoteBehindNat || connection.ForceEncapsulation) && sa.Remote.Port == 500)
+            (sa.Local, sa.Remote) = (sa.Local with { Port = sa.Engine.Options.PortNatT }, sa.Remote with { Port = 4500 });
+        sa.LocalId = connection.Local.Id ?? Identity.Of(sa.Local.Address);
+        var guess = connection.Remote.Id.Exact ?? Identity.Of(sa.Remote.Address);
+        sa.ExpireAt = sa.Engine.Now + TimeSpan.FromMinutes(3);
+        sa.Engine.Ask(sa, new Ask.FindPsk(sa.LocalId, guess, connection.Name), found =>
+        {
+            if (found is not Answer.SecretHandle { Secret.IsNone: false } handle)
+            {
+                Lifetimes.Fail(sa, AuthSupport.NoPsk(sa, guess, found));
+                return;
+            }
+
+            sa.Engine.Ask(sa, new Ask.PskAuth(handle.Secret, sa.Keys!.Prf, AuthSupport.OwnOctets(sa)), computed =>
+            {
+                if (computed is not Answer.Octets octets)
+                {
+                    Lifetimes.Fail(sa, "internal", "the secret keeper did not compute AUTH");
+                    return;
+                }
+
+                var value = octets.Value.Span.ToArray();
+                octets.Value.Dispose();
+                sa.Window.Start(new AuthExchange(value));
+                sa.Reschedule();
+            });
+        });
+    }
+
+    public override bool TryBuild(IkeSa sa, MessageBuilder builder)
+    {
+        var connection = sa.Connection;
+        builder.Id(PayloadType.IdI, sa.LocalId!);
+        // the peer may have several identities: say which one we want (section 2.15)
+        if (connection.Remote.Id.Exact is { } wanted) builder.Id(PayloadType.IdR, wanted);
+        builder.Auth(AuthMethod.SharedKey, auth.Span);
+        if (connection.Unique != UniquePolicy.Never && !sa.Engine.HasOther(sa)) builder.Notify(NotifyType.InitialContact);
+        if (sa.Handshake!.Children.TryDequeue(out var request))
+        {
+            _child = ChildOffer.Make(sa, request, withoutKe: true);
+            _child.Write(builder, IsFirst: true);
+        }
+
+        return true;
+    }
+
+    public override void OnResponse(IkeSa sa, scoped in MessageView view)
+    {
+        if (!view.TryGet(PayloadType.Auth, out var authBody) || !view.TryGet(PayloadType.IdR, out var idBody) || AuthView.TryParse(authBody, out var proof) != ParseError.None || IdPayload.TryParse(idBody, out var remoteId) != ParseError.None)
+        {
+            GiveBack(sa);
+            Lifetimes.Fail(sa, AuthSupport.Refused(sa, view.TryGetError(out var error) ? error.Type : default));
+            return;
+        }
+
+        sa.RemoteId = remoteId;
+        if (!sa.Connection.Remote.Id.Matches(remoteId!))
+        {
+            Reject(sa, AuthSupport.WrongIdentity(sa, remoteId!));
+            return;
+        }
+
+        if (proof.Method != AuthMethod.SharedKey)
+        {
+            Reject(sa, AuthSupport.WrongMethod(sa, proof.Method));
+            return;
+        }
+
+        var given = proof.Data.ToArray();
+        // the child's answer is kept until the peer is authenticated: nothing is installed before (R2)
+        var answer = ChildAnswer.Read(view);
+        var octets = AuthSupport.PeerOctets(sa, idBody);
+        sa.Engine.Ask(sa, new Ask.FindPsk(sa.LocalId!, remoteId!, sa.Connection.Name), found =>
+        {
+            if (found is not Answer.SecretHandle { Secret.IsNone: false } handle)
+            {
+                Reject(sa, AuthSupport.NoPsk(sa, remoteId!, found));
+                return;
+            }
+
+            sa.Engine.Ask(sa, new Ask.PskAuth(handle.Secret, sa.Keys!.Prf, octets), computed => Verify(sa, computed, given, answer));
+        });
+    }
+
+    public override void OnAbandoned(IkeSa sa, string reason, string text) => GiveBack(sa);
+
+    private void Verify(IkeSa sa, Answer computed, byte[] given, ChildAnswer answer)
+    {
+        if (computed is not Answer.Octets expected)
+        {
+            Reject(sa, new NegotiationFailure("internal", "the secret keeper did not compute AUTH", [], [], [], ""));
+            return;
+        }
+
+        var good = CryptographicOperations.FixedTimeEquals(expected.Value.Span, given);
+        expected.Value.Dispose();
+        if (!good)
+        {
+            Reject(sa, AuthSupport.WrongSecret(sa));
+            return;
+        }
+
+        AuthSupport.Establish(sa);
+        if (_child is not null) answer.Take(sa, _child);
+        else AuthResponder.AuthDone(sa, childless: true);
+        _child = null;
+        sa.Reschedule();
+    }
+
+    /// <summary>We do not believe the peer: it is told under protection, and the SA ends (section 2.21.2).</summary>
+    private void Reject(IkeSa sa, NegotiationFailure failure)
+    {
+        GiveBack(sa);
+        var message = sa.Seal(ExchangeType.Informational, isResponse: false, 2, new MessageBuilder().Notify(NotifyType.AuthenticationFailed));
+        sa.Transmit(message);
+        Lifetimes.Fail(sa, failure);
+    }
+
+    /// <summary>The child's command is told with the IKE SA's.</summary>
+    private void GiveBack(IkeSa sa)
+    {
+        if (_child is null) return;
+        if (sa.State != IkeState.Closed && sa.Handshake is { } handshake) handshake.Children.Enqueue(_child.Request);
+        else sa.Engine.Complete(_child.Request.Command, new CommandResult(false, "the IKE SA was not established"));
+        _child.Dispose();
+        _child = null;
+    }
+}

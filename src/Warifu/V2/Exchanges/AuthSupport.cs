@@ -1,0 +1,89 @@
+using System;
+using System.Collections.Immutable;
+using Warifu.Crypto;
+using Warifu.Engine;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.Wire;
+
+namespace Warifu.V2.Exchanges;
+
+/// <summary>What both sides of IKE_AUTH share: signed octets, the step to "established", and the sentences of its failures.</summary>
+internal static class AuthSupport
+{
+    /// <summary>What we sign (RFC 7296 section 2.15).</summary>
+    public static ImmutableArray<byte> OwnOctets(IkeSa sa)
+    {
+        var handshake = sa.Handshake!;
+        var (nonce, key) = sa.Initiator ? (handshake.Nr, sa.Keys!.SkPi) : (handshake.Ni, sa.Keys!.SkPr);
+        return [.. KeyScheduleV2.SignedOctets(sa.Keys.Prf, handshake.OwnMessage, nonce, key, [(byte)sa.LocalId!.Type, 0, 0, 0, .. sa.LocalId.Data])];
+    }
+
+    /// <summary>What the peer signed; its ID payload as it stood on the wire.</summary>
+    public static ImmutableArray<byte> PeerOctets(IkeSa sa, ReadOnlySpan<byte> idPayload)
+    {
+        var handshake = sa.Handshake!;
+        var (nonce, key) = sa.Initiator ? (handshake.Ni, sa.Keys!.SkPr) : (handshake.Nr, sa.Keys!.SkPi);
+        return [.. KeyScheduleV2.SignedOctets(sa.Keys.Prf, handshake.PeerMessage, nonce, key, idPayload)];
+    }
+
+    /// <summary>Both sides are authenticated. The handshake's secrets end here, except what the first child needs.</summary>
+    public static void Establish(IkeSa sa)
+    {
+        var engine = sa.Engine;
+        sa.State = IkeState.Established;
+        sa.Established = engine.Now;
+        sa.ExpireAt = Instant.Never;
+        engine.EndHalfOpen(sa);
+        Lifetimes.Begin(sa);
+        sa.Report.Add(engine.Now, StepDirection.Here, $"IKE SA established between {Identities.Print(sa.LocalId)} and {Identities.Print(sa.RemoteId)}");
+        engine.Raise(new IkeSaUp(sa.Local, sa.Remote, Identities.Print(sa.LocalId), Identities.Print(sa.RemoteId), sa.Initiator) { Connection = sa.Connection.Name, IkeId = sa.Id });
+        if (sa.LocalBehindNat) engine.Emit(new IkeAction.Keepalive(sa.Id, sa.Local, sa.Remote, true));
+        engine.Established(sa);
+    }
+
+    public static NegotiationFailure NoPsk(IkeSa sa, Identity remote, Answer found)
+    {
+        var why = found is Answer.SecretHandle handle ? handle.WhyNot : found is Answer.Failed failed ? failed.Why : "no pre-shared key";
+        return new NegotiationFailure(
+            "no-secret", why, [], [], [$"wanted: {Identities.Print(sa.LocalId)} and {Identities.Print(remote)}"],
+            $"here: add secrets.ike-NAME {{ secret = …  id-1 = {Identities.Print(sa.LocalId)}  id-2 = {Identities.Print(remote)} }}");
+    }
+
+    public static NegotiationFailure WrongSecret(IkeSa sa) => new(
+        "authentication-failed",
+        $"the pre-shared keys for {Identities.Print(sa.LocalId)} and {Identities.Print(sa.RemoteId)} differ: the peer's AUTH does not verify",
+        [],
+        [],
+        [],
+        "make the secret of these two identities the same on both sides, to the letter: case, blanks and the end of the line count");
+
+    public static NegotiationFailure WrongIdentity(IkeSa sa, Identity remote) => new(
+        "identity",
+        $"the peer calls itself {Identities.Print(remote)}, connections.{sa.Connection.Name}.remote.id accepts {sa.Connection.Remote.Id}",
+        [Identities.Print(remote)],
+        [sa.Connection.Remote.Id.Text],
+        [$"{Identities.Print(remote)} ({remote.Type}) against {sa.Connection.Remote.Id}"],
+        $"here: set connections.{sa.Connection.Name}.remote.id = {Identities.Print(remote)}; or at the peer: set its local id to {sa.Connection.Remote.Id}");
+
+    public static NegotiationFailure WrongMethod(IkeSa sa, AuthMethod method) => new(
+        "authentication-method",
+        $"the peer authenticates with {method}, connections.{sa.Connection.Name}.remote.auth wants {sa.Connection.Remote.Kind}",
+        [method.ToString()],
+        [sa.Connection.Remote.Kind.ToString()],
+        [],
+        "set the same authentication method on both sides (auth = psk)");
+
+    /// <summary>The peer refused our IKE_AUTH.</summary>
+    public static NegotiationFailure Refused(IkeSa sa, NotifyType error) => error switch
+    {
+        NotifyType.AuthenticationFailed => new NegotiationFailure(
+            "authentication-failed",
+            $"the peer refused us (AUTHENTICATION_FAILED): we are {Identities.Print(sa.LocalId)}, and asked for {sa.Connection.Remote.Id}",
+            [],
+            [],
+            [],
+            $"the peer does not say which it is: the pre-shared key differs, or it does not know the identity {Identities.Print(sa.LocalId)} (connections.{sa.Connection.Name}.local.id), or it is not {sa.Connection.Remote.Id}; its log shows it"),
+        _ => new NegotiationFailure("refused", $"the peer refused IKE_AUTH with {MessageDescription.NameOf(error)}", [], [], [], "the peer's log shows why"),
+    };
+}

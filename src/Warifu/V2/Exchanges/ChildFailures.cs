@@ -1,0 +1,47 @@
+using System.Collections.Immutable;
+using System.Linq;
+using Warifu.Engine;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.Wire;
+
+namespace Warifu.V2.Exchanges;
+
+/// <summary>Sentences and remedies for children that were not made.</summary>
+internal static class ChildFailures
+{
+    public static NegotiationFailure Refused(IkeSa sa, Child config, ChildOffer offer, NotifyType error)
+    {
+        var place = $"connections.{sa.Connection.Name}.children.{config.Name}";
+        return error switch
+        {
+            NotifyType.NoProposalChosen => new NegotiationFailure(
+                "no-proposal", $"the peer refused all our ESP proposals for child {config.Name} (NO_PROPOSAL_CHOSEN)", InitExchange.Print(offer.Proposals), [], [],
+                $"make {place}.esp_proposals here and the ESP proposals of the peer have one in common; its log shows what it would accept"),
+            NotifyType.TsUnacceptable => new NegotiationFailure(
+                "selectors", $"the peer has nothing for the selectors of child {config.Name} (TS_UNACCEPTABLE)",
+                [$"local_ts {Selectors.Print(offer.Local)}", $"remote_ts {Selectors.Print(offer.Remote)}"], [], [],
+                $"{place}.local_ts must meet the peer's remote selectors and {place}.remote_ts its local ones"),
+            NotifyType.TemporaryFailure => new NegotiationFailure("busy", $"the peer is busy with another exchange and refused child {config.Name} for now (TEMPORARY_FAILURE)", [], [], [], "try again"),
+            NotifyType.NoAdditionalSas => new NegotiationFailure("no-additional-sas", $"the peer takes no further children (NO_ADDITIONAL_SAS): {config.Name}", [], [], [], "at the peer: allow more children, or put the selectors into one child"),
+            NotifyType.InvalidKePayload => new NegotiationFailure("no-proposal", $"the peer wants a key exchange method for child {config.Name} that we do not offer", InitExchange.Print(offer.Proposals), [], [], $"make the PFS groups of {place}.esp_proposals and of the peer's ESP proposals have one in common"),
+            _ => new NegotiationFailure("refused", $"the peer refused child {config.Name} with {MessageDescription.NameOf(error)}", [], [], [], "the peer's log shows why"),
+        };
+    }
+
+    public static NegotiationFailure NoProposal(IkeSa sa, Child config, ImmutableArray<Proposal> offered, ImmutableArray<string> whyNot) => new(
+        "no-proposal",
+        $"no ESP proposal in common for child {config.Name}",
+        InitExchange.Print(offered),
+        InitExchange.Print(config.Proposals),
+        whyNot,
+        offered.IsEmpty ? "" : $"here: add {ProposalKeywords.Print(offered[0])} to connections.{sa.Connection.Name}.children.{config.Name}.esp_proposals; or at the peer: add {ProposalKeywords.Print(config.Proposals[0])} to its ESP proposals");
+
+    public static NegotiationFailure NoSelectors(IkeSa sa, ImmutableArray<TrafficSelector> offeredLocal, ImmutableArray<TrafficSelector> offeredRemote, ImmutableArray<string> whyNot) => new(
+        "selectors",
+        $"no child of connection {sa.Connection.Name} has the selectors that the peer asks for",
+        [$"for our side: {Selectors.Print(offeredLocal)}", $"for its side: {Selectors.Print(offeredRemote)}"],
+        [.. sa.Connection.Children.Select(child => $"{child.Name}: local_ts {Selectors.Print(ChildInstall.Resolve(child.LocalSelectors, sa.Local.Address))}, remote_ts {Selectors.Print(ChildInstall.Resolve(child.RemoteSelectors, sa.Remote.Address))}")],
+        whyNot,
+        $"make local_ts and remote_ts of a child in connections.{sa.Connection.Name}.children here mirror the peer's");
+}

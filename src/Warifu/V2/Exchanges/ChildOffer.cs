@@ -1,0 +1,163 @@
+using System;
+using System.Collections.Immutable;
+using System.Linq;
+using Warifu.Crypto;
+using Warifu.Engine;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.Wire;
+
+namespace Warifu.V2.Exchanges;
+
+/// <summary>A child as we propose it: SPI, proposals, selectors, and with PFS a Diffie-Hellman value.</summary>
+internal sealed class ChildOffer : IDisposable
+{
+    private ChildOffer(IkeSa sa, ChildRequest request, ImmutableArray<Proposal> proposals)
+    {
+        (Request, Proposals) = (request, proposals);
+        Spi = sa.Engine.NewChildSpi();
+        Local = WithPacket(ChildInstall.Resolve(request.Config.LocalSelectors, sa.Local.Address), request.PacketLocal);
+        Remote = WithPacket(ChildInstall.Resolve(request.Config.RemoteSelectors, sa.Remote.Address), request.PacketRemote);
+    }
+
+    public ChildRequest Request { get; }
+
+    public ImmutableArray<Proposal> Proposals { get; }
+
+    public ChildSpi Spi { get; }
+
+    public ImmutableArray<TrafficSelector> Local { get; }
+
+    public ImmutableArray<TrafficSelector> Remote { get; }
+
+    public KeyExchange? KeyExchange { get; private init; }
+
+    /// <param name="sa">The IKE SA.</param>
+    /// <param name="request">What is wanted.</param>
+    /// <param name="withoutKe">IKE_AUTH: no key exchange (RFC 7296 section 1.2).</param>
+    /// <param name="method">The group that the peer asked for; None = our first.</param>
+    public static ChildOffer Make(IkeSa sa, ChildRequest request, bool withoutKe, KeId method = KeId.None)
+    {
+        var proposals = request.Config.Proposals;
+        if (withoutKe) return new ChildOffer(sa, request, [.. proposals.Select(Without)]);
+        if (method == KeId.None) method = proposals.SelectMany(proposal => proposal.Transforms).Where(transform => transform.Type == TransformType.Ke).Select(transform => (KeId)transform.Id).FirstOrDefault();
+        if (method == KeId.None) return new ChildOffer(sa, request, proposals);
+        sa.Engine.Counters.KeyExchanges++;
+        return new ChildOffer(sa, request, proposals) { KeyExchange = KeyExchange.Generate(method, sa.Engine.Entropy) };
+    }
+
+    public void Write(MessageBuilder builder, bool IsFirst, ReadOnlySpan<byte> nonce = default)
+    {
+        if (Request.Config.Mode == ChildMode.Transport) builder.Notify(NotifyType.UseTransportMode);
+        builder.Sa(InitExchange.Offer(Proposals, Spi.Value, 4));
+        if (!IsFirst) builder.Nonce(nonce);
+        if (KeyExchange is not null) builder.Ke(KeyExchange.Info.Id, KeyExchange.PublicValue);
+        builder.Ts(PayloadType.TsI, Local.AsSpan()).Ts(PayloadType.TsR, Remote.AsSpan());
+    }
+
+    public void Dispose() => KeyExchange?.Dispose();
+
+    internal static Proposal Without(Proposal proposal) => proposal with { Transforms = proposal.Transforms.RemoveAll(transform => transform.Type == TransformType.Ke) };
+
+    /// <summary>The packet that raised it comes first, so that the responder can narrow to what it needs (section 2.9).</summary>
+    private static ImmutableArray<TrafficSelector> WithPacket(ImmutableArray<TrafficSelector> selectors, TrafficSelector? packet) =>
+        packet is { } first && !selectors.Contains(first) && selectors.Any(selector => Selectors.Covers(selector, first)) ? [first, .. selectors] : selectors;
+}
+
+/// <summary>The peer's answer to a <see cref="ChildOffer"/>, as owned values.</summary>
+internal sealed class ChildAnswer
+{
+    private ImmutableArray<OfferedProposal> _proposals = [];
+    private ImmutableArray<TrafficSelector> _local = [];
+    private ImmutableArray<TrafficSelector> _remote = [];
+    private KeId _method;
+    private byte[] _public = [];
+    private bool _transport;
+
+    /// <summary>The peer's refusal, if it is one.</summary>
+    public NotifyType? Error { get; private set; }
+
+    public byte[] ErrorData { get; private set; } = [];
+
+    public byte[] Nonce { get; private set; } = [];
+
+    public static ChildAnswer Read(scoped in MessageView view)
+    {
+        var answer = new ChildAnswer { _transport = view.HasNotify(NotifyType.UseTransportMode) };
+        if (view.TryGetError(out var error)) (answer.Error, answer.ErrorData) = (error.Type, error.Data.ToArray());
+        if (view.TryGet(PayloadType.Sa, out var body)) _ = SaPayload.TryParse(body, out answer._proposals);
+        if (view.TryGet(PayloadType.TsI, out body)) _ = TsPayload.TryParse(body, out answer._local);
+        if (view.TryGet(PayloadType.TsR, out body)) _ = TsPayload.TryParse(body, out answer._remote);
+        if (view.TryGet(PayloadType.Nonce, out body)) answer.Nonce = body.ToArray();
+        if (view.TryGet(PayloadType.Ke, out body) && KeView.TryParse(body, out var ke) == ParseError.None) (answer._method, answer._public) = (ke.Method, ke.Public.ToArray());
+        return answer;
+    }
+
+    /// <summary>The first child, in IKE_AUTH: its nonces are those of IKE_SA_INIT.</summary>
+    public void Take(IkeSa sa, ChildOffer offer)
+    {
+        var (ni, nr) = (sa.Handshake!.Ni, sa.Handshake.Nr);
+        Take(sa, offer, ni, nr, null, out _);
+        sa.Handshake.Dispose();
+        sa.Handshake = null;
+    }
+
+    /// <summary>Checks and installs. False when the child failed; whoever waited was told.</summary>
+    public bool Take(IkeSa sa, ChildOffer offer, byte[] ni, byte[] nr, ChildState? replaces, out ChildState? child)
+    {
+        child = null;
+        var config = offer.Request.Config;
+        if (Error is { } error && _proposals.IsEmpty) return Failed(sa, offer, ChildFailures.Refused(sa, config, offer, error), false);
+        if (_proposals.Length != 1 || _local.IsEmpty || _remote.IsEmpty || _proposals[0].SpiLength != 4)
+            return Failed(sa, offer, new NegotiationFailure("invalid-syntax", "the peer's answer for the child is incomplete", [], [], [], "the peer breaks the protocol"), false);
+        var chosen = _proposals[0].Proposal;
+        var withoutKe = offer.KeyExchange is null;
+        var wrong = ProposalSelection.CheckAnswer(offer.Proposals, chosen)
+            ?? (Selectors.Covers(offer.Local, _local) && Selectors.Covers(offer.Remote, _remote) ? null : $"the peer's selectors {Selectors.Print(_local)} === {Selectors.Print(_remote)} go beyond what we proposed");
+        var mode = config.Mode == ChildMode.Transport && _transport ? IpsecMode.Transport : IpsecMode.Tunnel;
+        if (wrong is null && config.Mode == ChildMode.Transport && !_transport) wrong = "the peer refuses transport mode";
+        Secret? shared = null;
+        var method = (KeId)chosen.Find(TransformType.Ke).Id;
+        if (wrong is null && method != KeId.None)
+        {
+            if (withoutKe || _method != method || offer.KeyExchange!.Info.Id != method || !offer.KeyExchange.TryDerive(_public, out shared)) wrong = "the peer's key exchange does not fit";
+        }
+
+        if (wrong is not null) return Failed(sa, offer, new NegotiationFailure("child-refused", wrong, InitExchange.Print(offer.Proposals), [], [], ""), true);
+        using (shared)
+        {
+            child = ChildInstall.Install(
+                sa,
+                new ChildTerms
+                {
+                    Config = config,
+                    Proposal = chosen,
+                    Inbound = offer.Spi,
+                    Outbound = new ChildSpi((uint)_proposals[0].Spi),
+                    Local = _local,
+                    Remote = _remote,
+                    Mode = mode,
+                    Initiator = true,
+                    Replaces = replaces,
+                },
+                ni,
+                nr,
+                shared);
+        }
+
+        offer.Dispose();
+        sa.Engine.ReportDone(sa, config.Name, null);
+        sa.Engine.Complete(offer.Request.Command, new CommandResult(true, Matches: 1, Done: 1));
+        return true;
+    }
+
+    private bool Failed(IkeSa sa, ChildOffer offer, NegotiationFailure failure, bool deleteAtPeer)
+    {
+        offer.Dispose();
+        // the peer has installed something that we do not want
+        if (deleteAtPeer && _proposals.Length == 1) sa.Window.Start(new DeleteSpiExchange(offer.Spi));
+        var report = sa.Engine.ReportDone(sa, offer.Request.Config.Name, failure);
+        sa.Engine.Complete(offer.Request.Command, new CommandResult(false, failure.Sentence, Report: report));
+        return false;
+    }
+}

@@ -1,0 +1,132 @@
+using System;
+using System.Collections.Immutable;
+using System.Linq;
+using Warifu.Crypto;
+using Warifu.Engine;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.Wire;
+
+namespace Warifu.V2.Exchanges;
+
+/// <summary>A child that the peer proposes, as owned values; we are the responder.</summary>
+internal sealed class ChildProposal
+{
+    private ImmutableArray<OfferedProposal> _offers = [];
+    private ImmutableArray<TrafficSelector> _remote = [];
+    private ImmutableArray<TrafficSelector> _local = [];
+    private bool _transport;
+    private KeId _method;
+    private byte[] _public = [];
+    private bool _isFirst;
+
+    /// <summary>Null when the message has no child in it.</summary>
+    public static ChildProposal? Read(scoped in MessageView view)
+    {
+        var proposal = new ChildProposal { _transport = view.HasNotify(NotifyType.UseTransportMode), _isFirst = view.IndexOf(PayloadType.Nonce) < 0 };
+        if (!view.TryGet(PayloadType.Sa, out var sa) || !view.TryGet(PayloadType.TsI, out var tsI) || !view.TryGet(PayloadType.TsR, out var tsR)) return null;
+        if (SaPayload.TryParse(sa, out proposal._offers) != ParseError.None || TsPayload.TryParse(tsI, out proposal._remote) != ParseError.None || TsPayload.TryParse(tsR, out proposal._local) != ParseError.None) return null;
+        if (view.TryGet(PayloadType.Ke, out var ke) && KeView.TryParse(ke, out var key) == ParseError.None) (proposal._method, proposal._public) = (key.Method, key.Public.ToArray());
+        return proposal;
+    }
+
+    /// <summary>Chooses, writes the answer and returns what installs the pair once the answer is out; null when it was refused (the refusal is written).</summary>
+    /// <param name="sa">The IKE SA.</param>
+    /// <param name="builder">The answer under construction.</param>
+    /// <param name="ni">The peer's nonce.</param>
+    /// <param name="nr">Ours; written when it is not the first child.</param>
+    /// <param name="replaces">The pair that the peer rekeys.</param>
+    /// <param name="installed">Told of the new pair.</param>
+    /// <param name="report">Where the decision is told.</param>
+    public Action? Answer(IkeSa sa, MessageBuilder builder, byte[] ni, byte[] nr, ChildState? replaces, Action<ChildState>? installed, ReportBuilder report)
+    {
+        if (sa.Children.Count >= ProtocolTimes.ChildrenPerIke) return Refuse(sa, builder, null, NotifyType.NoAdditionalSas, new NegotiationFailure("no-additional-sas", "this IKE SA has too many children", [], [], [], ""));
+        var offered = _offers.Select(offer => offer.Proposal).ToImmutableArray();
+        var whyNotSelectors = ImmutableArray.CreateBuilder<string>();
+        (Child Config, NegotiationFailure Failure)? refused = null;
+        var candidates = replaces is null ? sa.Connection.Children.AsEnumerable() : [replaces.Config];
+        // the best child is the one of which the peer's selectors leave most: an exact one before a wider one
+        foreach (var config in candidates.Where(child => child.Mode is ChildMode.Tunnel or ChildMode.Transport))
+        {
+            var narrowed = Narrowing.Narrow(ChildInstall.Resolve(config.LocalSelectors, sa.Local.Address), ChildInstall.Resolve(config.RemoteSelectors, sa.Remote.Address), _local, _remote);
+            if (narrowed.IsEmpty)
+            {
+                whyNotSelectors.Add($"{config.Name}: {narrowed.WhyNot}");
+                continue;
+            }
+
+            var choice = ProposalSelection.Select(config.Proposals, offered, withoutKe: _isFirst);
+            if (choice.Chosen is not { } chosen || _offers[choice.OfferIndex].SpiLength != 4 || _offers[choice.OfferIndex].Spi < 256)
+            {
+                refused ??= (config, ChildFailures.NoProposal(sa, config, offered, choice.WhyNot));
+                continue;
+            }
+
+            if (config.Mode == ChildMode.Transport && !_transport)
+            {
+                refused ??= (config, new NegotiationFailure("mode", $"child {config.Name} wants transport mode, the peer wants tunnel mode", ["tunnel"], ["transport"], [], "set the same mode on both sides"));
+                continue;
+            }
+
+            return Accept(sa, builder, ni, nr, replaces, installed, config, narrowed, chosen, _offers[choice.OfferIndex]);
+        }
+
+        if (refused is { } why) return Refuse(sa, builder, why.Config, NotifyType.NoProposalChosen, why.Failure);
+        return Refuse(sa, builder, null, NotifyType.TsUnacceptable, ChildFailures.NoSelectors(sa, _local, _remote, whyNotSelectors.ToImmutable()));
+    }
+
+    private Action? Accept(IkeSa sa, MessageBuilder builder, byte[] ni, byte[] nr, ChildState? replaces, Action<ChildState>? installed, Child config, NarrowingResult narrowed, Proposal chosen, OfferedProposal offer)
+    {
+        var method = (KeId)chosen.Find(TransformType.Ke).Id;
+        Secret? shared = null;
+        KeyExchange? keyExchange = null;
+        if (method != KeId.None)
+        {
+            if (_method != method)
+            {
+                builder.Notify(NotifyType.InvalidKePayload, [(byte)((ushort)method >> 8), (byte)method]);
+                return null;
+            }
+
+            keyExchange = KeyExchange.Generate(method, sa.Engine.Entropy);
+            sa.Engine.Counters.KeyExchanges++;
+            if (!keyExchange.TryDerive(_public, out shared))
+            {
+                keyExchange.Dispose();
+                builder.Notify(NotifyType.InvalidSyntax);
+                return null;
+            }
+        }
+
+        var spi = sa.Engine.NewChildSpi();
+        var transport = config.Mode == ChildMode.Transport;
+        if (transport) builder.Notify(NotifyType.UseTransportMode);
+        builder.Sa([new OfferedProposal(offer.Number, spi.Value, 4, chosen)]);
+        if (!_isFirst) builder.Nonce(nr);
+        if (keyExchange is not null) builder.Ke(method, keyExchange.PublicValue);
+        keyExchange?.Dispose();
+        builder.Ts(PayloadType.TsI, narrowed.Remote.AsSpan()).Ts(PayloadType.TsR, narrowed.Local.AsSpan());
+        var terms = new ChildTerms
+        {
+            Config = config,
+            Proposal = chosen,
+            Inbound = spi,
+            Outbound = new ChildSpi((uint)offer.Spi),
+            Local = narrowed.Local,
+            Remote = narrowed.Remote,
+            Mode = transport ? IpsecMode.Transport : IpsecMode.Tunnel,
+            Initiator = false,
+            Replaces = replaces,
+        };
+        var child = ChildInstall.Install(sa, terms, ni, nr, shared);
+        shared?.Dispose();
+        installed?.Invoke(child);
+        return () => sa.Engine.ReportDone(sa, config.Name, null);
+    }
+
+    private static Action? Refuse(IkeSa sa, MessageBuilder builder, Child? config, NotifyType error, NegotiationFailure failure)
+    {
+        builder.Notify(error);
+        return () => sa.Engine.ReportDone(sa, config?.Name, failure);
+    }
+}

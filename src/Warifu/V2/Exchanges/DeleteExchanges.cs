@@ -1,0 +1,87 @@
+using Warifu.Engine;
+using Warifu.Primitives;
+using Warifu.Wire;
+
+namespace Warifu.V2.Exchanges;
+
+/// <summary>INFORMATIONAL with a delete of one pair (RFC 7296 section 1.4.1): each side deletes its own inbound SA.</summary>
+internal sealed class DeleteChildExchange(ChildState child, string reason, CommandId command = default) : Exchange
+{
+    public override ExchangeType Type => ExchangeType.Informational;
+
+    public override string Task => "CHILD_DELETE";
+
+    public override bool TryBuild(IkeSa sa, MessageBuilder builder)
+    {
+        if (!sa.Children.ContainsKey(child.Id))
+        {
+            sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
+            return false;
+        }
+
+        builder.Delete(ProtocolId.Esp, [child.Inbound]);
+        return true;
+    }
+
+    public override void OnResponse(IkeSa sa, scoped in MessageView view)
+    {
+        sa.RemoveChild(child, reason, "closed from here");
+        sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
+    }
+
+    public override void OnAbandoned(IkeSa sa, string why, string text) => sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
+}
+
+/// <summary>INFORMATIONAL that deletes a pair which only the peer has installed.</summary>
+internal sealed class DeleteSpiExchange(ChildSpi spi) : Exchange
+{
+    public override ExchangeType Type => ExchangeType.Informational;
+
+    public override string Task => "CHILD_DELETE";
+
+    public override bool TryBuild(IkeSa sa, MessageBuilder builder)
+    {
+        builder.Delete(ProtocolId.Esp, [spi]);
+        return true;
+    }
+
+    public override void OnResponse(IkeSa sa, scoped in MessageView view)
+    {
+    }
+}
+
+/// <summary>INFORMATIONAL with a delete of the IKE SA itself; its children go with it.</summary>
+internal sealed class DeleteIkeExchange(string reason, string text, CommandId command = default) : Exchange
+{
+    public override ExchangeType Type => ExchangeType.Informational;
+
+    public override string Task => "IKE_DELETE";
+
+    public override bool TryBuild(IkeSa sa, MessageBuilder builder)
+    {
+        builder.DeleteIke();
+        return true;
+    }
+
+    public override void OnResponse(IkeSa sa, scoped in MessageView view)
+    {
+        sa.Close(reason, text);
+        sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
+    }
+
+    public override void OnAbandoned(IkeSa sa, string why, string what) => sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
+}
+
+/// <summary>An empty INFORMATIONAL: are you there? (RFC 7296 section 2.4)</summary>
+internal sealed class LivenessExchange : Exchange
+{
+    public override ExchangeType Type => ExchangeType.Informational;
+
+    public override string Task => "IKE_DPD";
+
+    public override bool TryBuild(IkeSa sa, MessageBuilder builder) => true;
+
+    public override void OnResponse(IkeSa sa, scoped in MessageView view)
+    {
+    }
+}

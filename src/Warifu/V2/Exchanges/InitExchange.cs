@@ -1,0 +1,261 @@
+using System;
+using System.Collections.Immutable;
+using System.Linq;
+using Warifu.Crypto;
+using Warifu.Engine;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.Wire;
+
+namespace Warifu.V2.Exchanges;
+
+/// <summary>IKE_SA_INIT (RFC 7296 section 1.2): proposals, Diffie-Hellman values, nonces, NAT detection. Both sides.</summary>
+internal sealed class InitExchange : Exchange
+{
+    private const int NonceLength = 32;
+
+    private byte[] _cookie = [];
+    private KeId _method;
+    private int _restarts;
+
+    public override ExchangeType Type => ExchangeType.IkeSaInit;
+
+    public override string Task => "IKE_INIT";
+
+    public override bool TryBuild(IkeSa sa, MessageBuilder builder)
+    {
+        var handshake = sa.Handshake!;
+        if (handshake.KeyExchange is null)
+        {
+            if (_method == KeId.None) _method = (KeId)sa.Connection.Proposals[0].Find(TransformType.Ke).Id;
+            handshake.KeyExchange = KeyExchange.Generate(_method, sa.Engine.Entropy);
+            sa.Engine.Counters.KeyExchanges++;
+        }
+
+        if (handshake.Ni.Length == 0) handshake.Ni = Nonce(sa);
+        // the cookie goes first, everything else stays as it was (section 2.6)
+        if (_cookie.Length > 0) builder.Notify(NotifyType.Cookie, _cookie);
+        builder.Sa(Offer(sa.Connection.Proposals));
+        builder.Ke(_method, handshake.KeyExchange.PublicValue);
+        builder.Nonce(handshake.Ni);
+        WriteNotifies(sa, builder);
+        return true;
+    }
+
+    public override void OnResponse(IkeSa sa, scoped in MessageView view) => throw new InvalidOperationException("IKE_SA_INIT is not encrypted");
+
+    public override void OnAbandoned(IkeSa sa, string reason, string text)
+    {
+    }
+
+    /// <summary>Another round of the same message after silence.</summary>
+    public void Again(IkeSa sa)
+    {
+        _cookie = [];
+        _restarts = 0;
+        sa.Window.Restart(this);
+    }
+
+    public void OnInitResponse(IkeSa sa, in IkeHeader header, ReadOnlySpan<byte> message, scoped in MessageView view, Endpoint local)
+    {
+        var handshake = sa.Handshake!;
+        if (view.TryGetNotify(NotifyType.Cookie, out var cookie) && view.IndexOf(PayloadType.Sa) < 0)
+        {
+            if (cookie.Data.Length is < 1 or > WireLimits.CookieMax || ++_restarts > ProtocolTimes.InitRestarts) return;
+            _cookie = cookie.Data.ToArray();
+            sa.Window.Restart(this);
+            return;
+        }
+
+        if (view.TryGetNotify(NotifyType.InvalidKePayload, out var invalid) && view.IndexOf(PayloadType.Sa) < 0)
+        {
+            OnInvalidKe(sa, invalid.Data);
+            return;
+        }
+
+        if (view.TryGetError(out var error))
+        {
+            // not authenticated: an attacker may have sent it, but waiting would not bring the tunnel up either (section 2.21.1)
+            Fail(sa, error.Type);
+            return;
+        }
+
+        if (!view.TryGet(PayloadType.Sa, out var saBody) || !view.TryGet(PayloadType.Ke, out var keBody) || !view.TryGet(PayloadType.Nonce, out var nonce) || header.ResponderSpi.IsZero) return;
+        if (SaPayload.TryParse(saBody, out var answers) != ParseError.None || answers.Length != 1 || KeView.TryParse(keBody, out var ke) != ParseError.None) return;
+        var chosen = answers[0].Proposal;
+        var wrong = ProposalSelection.CheckAnswer(sa.Connection.Proposals, chosen) ?? (ke.Method != _method || chosen.Find(TransformType.Ke).Id != (ushort)_method ? "the answer uses another group than our KE payload" : null);
+        sa.Window.TakeActive();
+        if (wrong is not null)
+        {
+            Lifetimes.Fail(sa, new NegotiationFailure("no-proposal", wrong, Print(sa.Connection.Proposals), [ProposalKeywords.Print(chosen)], [], "the peer breaks the protocol: its proposal selection must be repaired"));
+            return;
+        }
+
+        if (!handshake.KeyExchange!.TryDerive(ke.Public, out var shared))
+        {
+            Lifetimes.Fail(sa, "invalid-key-exchange", "the peer's public value is not acceptable", "the peer breaks RFC 6989 or RFC 7748: its implementation must be repaired");
+            return;
+        }
+
+        handshake.Nr = nonce.ToArray();
+        handshake.PeerMessage = message.ToArray();
+        sa.SpiR = header.ResponderSpi;
+        sa.Proposal = chosen;
+        sa.LastHeard = sa.Engine.Now;
+        using (shared) Derive(sa, shared);
+        ReadNotifies(sa, view, local);
+        AuthExchange.Begin(sa);
+    }
+
+    /// <summary>The responder: everything in one go, nothing is asked. The half-open state exists from here on.</summary>
+    public static DropReason Respond(IkeEngine engine, in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message, scoped in MessageView view)
+    {
+        var parsed = view.TryGet(PayloadType.Sa, out var saBody) & view.TryGet(PayloadType.Ke, out var keBody) & view.TryGet(PayloadType.Nonce, out var nonce);
+        if (!parsed || SaPayload.TryParse(saBody, out var offers) != ParseError.None || KeView.TryParse(keBody, out var ke) != ParseError.None) return DropReason.Malformed;
+        var offered = offers.Select(offer => offer.Proposal).ToImmutableArray();
+        Connection? connection = null;
+        ProposalChoice? choice = null;
+        Connection? first = null;
+        ProposalChoice? firstChoice = null;
+        foreach (var candidate in engine.Index.Candidates(local.Address, remote.Address, IkeVersion.V2))
+        {
+            var attempt = ProposalSelection.Select(candidate.Proposals, offered);
+            if (first is null) (first, firstChoice) = (candidate, attempt);
+            if (attempt.Chosen is null) continue;
+            (connection, choice) = (candidate, attempt);
+            break;
+        }
+
+        if (first is null)
+        {
+            engine.ReportRefusal(header, view, local, remote, "", new NegotiationFailure(
+                "no-connection", $"no connection here is for {local.Address} and {remote.Address}", [], [], [], $"here: add a connection whose remote_addrs contains {remote.Address} (and whose version is 2)"));
+            return engine.RefuseInit(header, local, remote, message.Length, NotifyType.NoProposalChosen, default);
+        }
+
+        if (connection is null || choice?.Chosen is not { } chosen)
+        {
+            engine.ReportRefusal(header, view, local, remote, first.Name, NoProposal(first, offered, firstChoice!.WhyNot));
+            return engine.RefuseInit(header, local, remote, message.Length, NotifyType.NoProposalChosen, default);
+        }
+
+        var method = (KeId)chosen.Find(TransformType.Ke).Id;
+        if (ke.Method != method)
+        {
+            ReadOnlySpan<byte> wanted = [(byte)((ushort)method >> 8), (byte)method];
+            return engine.RefuseInit(header, local, remote, message.Length, NotifyType.InvalidKePayload, wanted);
+        }
+
+        var answer = new[] { new OfferedProposal(offers[choice.OfferIndex].Number, 0, 0, chosen) };
+        // Amplification: an answer beyond 1.5 times of what an unverified address sent needs a cookie first; nothing is computed before
+        if (AnswerLength(connection, method, answer) * 2 > message.Length * 3 && !view.HasNotify(NotifyType.Cookie)) return engine.DemandCookie(header, local, remote, nonce, message.Length);
+        using var keyExchange = KeyExchange.Generate(method, engine.Entropy);
+        engine.Counters.KeyExchanges++;
+        if (!keyExchange.TryDerive(ke.Public, out var shared)) return engine.RefuseInit(header, local, remote, message.Length, NotifyType.InvalidSyntax, default);
+        var sa = engine.NewSa(connection, initiator: false, local, remote);
+        (sa.SpiI, sa.SpiR, sa.Proposal) = (header.InitiatorSpi, engine.NewIkeSpi(), chosen);
+        sa.Trace(StepDirection.In, header, view);
+        sa.Handshake = new Handshake { Ni = nonce.ToArray(), Nr = Nonce(sa), PeerMessage = message.ToArray() };
+        sa.LastHeard = engine.Now;
+        ReadNotifies(sa, view, local);
+        using (shared) Derive(sa, shared);
+        var builder = new MessageBuilder();
+        builder.Sa(answer);
+        builder.Ke(method, keyExchange.PublicValue);
+        builder.Nonce(sa.Handshake.Nr);
+        WriteNotifies(sa, builder);
+        sa.ExpireAt = engine.Now + engine.Options.HalfOpenTimeout;
+        engine.AddHalfOpen(sa);
+        sa.Window.BeginAnswer();
+        sa.Respond(ExchangeType.IkeSaInit, builder);
+        sa.Reschedule();
+        return DropReason.None;
+    }
+
+    public static NegotiationFailure NoProposal(Connection connection, ImmutableArray<Proposal> offered, ImmutableArray<string> whyNot) => new(
+        "no-proposal",
+        "no IKE proposal in common",
+        Print(offered),
+        Print(connection.Proposals),
+        whyNot,
+        offered.IsEmpty ? "" : $"here: add {ProposalKeywords.Print(offered[0])} to connections.{connection.Name}.proposals; or at the peer: add {ProposalKeywords.Print(connection.Proposals[0])} to its IKE proposals");
+
+    public static ImmutableArray<string> Print(ImmutableArray<Proposal> proposals) => [.. proposals.Take(32).Select(ProposalKeywords.Print)];
+
+    /// <summary>Proposals with their numbers, without SPI.</summary>
+    public static OfferedProposal[] Offer(ImmutableArray<Proposal> proposals, ulong spi = 0, byte spiLength = 0) =>
+        [.. proposals.Select((proposal, index) => new OfferedProposal((byte)(index + 1), spi, spiLength, proposal))];
+
+    /// <summary>At least half the PRF's key, at least 16 octets (section 2.10).</summary>
+    public static byte[] Nonce(IkeSa sa)
+    {
+        var nonce = new byte[NonceLength];
+        sa.Engine.Entropy.Fill(nonce);
+        return nonce;
+    }
+
+    private static int AnswerLength(Connection connection, KeId method, OfferedProposal[] answer) =>
+        IkeHeader.Length + new MessageBuilder().Sa(answer).Chain.Length + 8 + Algorithms.Ke[method].PublicLength + 4 + NonceLength + (connection.NatTraversal ? 2 * (8 + 20) : 0) + (connection.Childless != ChildlessPolicy.Never ? 8 : 0);
+
+    private static void WriteNotifies(IkeSa sa, MessageBuilder builder)
+    {
+        if (sa.Connection.NatTraversal) NatDetection.Write(builder, sa.SpiI, sa.SpiR, sa.Local, sa.Remote, sa.Connection.ForceEncapsulation);
+        if (!sa.Initiator && sa.Connection.Childless != ChildlessPolicy.Never) builder.Notify(NotifyType.ChildlessIkev2Supported);
+    }
+
+    private static void ReadNotifies(IkeSa sa, scoped in MessageView view, Endpoint local)
+    {
+        if (!sa.Connection.NatTraversal) return;
+        var (_, localNat, remoteNat) = NatDetection.Read(view, sa.SpiI, sa.Initiator ? sa.SpiR : default, local, sa.Remote);
+        (sa.LocalBehindNat, sa.RemoteBehindNat) = (localNat, remoteNat);
+        if (localNat || remoteNat) sa.Report.Add(sa.Engine.Now, StepDirection.Here, localNat && remoteNat ? "both sides are behind a NAT" : localNat ? "we are behind a NAT" : "the peer is behind a NAT (or pretends to be)");
+    }
+
+    private static void Derive(IkeSa sa, Secret shared)
+    {
+        var handshake = sa.Handshake!;
+        var proposal = sa.Proposal!;
+        var prf = (PrfId)proposal.Find(TransformType.Prf).Id;
+        var encr = proposal.Find(TransformType.Encr);
+        using var seed = KeyScheduleV2.SkeySeed(prf, handshake.Ni, handshake.Nr, shared);
+        sa.SetKeys(KeyScheduleV2.Derive(prf, (EncrId)encr.Id, encr.KeyBits, (IntegId)proposal.Find(TransformType.Integ).Id, seed, handshake.Ni, handshake.Nr, sa.SpiI, sa.SpiR));
+        sa.Report.Add(sa.Engine.Now, StepDirection.Here, "chose IKE proposal " + ProposalKeywords.Print(proposal));
+    }
+
+    private void OnInvalidKe(IkeSa sa, ReadOnlySpan<byte> data)
+    {
+        var wanted = data.Length == 2 ? (KeId)((data[0] << 8) | data[1]) : KeId.None;
+        var offered = sa.Connection.Proposals.Any(proposal => proposal.Transforms.Contains(Transform.Ke(wanted)));
+        // only a group that we offered ourselves, and not for ever: a forged answer must not weaken or loop us (section 2.7)
+        if (!offered || wanted == _method || ++_restarts > ProtocolTimes.InitRestarts)
+        {
+            sa.Window.TakeActive();
+            Lifetimes.Fail(sa, "no-proposal", $"the peer wants key exchange method {ProposalKeywords.Word(Transform.Ke(wanted))}, which connections.{sa.Connection.Name}.proposals does not offer", $"here: add it to connections.{sa.Connection.Name}.proposals; or at the peer: accept {ProposalKeywords.Word(Transform.Ke(_method))}");
+            return;
+        }
+
+        _method = wanted;
+        sa.Handshake!.KeyExchange?.Dispose();
+        sa.Handshake.KeyExchange = null;
+        sa.Window.Restart(this);
+    }
+
+    private static void Fail(IkeSa sa, NotifyType error)
+    {
+        sa.Window.TakeActive();
+        var name = MessageDescription.NameOf(error);
+        var failure = error switch
+        {
+            NotifyType.NoProposalChosen => new NegotiationFailure(
+                "no-proposal",
+                "the peer refused all our IKE proposals (NO_PROPOSAL_CHOSEN)",
+                Print(sa.Connection.Proposals),
+                [],
+                [],
+                $"make connections.{sa.Connection.Name}.proposals here and the IKE proposals of the peer have one in common; the peer's log shows what it would accept, and whether it has a connection for {sa.Local.Address} at all"),
+            NotifyType.InvalidMajorVersion => new NegotiationFailure("version", "the peer does not speak IKEv2 (INVALID_MAJOR_VERSION)", [], [], [], "at the peer: set this connection to IKEv2"),
+            _ => new NegotiationFailure("refused", $"the peer refused IKE_SA_INIT with {name}", [], [], [], "the peer's log shows why"),
+        };
+        Lifetimes.Fail(sa, failure);
+    }
+}

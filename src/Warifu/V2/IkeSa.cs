@@ -1,0 +1,357 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using Warifu.Crypto;
+using Warifu.Engine;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.V2.Exchanges;
+using Warifu.Wire;
+
+namespace Warifu.V2;
+
+internal enum IkeState
+{
+    /// <summary>Not authenticated yet.</summary>
+    Connecting,
+    Established,
+    /// <summary>Replaced by a rekeyed one; waits for its delete.</summary>
+    Rekeyed,
+    Deleting,
+    Closed,
+}
+
+/// <summary>One IKE SA: its keys, its window, its children. Exchanges change it; the engine finds it.</summary>
+internal sealed class IkeSa
+{
+    private PacketCipher? _sealer;
+    private PacketCipher? _opener;
+    private ulong _ivCounter;
+    private Instant _scheduled = Instant.Never;
+
+    public IkeSa(IkeEngine engine, uint id, Connection connection, bool initiator, Endpoint local, Endpoint remote)
+    {
+        (Engine, Id, Connection, Initiator, Local, Remote) = (engine, id, connection, initiator, local, remote);
+        Window = new Window(this);
+        Report = new ReportBuilder(engine.Now, initiator);
+        Created = engine.Now;
+    }
+
+    public IkeEngine Engine { get; }
+
+    public uint Id { get; }
+
+    public Connection Connection { get; set; }
+
+    /// <summary>We sent the first message of this IKE SA (of its rekeying, for a rekeyed one).</summary>
+    public bool Initiator { get; }
+
+    public IkeState State { get; set; } = IkeState.Connecting;
+
+    public IkeSpi SpiI { get; set; }
+
+    public IkeSpi SpiR { get; set; }
+
+    public IkeSpi OwnSpi => Initiator ? SpiI : SpiR;
+
+    public Endpoint Local { get; set; }
+
+    public Endpoint Remote { get; set; }
+
+    public bool LocalBehindNat { get; set; }
+
+    public bool RemoteBehindNat { get; set; }
+
+    public Identity? LocalId { get; set; }
+
+    public Identity? RemoteId { get; set; }
+
+    /// <summary>What was chosen in IKE_SA_INIT or in the rekeying.</summary>
+    public Proposal? Proposal { get; set; }
+
+    public IkeKeys? Keys { get; private set; }
+
+    public Window Window { get; }
+
+    /// <summary>Handshake state; gone, and its secrets zeroed, once authenticated.</summary>
+    public Handshake? Handshake { get; set; }
+
+    public ReportBuilder Report { get; set; }
+
+    public Instant Created { get; }
+
+    public Instant Established { get; set; }
+
+    public Instant RekeyAt { get; set; } = Instant.Never;
+
+    public Instant ExpireAt { get; set; } = Instant.Never;
+
+    public Instant DpdAt { get; set; } = Instant.Never;
+
+    /// <summary>Retry after TEMPORARY_FAILURE.</summary>
+    public Instant RetryAt { get; set; } = Instant.Never;
+
+    /// <summary>Exchanges that wait for <see cref="RetryAt"/>.</summary>
+    public List<Exchange> Later { get; } = [];
+
+    /// <summary>Last authentic message of the peer.</summary>
+    public Instant LastHeard { get; set; }
+
+    /// <summary>Counted as half open until it is authenticated (responder).</summary>
+    public bool IsHalfOpen { get; set; }
+
+    public int Tries { get; set; }
+
+    /// <summary>Commands that wait for this IKE SA to be established.</summary>
+    public List<CommandId> Waiting { get; } = [];
+
+    public Dictionary<uint, ChildState> Children { get; } = [];
+
+    /// <summary>The IKE SA that our rekeying made, or the peer's, while both ran (RFC 7296 section 2.8.2).</summary>
+    public (byte[] Ni, byte[] Nr, IkeSa Sa)? PeerRekey { get; set; }
+
+    public ChildState? ChildByInbound(ChildSpi spi) => Children.Values.FirstOrDefault(child => child.Inbound == spi);
+
+    public ChildState? ChildByOutbound(ChildSpi spi) => Children.Values.FirstOrDefault(child => child.Outbound == spi);
+
+    /// <summary>Keys are there: SK payloads can be made and opened.</summary>
+    public void SetKeys(IkeKeys keys)
+    {
+        Keys = keys;
+        var proposal = Proposal!;
+        var encr = proposal.Find(TransformType.Encr);
+        var integ = proposal.Find(TransformType.Integ);
+        var (ourEncr, ourInteg, peerEncr, peerInteg) = Initiator ? (keys.SkEi, keys.SkAi, keys.SkEr, keys.SkAr) : (keys.SkEr, keys.SkAr, keys.SkEi, keys.SkAi);
+        _sealer = PacketCipher.Create((EncrId)encr.Id, encr.KeyBits, (IntegId)integ.Id, ourEncr.Span, ourInteg.Span, Engine.Entropy);
+        _opener = PacketCipher.Create((EncrId)encr.Id, encr.KeyBits, (IntegId)integ.Id, peerEncr.Span, peerInteg.Span, Engine.Entropy);
+        if (Engine.Options.KeyLog) Engine.Emit(new IkeAction.LogIkeKeys(SpiI, SpiR, keys.SkEi.Clone(), keys.SkEr.Clone(), keys.SkAi.Clone(), keys.SkAr.Clone(), encr, integ));
+    }
+
+    /// <summary>Makes the octets of a message: clear in IKE_SA_INIT, an SK payload otherwise.</summary>
+    public byte[] Seal(ExchangeType type, bool isResponse, uint messageId, MessageBuilder builder)
+    {
+        var header = IkeHeader.V2(SpiI, SpiR, type, Initiator, isResponse, messageId);
+        Trace(StepDirection.Out, header, builder);
+        if (type == ExchangeType.IkeSaInit)
+        {
+            var clear = builder.ToMessage(header);
+            if (Handshake is { } handshake) handshake.OwnMessage = clear;
+            return clear;
+        }
+
+        var cipher = _sealer!;
+        var message = SkFraming.Frame(header, builder, cipher.IvLength, cipher.BlockLength, cipher.IcvLength);
+        cipher.Seal(message, SkFraming.HeadLength, _ivCounter++);
+        return message;
+    }
+
+    public void Transmit(byte[] message) => Engine.Emit(new IkeAction.Send(Local, Remote, message, Engine.NeedsMarker(Local), Connection.Dscp));
+
+    /// <summary>Answers the request that is being worked on.</summary>
+    public void Respond(ExchangeType type, MessageBuilder builder)
+    {
+        if (State == IkeState.Closed) return;
+        var message = Seal(type, isResponse: true, Window.NextReceive, builder);
+        Window.Answered(message);
+        Transmit(message);
+        Engine.CountMessage(type, isResponse: true, outgoing: true);
+    }
+
+    /// <summary>Answers with one error notify.</summary>
+    public void Refuse(ExchangeType type, NotifyType error, ReadOnlySpan<byte> data = default) => Respond(type, new MessageBuilder().Notify(error, data));
+
+    /// <summary>A message for this SA whose header fits it.</summary>
+    public DropReason Receive(in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
+    {
+        if (header.FromInitiator == Initiator) return DropReason.BadFlags;
+        if (header.Exchange == ExchangeType.IkeSaInit) return header.IsResponse ? ReceiveInitResponse(header, local, remote, message) : DropReason.UnexpectedResponse;
+        if (_opener is null) return DropReason.NotEstablished;
+        if (header.IsResponse && !Window.Expects(header.Exchange, header.MessageId)) return DropReason.UnexpectedResponse;
+        byte[]? again = null;
+        if (!header.IsResponse)
+        {
+            var verdict = Window.Accept(header.MessageId, out again);
+            if (verdict != DropReason.None) return verdict;
+        }
+
+        if (SkFraming.TryLocate(header, message, out var head, out var first) != ParseError.None) return DropReason.Malformed;
+        var copy = message.ToArray();
+        if (!_opener.Open(copy, head)) return DropReason.BadIntegrity;
+        // an authentic copy of an old request: answered from the cache, nothing is computed
+        if (again is not null)
+        {
+            Transmit(again);
+            return DropReason.None;
+        }
+
+        LastHeard = Engine.Now;
+        Follow(local, remote);
+        if (!SkFraming.TryUnpad(copy, head, _opener.IvLength, _opener.IcvLength, out var chain)) return Misbehaved(header, NotifyType.InvalidSyntax, default);
+        var error = MessageView.TryParse(first, chain, out var view);
+        if (error != ParseError.None) return Misbehaved(header, NotifyType.InvalidSyntax, default);
+        if (PayloadRules.Check(header.Exchange, header.IsResponse, view) is { } violation)
+        {
+            ReadOnlySpan<byte> type = [(byte)violation.Payload];
+            return Misbehaved(header, violation.Error, violation.Error == NotifyType.UnsupportedCriticalPayload ? type : default);
+        }
+
+        Trace(StepDirection.In, header, view);
+        Engine.CountMessage(header.Exchange, header.IsResponse, outgoing: false);
+        if (header.IsResponse)
+        {
+            var exchange = Window.TakeActive();
+            exchange.OnResponse(this, view);
+            Window.StartNext();
+        }
+        else
+        {
+            Window.BeginAnswer();
+            Requests.Dispatch(this, header.Exchange, view);
+        }
+
+        Reschedule();
+        return DropReason.None;
+    }
+
+    /// <summary>The earliest of all timers.</summary>
+    public Instant NextTimeout()
+    {
+        var next = Window.RetransmitAt;
+        next = Instant.Min(next, Instant.Min(RekeyAt, Instant.Min(ExpireAt, Instant.Min(DpdAt, RetryAt))));
+        foreach (var child in Children.Values) next = Instant.Min(next, Instant.Min(child.RekeyAt, child.ExpireAt));
+        return next;
+    }
+
+    /// <summary>Tells the engine when this SA wants to be woken.</summary>
+    public void Reschedule()
+    {
+        if (State == IkeState.Closed) return;
+        var next = NextTimeout();
+        if (next == _scheduled) return;
+        _scheduled = next;
+        Engine.Schedule(this, next);
+    }
+
+    /// <summary>True when a queue entry is the current one.</summary>
+    public bool IsDue(Instant at) => State != IkeState.Closed && at == _scheduled;
+
+    public void HandleTimeout(Instant now)
+    {
+        _scheduled = Instant.Never;
+        Lifetimes.HandleTimeout(this, now);
+        Reschedule();
+    }
+
+    /// <summary>Ends this SA at once, without a word to the peer.</summary>
+    public void Close(string reason, string text)
+    {
+        if (State == IkeState.Closed) return;
+        var wasEstablished = Established != default;
+        var replaced = State == IkeState.Rekeyed;
+        State = IkeState.Closed;
+        foreach (var child in Children.Values.ToArray()) RemoveChild(child, reason, text);
+        Window.Abandon(reason, text);
+        foreach (var exchange in Later) exchange.OnAbandoned(this, reason, text);
+        Later.Clear();
+        Handshake?.Dispose();
+        Handshake = null;
+        Keys?.Dispose();
+        _sealer?.Dispose();
+        _opener?.Dispose();
+        if (LocalBehindNat && wasEstablished && !replaced) Engine.Emit(new IkeAction.Keepalive(Id, Local, Remote, false));
+        if (!replaced) Engine.Raise(new IkeSaDown(reason, text) { Connection = Connection.Name, IkeId = Id });
+        Engine.Forget(this, reason, text);
+    }
+
+    /// <summary>Takes a pair out of the data plane.</summary>
+    public void RemoveChild(ChildState child, string reason, string text)
+    {
+        if (!Children.Remove(child.Id)) return;
+        Engine.ForgetChild(child);
+        Engine.Emit(new IkeAction.RemoveChild(child.Id));
+        if (child.Phase != ChildPhase.Rekeyed) Engine.Raise(new ChildDown(child.Config.Name, child.Id, reason, text) { Connection = Connection.Name, IkeId = Id });
+    }
+
+    public void Trace(StepDirection direction, in IkeHeader header, MessageBuilder builder)
+    {
+        if (Report.Ended || MessageView.TryParse(builder.First, builder.Chain, out var view) != ParseError.None) return;
+        Trace(direction, header, view);
+    }
+
+    public void Trace(StepDirection direction, in IkeHeader header, scoped in MessageView view)
+    {
+        if (!Report.Ended) Report.Add(Engine.Now, direction, MessageDescription.Describe(header, view), Details.Of(view));
+    }
+
+    private DropReason ReceiveInitResponse(in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
+    {
+        if (!Window.Expects(ExchangeType.IkeSaInit, header.MessageId) || Window.Active is not InitExchange exchange) return DropReason.UnexpectedResponse;
+        // the answer must come from where the request went: IKE_SA_INIT is not authenticated yet
+        if (remote.Address != Remote.Address) return DropReason.UnexpectedResponse;
+        if (MessageView.TryParse(header.NextPayload, message[IkeHeader.Length..], out var view) != ParseError.None) return DropReason.Malformed;
+        if (PayloadRules.Check(ExchangeType.IkeSaInit, true, view) is not null) return DropReason.Malformed;
+        Trace(StepDirection.In, header, view);
+        Engine.CountMessage(ExchangeType.IkeSaInit, true, outgoing: false);
+        exchange.OnInitResponse(this, header, message, view, new Endpoint(local.Address, Local.Port));
+        Window.StartNext();
+        Reschedule();
+        return DropReason.None;
+    }
+
+    /// <summary>Behind a NAT the mapping may change: the address of authentic messages is followed (RFC 7296 section 2.23).</summary>
+    private void Follow(Endpoint local, Endpoint remote)
+    {
+        if (remote == Remote && local == Local) return;
+        var floats = State == IkeState.Connecting && !Initiator;
+        if (!floats && !RemoteBehindNat) return;
+        if (remote == Remote && local.Address == Local.Address && !floats) return;
+        (Local, Remote) = (local, remote);
+        foreach (var child in Children.Values) Engine.Emit(new IkeAction.MoveChild(child.Id, Local, Remote, child.Encapsulated, LocalBehindNat));
+    }
+
+    private DropReason Misbehaved(in IkeHeader header, NotifyType error, ReadOnlySpan<byte> data)
+    {
+        Engine.Counters.Invalid++;
+        if (header.IsResponse)
+        {
+            // an answer that makes no sense ends the SA (section 2.21): nothing else can be done about it
+            Lifetimes.Fail(this, "invalid-syntax", $"the peer's {MessageDescription.NameOf(header.Exchange)} response breaks the rules of the protocol");
+            return DropReason.Malformed;
+        }
+
+        Window.BeginAnswer();
+        Refuse(header.Exchange, error, data);
+        if (error == NotifyType.InvalidSyntax) Lifetimes.Fail(this, "invalid-syntax", $"the peer's {MessageDescription.NameOf(header.Exchange)} request breaks the rules of the protocol");
+        return DropReason.Malformed;
+    }
+}
+
+/// <summary>What exists only between IKE_SA_INIT and the end of IKE_AUTH. Its secrets end with it.</summary>
+internal sealed class Handshake : IDisposable
+{
+    public KeyExchange? KeyExchange { get; set; }
+
+    public byte[] Ni { get; set; } = [];
+
+    public byte[] Nr { get; set; } = [];
+
+    /// <summary>Our first message and the peer's, which AUTH covers.</summary>
+    public byte[] OwnMessage { get; set; } = [];
+
+    public byte[] PeerMessage { get; set; } = [];
+
+    /// <summary>Children that wait for the IKE SA; the first goes into IKE_AUTH.</summary>
+    public Queue<ChildRequest> Children { get; } = new();
+
+    public void Dispose()
+    {
+        KeyExchange?.Dispose();
+        KeyExchange = null;
+    }
+}
+
+/// <summary>A wish for a child: of a command, a start action or a packet.</summary>
+/// <param name="Config">The child.</param>
+/// <param name="Command">Waits for it; zero = nobody.</param>
+/// <param name="PacketLocal">The packet that asked for it (RFC 7296 section 2.9).</param>
+internal sealed record ChildRequest(Child Config, CommandId Command, TrafficSelector? PacketLocal = null, TrafficSelector? PacketRemote = null);

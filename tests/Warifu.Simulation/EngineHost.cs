@@ -1,0 +1,156 @@
+using System;
+using System.Collections.Generic;
+using System.Collections.Immutable;
+using System.Linq;
+using System.Text;
+using Warifu.Crypto;
+using Warifu.Engine;
+using Warifu.Ipsec;
+using Warifu.Policy;
+using Warifu.Primitives;
+
+namespace Warifu.Simulation;
+
+/// <summary>An engine with everything around it that a host gives: secrets, identity claims, a data plane that only remembers. Nothing happens by itself.</summary>
+internal sealed class EngineHost : IDisposable
+{
+    private readonly Dictionary<string, string> _psks = new(StringComparer.Ordinal);
+    private readonly List<(SecretRef Secret, string Name, ImmutableArray<IdentityPattern> Owners)> _entries = [];
+    private readonly Dictionary<(Identity, Identity), List<uint>> _claims = [];
+    private ulong _nextCommand = 1;
+
+    public EngineHost(IpAddress address, ulong seed, Instant now, EngineOptions? options = null)
+    {
+        Address = address;
+        Engine = new IkeEngine((options ?? new EngineOptions()) with { RethrowBugs = true }, new SeededEntropy(seed), now);
+    }
+
+    public IpAddress Address { get; }
+
+    public IkeEngine Engine { get; }
+
+    /// <summary>Pairs in the data plane, by number.</summary>
+    public SortedDictionary<uint, ChildSa> Installed { get; } = [];
+
+    public Dictionary<(string, string), TrafficPolicy> Policies { get; } = [];
+
+    public List<IkeEvent> Events { get; } = [];
+
+    public Dictionary<ulong, CommandResult> Results { get; } = [];
+
+    /// <summary>Latest packet that came in, as the data plane would tell.</summary>
+    public Instant LastIn { get; set; }
+
+    /// <summary>Messages to be carried, oldest first.</summary>
+    public Queue<IkeAction.Send> Outbox { get; } = new();
+
+    /// <summary>Questions that were not answered yet; null = answer at once.</summary>
+    public List<(AskId Id, Ask Question)>? HeldAsks { get; set; }
+
+    public NegotiationReport? LastReport => Events.OfType<NegotiationEnded>().LastOrDefault()?.Report;
+
+    public void SetPsk(string name, string secret, params IdentityPattern[] owners)
+    {
+        _entries.RemoveAll(entry => entry.Name == name);
+        _psks[name] = secret;
+        _entries.Add((new SecretRef(name.GetHashCode(StringComparison.Ordinal) | 1), name, [.. owners]));
+    }
+
+    public ulong Command(Func<CommandId, IkeCommand> make, Instant now)
+    {
+        var id = _nextCommand++;
+        Engine.Handle(make(new CommandId(id)), now);
+        Drain(now);
+        return id;
+    }
+
+    public ulong Load(PolicySet policy, Instant now) => Command(id => new IkeCommand.Load(id, policy), now);
+
+    public ulong Up(string connection, string? child, Instant now) => Command(id => new IkeCommand.Up(id, connection, child), now);
+
+    public void Receive(Endpoint local, Endpoint remote, ReadOnlySpan<byte> message, Instant now)
+    {
+        Engine.HandleDatagram(local, remote, message, now);
+        Drain(now);
+    }
+
+    public void Wake(Instant now)
+    {
+        Engine.HandleTimeout(now);
+        Drain(now);
+    }
+
+    /// <summary>Carries out what the engine wants until it wants nothing more.</summary>
+    public void Drain(Instant now)
+    {
+        while (Engine.TryDequeue(out var action))
+        {
+            switch (action)
+            {
+                case IkeAction.Send send:
+                    Outbox.Enqueue(send);
+                    break;
+                case IkeAction.InstallChild install:
+                    Installed.Add(install.Sa.Id, install.Sa);
+                    break;
+                case IkeAction.RemoveChild remove:
+                    if (Installed.Remove(remove.ChildId, out var gone)) gone.Dispose();
+                    break;
+                case IkeAction.InstallPolicy policy:
+                    Policies[(policy.Policy.Connection, policy.Policy.Child)] = policy.Policy;
+                    break;
+                case IkeAction.RemovePolicy policy:
+                    Policies.Remove((policy.Connection, policy.Child));
+                    break;
+                case IkeAction.Raise raise:
+                    Events.Add(raise.Event);
+                    break;
+                case IkeAction.Complete complete:
+                    if (!Results.TryAdd(complete.Id.Value, complete.Result)) throw new InvalidOperationException($"command {complete.Id.Value} completed twice");
+                    break;
+                case IkeAction.RaiseAsk ask when HeldAsks is not null:
+                    HeldAsks.Add((ask.Id, ask.Question));
+                    break;
+                case IkeAction.RaiseAsk ask:
+                    Answer(ask.Id, ask.Question, now);
+                    break;
+            }
+        }
+    }
+
+    public void Answer(AskId id, Ask question, Instant now)
+    {
+        Engine.Handle(AnswerTo(id, question), now);
+        Drain(now);
+    }
+
+    public void Dispose()
+    {
+        Engine.Dispose();
+        foreach (var sa in Installed.Values) sa.Dispose();
+    }
+
+    private Answer AnswerTo(AskId id, Ask question)
+    {
+        switch (question)
+        {
+            case Ask.FindPsk find:
+                var (secret, whyNot) = PskSelection.Find(_entries, find.Local, find.Remote);
+                return new Answer.SecretHandle(id, secret, whyNot);
+            case Ask.PskAuth auth:
+                var name = _entries.First(entry => entry.Secret == auth.Secret).Name;
+                using (var psk = new Secret(Encoding.UTF8.GetBytes(_psks[name]))) return new Answer.Octets(id, KeyScheduleV2.SharedKeyAuth(auth.Prf, psk, auth.SignedOctets.AsSpan()));
+            case Ask.SourceAddress:
+                return new Answer.Addresses(id, [Address]);
+            case Ask.LastTraffic:
+                return new Answer.Traffic(id, LastIn, default);
+            case Ask.ClaimIdentity claim:
+                if (!_claims.TryGetValue((claim.Local, claim.Remote), out var holders)) _claims.Add((claim.Local, claim.Remote), holders = []);
+                var replaces = claim.InitialContact && claim.Policy != UniquePolicy.Never ? holders.Where(holder => holder != claim.IkeId).ToImmutableArray() : [];
+                holders.Add(claim.IkeId);
+                return new Answer.Claim(id, true, replaces);
+            default:
+                return new Answer.Failed(id, "not in this world");
+        }
+    }
+}
