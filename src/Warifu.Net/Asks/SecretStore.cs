@@ -1,0 +1,94 @@
+using System;
+using System.Collections.Generic;
+using System.Collections.Immutable;
+using System.Linq;
+using System.Text;
+using Warifu.Policy;
+using Warifu.Primitives;
+
+namespace Warifu.Net;
+
+/// <summary>Keeps long-term secrets in this process and lends handles to the policy. The core sees handles only. Thread-safe.</summary>
+public sealed class SecretStore : IDisposable
+{
+    private readonly object _gate = new();
+    private readonly Dictionary<string, Entry> _byName = new(StringComparer.Ordinal);
+    private readonly Dictionary<int, Secret> _byRef = [];
+    private int _next = 1;
+
+    /// <summary>Adds or replaces a pre-shared key.</summary>
+    /// <param name="name">Unique name; the same name replaces.</param>
+    /// <param name="secret">The raw octets (UTF-8 of what was typed, RFC 7296 section 2.15); copied, the caller zeroes its own.</param>
+    /// <param name="owners">Identities between which the key is used; none = any pair.</param>
+    /// <returns>The handle.</returns>
+    public SecretRef SetPsk(string name, ReadOnlySpan<byte> secret, params ReadOnlySpan<IdentityPattern> owners)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        lock (_gate)
+        {
+            RemoveLocked(name);
+            var handle = new SecretRef(_next++);
+            _byRef.Add(handle.Id, new Secret(secret));
+            _byName.Add(name, new Entry(handle, [.. owners.ToArray()]));
+            return handle;
+        }
+    }
+
+    /// <summary>As the other overload, from text. Text cannot be zeroed: for examples and tests.</summary>
+    public SecretRef SetPsk(string name, string secret, params ReadOnlySpan<IdentityPattern> owners) => SetPsk(name, Encoding.UTF8.GetBytes(secret), owners);
+
+    /// <summary>Removes a secret and zeroes it; false when there is none of that name.</summary>
+    public bool Remove(string name)
+    {
+        lock (_gate) return RemoveLocked(name);
+    }
+
+    /// <summary>Names of the secrets, in order.</summary>
+    public ImmutableArray<string> Names
+    {
+        get
+        {
+            lock (_gate) return [.. _byName.Keys.Order(StringComparer.Ordinal)];
+        }
+    }
+
+    /// <summary>Zeroes everything.</summary>
+    public void Clear()
+    {
+        lock (_gate)
+        {
+            foreach (var secret in _byRef.Values) secret.Dispose();
+            _byRef.Clear();
+            _byName.Clear();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Clear();
+
+    /// <summary>Owners and handles, for the lookup by identities.</summary>
+    internal ImmutableArray<(SecretRef Secret, string Name, ImmutableArray<IdentityPattern> Owners)> Entries()
+    {
+        lock (_gate) return [.. _byName.Select(entry => (entry.Value.Handle, entry.Key, entry.Value.Owners))];
+    }
+
+    /// <summary>Lends the octets during <paramref name="use"/>; false when the handle is gone.</summary>
+    internal bool TryUse(SecretRef handle, Action<Secret> use)
+    {
+        lock (_gate)
+        {
+            if (!_byRef.TryGetValue(handle.Id, out var secret)) return false;
+            use(secret);
+            return true;
+        }
+    }
+
+    private bool RemoveLocked(string name)
+    {
+        if (!_byName.Remove(name, out var entry)) return false;
+        if (_byRef.Remove(entry.Handle.Id, out var secret)) secret.Dispose();
+        return true;
+    }
+
+    private readonly record struct Entry(SecretRef Handle, ImmutableArray<IdentityPattern> Owners);
+}

@@ -1,0 +1,160 @@
+using System;
+using System.Collections.Generic;
+using System.Threading;
+using Warifu.Net.Linux;
+using Warifu.Primitives;
+
+namespace Warifu.Net.Udp;
+
+/// <summary>An IKE message without its marker.</summary>
+internal delegate void IkeArrived(Endpoint local, Endpoint remote, ReadOnlySpan<byte> message);
+
+/// <summary>An ESP packet at <paramref name="offset"/> of a buffer with headroom, which the receiver may change.</summary>
+internal delegate void EspArrived(Span<byte> buffer, int offset, int length, Endpoint local, Endpoint remote, byte tos);
+
+/// <summary>All sockets of a node: the IKE port and the port shared with ESP, in both families, and raw ESP where it is allowed. A thread per socket receives; it does no IKE work.</summary>
+internal sealed class UdpHub : IDisposable
+{
+    /// <summary>Octets before each received packet, for the data plane.</summary>
+    public const int Headroom = 128;
+
+    private const int Tailroom = 64;
+
+    private readonly List<DatagramSocket> _sockets = [];
+    private readonly List<Thread> _threads = [];
+    private readonly int _wake;
+    private readonly DatagramSocket?[] _ike = new DatagramSocket?[2];
+    private readonly DatagramSocket?[] _shared = new DatagramSocket?[2];
+    private readonly DatagramSocket?[] _raw = new DatagramSocket?[2];
+    private volatile bool _stopping;
+    private long _keepalivesReceived;
+
+    /// <param name="port">IKE; 0 = any free port.</param>
+    /// <param name="sharedPort">IKE behind the marker, and ESP.</param>
+    /// <param name="mark">fwmark of everything that we send; 0 = none.</param>
+    /// <param name="rawEsp">Try to open raw sockets for ESP straight on IP.</param>
+    public UdpHub(ushort port, ushort sharedPort, uint mark, bool rawEsp)
+    {
+        _wake = Libc.eventfd(0, Libc.SockCloexec);
+        try
+        {
+            foreach (var v6 in new[] { false, true })
+            {
+                var index = v6 ? 1 : 0;
+                try
+                {
+                    _ike[index] = Add(DatagramSocket.Udp(v6, v6 && port == 0 ? Port : port, mark));
+                    _shared[index] = Add(DatagramSocket.Udp(v6, v6 && sharedPort == 0 ? SharedPort : sharedPort, mark));
+                }
+                catch (System.ComponentModel.Win32Exception) when (v6)
+                {
+                    // a machine without IPv6
+                    continue;
+                }
+
+                if (index == 0) (Port, SharedPort) = (_ike[0]!.Port, _shared[0]!.Port);
+                if (!rawEsp) continue;
+                try
+                {
+                    _raw[index] = Add(DatagramSocket.RawEsp(v6, mark));
+                }
+                catch (System.ComponentModel.Win32Exception)
+                {
+                    // not privileged: ESP in UDP only
+                }
+            }
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The IKE port that was really bound.</summary>
+    public ushort Port { get; }
+
+    public ushort SharedPort { get; }
+
+    /// <summary>ESP can go straight on IP.</summary>
+    public bool HasRawEsp => _raw[0] is not null;
+
+    public long KeepalivesReceived => Volatile.Read(ref _keepalivesReceived);
+
+    public IkeArrived? OnIke { get; set; }
+
+    public EspArrived? OnEsp { get; set; }
+
+    public void Start()
+    {
+        foreach (var socket in _sockets)
+        {
+            var thread = new Thread(() => Receive(socket)) { IsBackground = true, Name = $"warifu-udp-{(socket.IsV6 ? 6 : 4)}-{socket.Port}" };
+            _threads.Add(thread);
+            thread.Start();
+        }
+    }
+
+    /// <summary>Sends an IKE message.</summary>
+    public bool SendIke(Endpoint local, Endpoint remote, ReadOnlySpan<byte> message, bool marker, byte dscp)
+    {
+        var socket = (local.Port == SharedPort ? _shared : _ike)[remote.Address.IsV6 ? 1 : 0];
+        return socket is not null && socket.TrySend(marker ? [0, 0, 0, 0] : default, message, local.Address, remote, (byte)(dscp << 2));
+    }
+
+    /// <summary>Sends an ESP packet, in UDP or straight on IP.</summary>
+    public bool SendEsp(Endpoint local, Endpoint remote, ReadOnlySpan<byte> packet, bool udp, byte tos)
+    {
+        var index = remote.Address.IsV6 ? 1 : 0;
+        var socket = udp ? _shared[index] : _raw[index];
+        return socket is not null && socket.TrySend(default, packet, local.Address, udp ? remote : remote with { Port = 0 }, tos);
+    }
+
+    /// <summary>One octet 0xFF (RFC 3948 section 2.3).</summary>
+    public bool SendKeepalive(Endpoint local, Endpoint remote) => _shared[remote.Address.IsV6 ? 1 : 0]?.TrySend(default, [0xFF], local.Address, remote, 0) ?? false;
+
+    public void Dispose()
+    {
+        _stopping = true;
+        if (_wake >= 0)
+        {
+            unsafe
+            {
+                ulong one = 1;
+                _ = Libc.write(_wake, (byte*)&one, 8);
+            }
+        }
+
+        foreach (var thread in _threads) thread.Join();
+        foreach (var socket in _sockets) socket.Dispose();
+        if (_wake >= 0) _ = Libc.close(_wake);
+    }
+
+    private DatagramSocket Add(DatagramSocket socket)
+    {
+        _sockets.Add(socket);
+        return socket;
+    }
+
+    private void Receive(DatagramSocket socket)
+    {
+        var buffer = GC.AllocateUninitializedArray<byte>(Headroom + 65536 + Tailroom, pinned: true);
+        var raw = Array.IndexOf(_raw, socket) >= 0;
+        var shared = Array.IndexOf(_shared, socket) >= 0;
+        while (!_stopping)
+        {
+            Libc.WaitForInput(socket.File, _wake);
+            // a bounded run, so that a flood cannot keep this thread from seeing the end
+            for (var i = 0; i < 64 && !_stopping && socket.TryReceive(buffer.AsSpan(Headroom, 65536), out var arrival); i++)
+            {
+                var data = buffer.AsSpan(Headroom, arrival.Length);
+                if (raw) OnEsp?.Invoke(buffer, Headroom, arrival.Length, arrival.Local, arrival.Remote, arrival.Tos);
+                else if (!shared) OnIke?.Invoke(arrival.Local, arrival.Remote, data);
+                else if (arrival.Length == 1) Interlocked.Increment(ref _keepalivesReceived);
+                else if (arrival.Length < 4) continue;
+                else if (data[..4].IndexOfAnyExcept((byte)0) < 0) OnIke?.Invoke(arrival.Local, arrival.Remote, data[4..]);
+                else OnEsp?.Invoke(buffer, Headroom, arrival.Length, arrival.Local, arrival.Remote, arrival.Tos);
+            }
+        }
+    }
+}
