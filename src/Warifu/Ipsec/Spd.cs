@@ -99,9 +99,6 @@ internal sealed class SpdTable
 
     public bool IsEmpty => _tuples.Length == 0;
 
-    /// <summary>Entries looked at by the last lookup; for tests of the index.</summary>
-    internal int Compared { get; private set; }
-
     public void Add(SpdEntry entry)
     {
         foreach (var key in Keys(entry))
@@ -132,11 +129,15 @@ internal sealed class SpdTable
     }
 
     /// <summary>The first entry that covers the packet; entries of SAs that carry nothing (not yet, or no more) are passed over.</summary>
-    public SpdEntry? Lookup(in PacketFlow flow)
+    public SpdEntry? Lookup(in PacketFlow flow) => Lookup(flow, out _);
+
+    /// <param name="flow">The packet.</param>
+    /// <param name="compared">Entries that were looked at.</param>
+    public SpdEntry? Lookup(in PacketFlow flow, out int compared)
     {
         SpdEntry? best = null;
         var bestRank = SpdRank.Last;
-        var compared = 0;
+        compared = 0;
         foreach (var tuple in _tuples)
         {
             if (tuple.Best >= bestRank) break;
@@ -153,7 +154,6 @@ internal sealed class SpdTable
             }
         }
 
-        Compared = compared;
         return best;
     }
 
