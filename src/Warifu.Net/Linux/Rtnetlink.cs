@@ -15,7 +15,24 @@ namespace Warifu.Net.Linux;
 internal readonly record struct Route(IpPrefix Destination, uint Table, int Interface, IpAddress Source = default, uint Metric = 0);
 
 /// <summary>A rule of ours: packets go to a table, unless they carry our mark, or when addresses, protocol and ports fit.</summary>
-internal readonly record struct RoutingRule(int Family, uint Priority, uint Table, uint NotMark = 0, IpPrefix? From = null, IpPrefix? To = null, byte Protocol = 0, (ushort First, ushort Last)? SourcePorts = null, (ushort First, ushort Last)? DestinationPorts = null);
+internal readonly record struct RoutingRule(int Family, uint Priority, uint Table, uint NotMark = 0, IpPrefix? From = null, IpPrefix? To = null, byte Protocol = 0, (ushort First, ushort Last)? SourcePorts = null, (ushort First, ushort Last)? DestinationPorts = null)
+{
+    public RuleAction Action { get; init; } = RuleAction.Lookup;
+
+    /// <summary>Only packets with this mark; 0 = any.</summary>
+    public uint Mark { get; init; }
+
+    /// <summary>Priority that a <see cref="RuleAction.Jump"/> goes to.</summary>
+    public uint Target { get; init; }
+}
+
+/// <summary>What a rule does (FR_ACT_*).</summary>
+internal enum RuleAction : byte
+{
+    Lookup = 1,
+    Jump = 2,
+    None = 3,
+}
 
 /// <summary>Links, routes and rules by rtnetlink. Everything of ours carries protocol number 87, so that a restart finds exactly that.</summary>
 internal sealed unsafe class Rtnetlink : IDisposable
@@ -96,10 +113,13 @@ internal sealed unsafe class Rtnetlink : IDisposable
         var message = new NetlinkMessage();
         var start = message.Begin(type, (ushort)(NetlinkMessage.Request | NetlinkMessage.Ack | flags), sequence);
         message.U8((byte)rule.Family).U8((byte)(rule.To?.Length ?? 0)).U8((byte)(rule.From?.Length ?? 0)).U8(0)
-            .U8(rule.Table < 256 ? (byte)rule.Table : (byte)0).U8(0).U8(0).U8(1)
+            .U8(rule.Table < 256 ? (byte)rule.Table : (byte)0).U8(0).U8(0).U8((byte)rule.Action)
             .U32(rule.NotMark != 0 ? 2u : 0);
-        message.Attribute(15, rule.Table).Attribute(6, rule.Priority).Attribute(21, OwnProtocol);
-        if (rule.NotMark != 0) message.Attribute(10, rule.NotMark).Attribute(16, uint.MaxValue);
+        if (rule.Table != 0) message.Attribute(15, rule.Table);
+        message.Attribute(6, rule.Priority).Attribute(21, OwnProtocol);
+        if (rule.Target != 0) message.Attribute(4, rule.Target);
+        var mark = rule.NotMark != 0 ? rule.NotMark : rule.Mark;
+        if (mark != 0) message.Attribute(10, mark).Attribute(16, uint.MaxValue);
         if (rule.To is { Length: > 0 } to) message.Attribute(1, to.Address);
         if (rule.From is { Length: > 0 } from) message.Attribute(2, from.Address);
         if (rule.Protocol != 0) message.Attribute(22, rule.Protocol);

@@ -1,5 +1,6 @@
 using System;
 using System.Runtime.InteropServices;
+using System.Threading;
 using Warifu.Net.Linux;
 using Warifu.Primitives;
 
@@ -14,7 +15,9 @@ internal sealed unsafe class DatagramSocket : IDisposable
     private readonly bool _v6;
     private readonly ushort _port;
     private readonly bool _raw;
+    private readonly Lock _sending = new();
     private int _file;
+    private bool _dontFragment;
 
     private DatagramSocket(int file, bool v6, ushort port, bool raw) => (_file, _v6, _port, _raw) = (file, v6, port, raw);
 
@@ -95,7 +98,8 @@ internal sealed unsafe class DatagramSocket : IDisposable
     /// <param name="from">Own address; none = the kernel chooses.</param>
     /// <param name="to">Destination.</param>
     /// <param name="tos">TOS or traffic class.</param>
-    public bool TrySend(ReadOnlySpan<byte> head, ReadOnlySpan<byte> packet, IpAddress from, Endpoint to, byte tos)
+    /// <param name="dontFragment">DF, and nothing larger than the known path MTU is sent; else the kernel fragments.</param>
+    public bool TrySend(ReadOnlySpan<byte> head, ReadOnlySpan<byte> packet, IpAddress from, Endpoint to, byte tos, bool dontFragment = false)
     {
         var name = stackalloc byte[SocketAddress.MaxLength];
         var control = stackalloc byte[128];
@@ -108,7 +112,44 @@ internal sealed unsafe class DatagramSocket : IDisposable
             vectors[0] = new Libc.IoVector { Data = first, Length = (nuint)head.Length };
             vectors[1] = new Libc.IoVector { Data = second, Length = (nuint)packet.Length };
             var header = new Libc.MessageHeader { Name = name, NameLength = nameLength, Vectors = vectors, VectorCount = 2, Control = controlLength == 0 ? null : control, ControlLength = (nuint)controlLength };
-            return Libc.sendmsg(_file, &header, 0) >= 0;
+            lock (_sending)
+            {
+                if (dontFragment != _dontFragment && SetDontFragment(dontFragment)) _dontFragment = dontFragment;
+                // a pending error of an earlier packet is reported here once, and is not about this one
+                return Libc.sendmsg(_file, &header, 0) >= 0 || (Marshal.GetLastPInvokeError() is Libc.Econnrefused or Libc.Ehostunreach && Libc.sendmsg(_file, &header, 0) >= 0);
+            }
+        }
+    }
+
+    /// <summary>Reads what routers and the kernel said about packets that were sent. Calls <paramref name="learn"/> for each path MTU.</summary>
+    public void DrainErrors(Action<IpAddress, int>? learn)
+    {
+        var name = stackalloc byte[SocketAddress.MaxLength];
+        var control = stackalloc byte[512];
+        byte nothing;
+        for (var i = 0; i < 64; i++)
+        {
+            var vector = new Libc.IoVector { Data = &nothing, Length = 1 };
+            var header = new Libc.MessageHeader { Name = name, NameLength = SocketAddress.MaxLength, Vectors = &vector, VectorCount = 1, Control = control, ControlLength = 512 };
+            if (Libc.recvmsg(_file, &header, Libc.MsgErrqueue | 0x40) < 0) return;
+            var rest = new ReadOnlySpan<byte>(control, (int)header.ControlLength);
+            while (rest.Length >= 16)
+            {
+                var length = (int)MemoryMarshal.Read<ulong>(rest);
+                if (length < 16 || length > rest.Length) break;
+                var level = MemoryMarshal.Read<int>(rest[8..]);
+                var type = MemoryMarshal.Read<int>(rest[12..]);
+                // sock_extended_err: errno, origin, type, code, pad, info
+                if (((level == Libc.IpprotoIp && type == Libc.IpRecverr) || (level == Libc.IpprotoIpv6 && type == Libc.Ipv6Recverr)) && length >= 28
+                    && MemoryMarshal.Read<int>(rest[16..]) == Libc.Emsgsize && header.NameLength >= 16)
+                {
+                    learn?.Invoke(SocketAddress.Read(new ReadOnlySpan<byte>(name, SocketAddress.MaxLength)).Address, MemoryMarshal.Read<int>(rest[24..]));
+                }
+
+                var aligned = (length + 7) & ~7;
+                if (aligned >= rest.Length) break;
+                rest = rest[aligned..];
+            }
         }
     }
 
@@ -117,6 +158,10 @@ internal sealed unsafe class DatagramSocket : IDisposable
         if (_file >= 0) Libc.close(_file);
         _file = -1;
     }
+
+    private bool SetDontFragment(bool on) => _v6
+        ? Libc.TrySetOption(_file, Libc.IpprotoIpv6, Libc.Ipv6MtuDiscover, on ? Libc.PmtudiscDo : Libc.PmtudiscDont)
+        : Libc.TrySetOption(_file, Libc.IpprotoIp, Libc.IpMtuDiscover, on ? Libc.PmtudiscDo : Libc.PmtudiscDont);
 
     private static int Open(int family, int type, int protocol)
     {
@@ -132,12 +177,14 @@ internal sealed unsafe class DatagramSocket : IDisposable
             Libc.SetOption(file, Libc.IpprotoIpv6, Libc.Ipv6V6only, 1);
             Libc.SetOption(file, Libc.IpprotoIpv6, Libc.Ipv6Recvpktinfo, 1);
             Libc.SetOption(file, Libc.IpprotoIpv6, Libc.Ipv6Recvtclass, 1);
+            Libc.SetOption(file, Libc.IpprotoIpv6, Libc.Ipv6Recverr, 1);
+            Libc.SetOption(file, Libc.IpprotoIpv6, Libc.Ipv6MtuDiscover, Libc.PmtudiscDont);
         }
         else
         {
             Libc.SetOption(file, Libc.IpprotoIp, Libc.IpPktinfo, 1);
             Libc.SetOption(file, Libc.IpprotoIp, Libc.IpRecvtos, 1);
-            // the outer packet may be fragmented: the data plane keeps inner packets small enough where DF asks for it
+            Libc.SetOption(file, Libc.IpprotoIp, Libc.IpRecverr, 1);
             Libc.SetOption(file, Libc.IpprotoIp, Libc.IpMtuDiscover, Libc.PmtudiscDont);
         }
 

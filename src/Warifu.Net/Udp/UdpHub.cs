@@ -85,6 +85,9 @@ internal sealed class UdpHub : IDisposable
 
     public EspArrived? OnEsp { get; set; }
 
+    /// <summary>A path takes no packets larger than this.</summary>
+    public Action<IpAddress, int>? OnPathMtu { get; set; }
+
     public void Start()
     {
         foreach (var socket in _sockets)
@@ -103,11 +106,11 @@ internal sealed class UdpHub : IDisposable
     }
 
     /// <summary>Sends an ESP packet, in UDP or straight on IP.</summary>
-    public bool SendEsp(Endpoint local, Endpoint remote, ReadOnlySpan<byte> packet, bool udp, byte tos)
+    public bool SendEsp(Endpoint local, Endpoint remote, ReadOnlySpan<byte> packet, bool udp, byte tos, bool dontFragment)
     {
         var index = remote.Address.IsV6 ? 1 : 0;
         var socket = udp ? _shared[index] : _raw[index];
-        return socket is not null && socket.TrySend(default, packet, local.Address, udp ? remote : remote with { Port = 0 }, tos);
+        return socket is not null && socket.TrySend(default, packet, local.Address, udp ? remote : remote with { Port = 0 }, tos, dontFragment);
     }
 
     /// <summary>One octet 0xFF (RFC 3948 section 2.3).</summary>
@@ -145,8 +148,14 @@ internal sealed class UdpHub : IDisposable
         {
             Libc.WaitForInput(socket.File, _wake);
             // a bounded run, so that a flood cannot keep this thread from seeing the end
-            for (var i = 0; i < 64 && !_stopping && socket.TryReceive(buffer.AsSpan(Headroom, 65536), out var arrival); i++)
+            for (var i = 0; i < 64 && !_stopping; i++)
             {
+                if (!socket.TryReceive(buffer.AsSpan(Headroom, 65536), out var arrival))
+                {
+                    if (i == 0) socket.DrainErrors(OnPathMtu);
+                    break;
+                }
+
                 var data = buffer.AsSpan(Headroom, arrival.Length);
                 if (raw) OnEsp?.Invoke(buffer, Headroom, arrival.Length, arrival.Local, arrival.Remote, arrival.Tos);
                 else if (!shared) OnIke?.Invoke(arrival.Local, arrival.Remote, data);

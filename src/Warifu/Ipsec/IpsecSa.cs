@@ -89,6 +89,19 @@ internal sealed class IpsecSa : IDisposable
         return Options.Mtu > 0 ? Math.Min(mtu, Options.Mtu) : mtu;
     }
 
+    /// <summary>MTU of a device for this pair alone; at least that of the inner protocol (RFC 791, RFC 8200 section 5).</summary>
+    public int DeviceMtu
+    {
+        get
+        {
+            var path = _path;
+            var ipLength = EspOverhead.OuterIpLength(path.IsV6);
+            var mtu = EspOverhead.MaxPayload(path.Mtu, ipLength, path.UdpEncapsulation, _outbound.Cipher) + (Mode == IpsecMode.Tunnel ? 0 : ipLength);
+            if (Options.Mtu > 0) mtu = Math.Min(mtu, Options.Mtu);
+            return Math.Max(mtu, Selectors.HasV6 ? 1280 : 576);
+        }
+    }
+
     public PacketDrop Seal(Span<byte> buffer, int offset, in IpHeader header, Instant now, out EspPacket packet)
     {
         packet = default;

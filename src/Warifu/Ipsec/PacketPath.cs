@@ -129,6 +129,17 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
         return sa is not null;
     }
 
+    /// <summary>Numbers of all pairs.</summary>
+    public List<uint> PairIds()
+    {
+        var ids = new List<uint>();
+        foreach (var sa in _sad.All) ids.Add(sa.Id);
+        return ids;
+    }
+
+    /// <summary>The largest inner packet that the pair takes without fragmentation outside; 0 when there is no such pair.</summary>
+    public int InnerMtu(uint id) => _sad.ById(id)?.DeviceMtu ?? 0;
+
     /// <summary>A router on the way to <paramref name="remote"/> takes no larger packets. Taken from the kernel, which has checked the ICMP error; never below 576 or 1280 (RFC 4301 section 8.2.1).</summary>
     public void LearnPathMtu(IpAddress remote, int mtu)
     {

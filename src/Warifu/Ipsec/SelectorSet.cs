@@ -15,6 +15,9 @@ internal sealed class SelectorSet(ImmutableArray<TrafficSelector> local, Immutab
     /// <summary>No selector looks at ports: fragments pass.</summary>
     public bool TakesFragments { get; } = AllPorts(local) && AllPorts(remote);
 
+    /// <summary>IPv6 packets may come.</summary>
+    public bool HasV6 { get; } = AnyV6(local);
+
     public bool CoversOutbound(in PacketFlow flow) => Covers(_local, flow.Source, flow.Protocol, flow.SourcePort, flow.HasPorts) && Covers(_remote, flow.Destination, flow.Protocol, flow.DestinationPort, flow.HasPorts);
 
     public bool CoversInbound(in PacketFlow flow) => Covers(_local, flow.Destination, flow.Protocol, flow.DestinationPort, flow.HasPorts) && Covers(_remote, flow.Source, flow.Protocol, flow.SourcePort, flow.HasPorts);
@@ -45,5 +48,15 @@ internal sealed class SelectorSet(ImmutableArray<TrafficSelector> local, Immutab
         }
 
         return true;
+    }
+
+    private static bool AnyV6(ImmutableArray<TrafficSelector> selectors)
+    {
+        foreach (var selector in selectors)
+        {
+            if (selector.Version == 6) return true;
+        }
+
+        return false;
     }
 }

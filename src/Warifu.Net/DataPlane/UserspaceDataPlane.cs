@@ -1,0 +1,309 @@
+using System;
+using System.Collections.Concurrent;
+using System.Collections.Generic;
+using System.Collections.Immutable;
+using System.ComponentModel;
+using System.Threading;
+using Warifu.Ipsec;
+using Warifu.Net.Host;
+using Warifu.Net.Linux;
+using Warifu.Net.Tun;
+using Warifu.Net.Udp;
+using Warifu.Primitives;
+
+namespace Warifu.Net.DataPlane;
+
+/// <summary>
+/// ESP in user space. Inner packets come from TUN devices, one thread each, or from an <see cref="IPacketPort"/>; ESP packets come on the receive threads of the <see cref="UdpHub"/>. The commands of
+/// <see cref="IDataPlane"/> come from the engine's thread.
+/// </summary>
+internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
+{
+    /// <summary>Device of policy-based connections.</summary>
+    public const string SharedDevice = "warifu0";
+
+    private const int DefaultMtu = 1400;
+    private const int LargestPacket = 65535;
+
+    [ThreadStatic]
+    private static byte[]? _portBuffer;
+
+    [ThreadStatic]
+    private static byte[]? _pieceBuffer;
+
+    private readonly UdpHub _hub;
+    private readonly IPacketPort? _port;
+    private readonly HostRouting? _routing;
+    private readonly ConcurrentDictionary<string, Device> _devices = new(StringComparer.Ordinal);
+    private readonly Dictionary<(string Connection, string Child), ImmutableArray<object>> _policyHolds = [];
+    private readonly Dictionary<uint, (string Device, int Mtu, ImmutableArray<object> Holds)> _pairs = [];
+    private readonly Lock _gate = new();
+    private volatile Device? _shared;
+    private bool _disposed;
+
+    /// <param name="hub">Sends and receives ESP.</param>
+    /// <param name="entropy">IVs.</param>
+    /// <param name="port">Inner packets by this instead of TUN devices; then no route or rule is made.</param>
+    /// <param name="mark">fwmark of our own packets.</param>
+    /// <param name="table">Our routing table.</param>
+    /// <param name="raised">Called on a data thread when an event waits.</param>
+    /// <exception cref="Win32Exception">No right to make routes.</exception>
+    public UserspaceDataPlane(UdpHub hub, IEntropy entropy, IPacketPort? port, uint mark, uint table, Action raised)
+    {
+        (_hub, _port) = (hub, port);
+        Path = new PacketPath(entropy) { EventRaised = raised };
+        if (port is null)
+        {
+            _routing = new HostRouting(mark, table);
+        }
+
+        hub.OnEsp = Inbound;
+        hub.OnPathMtu = Path.LearnPathMtu;
+        port?.Attach(SendFromPort);
+    }
+
+    public PacketPath Path { get; }
+
+    public bool TryDequeueEvent(out DataPlaneEvent? raised) => Path.TryDequeueEvent(out raised);
+
+    /// <summary>Devices that connections are bound to exist as long as their connections are loaded, so that the administrator's routes on them stay.</summary>
+    public void KeepDevices(ImmutableHashSet<string> names)
+    {
+        if (_port is not null) return;
+        lock (_gate)
+        {
+            foreach (var name in names) _ = DeviceFor(name);
+            foreach (var (name, device) in _devices)
+            {
+                if (name == SharedDevice || names.Contains(name) || IsUsed(name)) continue;
+                _devices.TryRemove(name, out _);
+                device.Dispose();
+            }
+        }
+    }
+
+    public void InstallPolicy(TrafficPolicy policy)
+    {
+        lock (_gate)
+        {
+            Path.InstallPolicy(policy);
+            if (_routing is null) return;
+            ReleasePolicy(policy.Connection, policy.Child);
+            _policyHolds[(policy.Connection, policy.Child)] = policy.Action switch
+            {
+                TrafficAction.Bypass => _routing.Bypass(policy.LocalSelectors, policy.RemoteSelectors),
+                _ => Lead(policy.LocalSelectors, policy.RemoteSelectors, policy.Options),
+            };
+        }
+    }
+
+    public void RemovePolicy(string connection, string child)
+    {
+        lock (_gate)
+        {
+            Path.RemovePolicy(connection, child);
+            ReleasePolicy(connection, child);
+        }
+    }
+
+    public void Install(ChildSa sa)
+    {
+        lock (_gate)
+        {
+            Path.Install(sa);
+            if (_routing is null) return;
+            var name = sa.Options.BindInterface ?? SharedDevice;
+            _pairs[sa.Id] = (name, Path.InnerMtu(sa.Id), Lead(sa.LocalSelectors, sa.RemoteSelectors, sa.Options));
+            FitMtu(name);
+        }
+    }
+
+    public void UseOutbound(uint id) => Path.UseOutbound(id);
+
+    public void Move(uint id, Endpoint local, Endpoint remote, bool udpEncapsulation, bool localBehindNat) => Path.Move(id, local, remote, udpEncapsulation, localBehindNat);
+
+    public void Remove(uint id)
+    {
+        lock (_gate)
+        {
+            Path.Remove(id);
+            if (!_pairs.Remove(id, out var pair)) return;
+            _routing?.Release(pair.Holds);
+            FitMtu(pair.Device);
+        }
+    }
+
+    public bool TryQuery(uint id, out ChildCounters counters) => Path.TryQuery(id, out counters);
+
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            if (_disposed) return;
+            _disposed = true;
+            _routing?.Dispose();
+            foreach (var device in _devices.Values) device.Dispose();
+            _devices.Clear();
+            foreach (var id in Path.PairIds()) Path.Remove(id);
+        }
+    }
+
+    private void ReleasePolicy(string connection, string child)
+    {
+        if (_policyHolds.Remove((connection, child), out var holds)) _routing?.Release(holds);
+    }
+
+    private ImmutableArray<object> Lead(ImmutableArray<TrafficSelector> local, ImmutableArray<TrafficSelector> remote, ChildOptions options) =>
+        _routing!.Lead(DeviceFor(options.BindInterface ?? SharedDevice).Tun.Index, local, remote, options);
+
+    private bool IsUsed(string name)
+    {
+        foreach (var pair in _pairs.Values)
+        {
+            if (pair.Device == name) return true;
+        }
+
+        return false;
+    }
+
+    private Device DeviceFor(string name)
+    {
+        if (_devices.TryGetValue(name, out var device)) return device;
+        device = new Device(this, TunDevice.Create(name, DefaultMtu), name == SharedDevice ? null : name);
+        _devices[name] = device;
+        if (name == SharedDevice) _shared = device;
+        return device;
+    }
+
+    /// <summary>The device takes what its narrowest pair takes.</summary>
+    private void FitMtu(string name)
+    {
+        var smallest = int.MaxValue;
+        foreach (var pair in _pairs.Values)
+        {
+            if (pair.Device == name && pair.Mtu > 0) smallest = Math.Min(smallest, pair.Mtu);
+        }
+
+        if (_devices.TryGetValue(name, out var device)) device.SetMtu(smallest == int.MaxValue ? DefaultMtu : smallest);
+    }
+
+    // ---- out
+
+    private bool SendFromPort(ReadOnlySpan<byte> packet)
+    {
+        if (packet.IsEmpty || packet.Length > LargestPacket) return false;
+        var buffer = _portBuffer ??= NewBuffer();
+        packet.CopyTo(buffer.AsSpan(EspOverhead.Headroom));
+        Span<byte> reply = stackalloc byte[IcmpError.MaxLength];
+        var sent = Outbound(buffer, packet.Length, null, reply, out var replyLength);
+        if (replyLength > 0) _port!.Deliver(reply[..replyLength]);
+        return sent;
+    }
+
+    /// <summary>Protects and sends the packet that stands behind the headroom. True when it went out.</summary>
+    private bool Outbound(byte[] buffer, int length, string? boundInterface, Span<byte> reply, out int replyLength)
+    {
+        var now = Libc.Now();
+        Path.Outbound(buffer, EspOverhead.Headroom, length, boundInterface, now, reply, out var result);
+        replyLength = result.ReplyLength;
+        return result.Verdict switch
+        {
+            OutboundVerdict.Protect => Send(buffer, result),
+            OutboundVerdict.Fragment => SendFragments(buffer, length, result, now),
+            _ => false,
+        };
+    }
+
+    private bool Send(byte[] buffer, in OutboundResult result)
+    {
+        var path = result.Path!;
+        return _hub.SendEsp(path.Local, path.Remote, buffer.AsSpan(result.Packet.Offset, result.Packet.Length), path.UdpEncapsulation, result.Tos, result.DontFragment);
+    }
+
+    private bool SendFragments(byte[] buffer, int length, in OutboundResult whole, Instant now)
+    {
+        var packet = buffer.AsSpan(EspOverhead.Headroom, length);
+        if (!IpHeader.TryParse(packet, out var header)) return false;
+        var piece = _pieceBuffer ??= NewBuffer();
+        var (at, sent) = (0, true);
+        while (Ipv4Fragmenter.Next(packet, header, whole.FragmentMtu, ref at, piece.AsSpan(EspOverhead.Headroom, whole.FragmentMtu)) is var size and > 0)
+        {
+            Path.ProtectFragment(whole.Sa!, piece, EspOverhead.Headroom, size, now, out var result);
+            sent = result.Verdict == OutboundVerdict.Protect && Send(piece, result) && sent;
+        }
+
+        return sent;
+    }
+
+    private static byte[] NewBuffer() => GC.AllocateUninitializedArray<byte>(EspOverhead.Headroom + LargestPacket + EspOverhead.Tailroom, pinned: true);
+
+    // ---- in
+
+    private void Inbound(Span<byte> buffer, int offset, int length, Endpoint local, Endpoint remote, byte tos)
+    {
+        Path.Inbound(buffer, offset, length, new OuterInfo(local, remote, tos), Libc.Now(), out var result);
+        if (result.Drop != PacketDrop.None || result.Sa is not { } sa) return;
+        var inner = buffer.Slice(result.Offset, result.Length);
+        if (_port is not null) _port.Deliver(inner);
+        else if (sa.Options.BindInterface is not { } name) _ = _shared?.Tun.TryWrite(inner);
+        else if (_devices.TryGetValue(name, out var device)) _ = device.Tun.TryWrite(inner);
+    }
+
+    /// <summary>A TUN and the thread that reads it.</summary>
+    private sealed class Device : IDisposable
+    {
+        private readonly UserspaceDataPlane _plane;
+        private readonly string? _boundInterface;
+        private readonly Thread _thread;
+        private readonly int _wake;
+        private int _mtu = DefaultMtu;
+        private volatile bool _stopping;
+
+        public Device(UserspaceDataPlane plane, TunDevice tun, string? boundInterface)
+        {
+            (_plane, Tun, _boundInterface) = (plane, tun, boundInterface);
+            _wake = Libc.eventfd(0, Libc.SockCloexec);
+            _thread = new Thread(Read) { IsBackground = true, Name = $"warifu-{tun.Name}" };
+            _thread.Start();
+        }
+
+        public TunDevice Tun { get; }
+
+        public void SetMtu(int mtu)
+        {
+            if (mtu == _mtu) return;
+            using var netlink = new Rtnetlink();
+            netlink.SetLink(Tun.Index, up: true, mtu);
+            _mtu = mtu;
+        }
+
+        public void Dispose()
+        {
+            _stopping = true;
+            unsafe
+            {
+                ulong one = 1;
+                _ = Libc.write(_wake, (byte*)&one, 8);
+            }
+
+            if (Thread.CurrentThread != _thread) _thread.Join();
+            Tun.Dispose();
+            _ = Libc.close(_wake);
+        }
+
+        private void Read()
+        {
+            var buffer = NewBuffer();
+            var reply = new byte[IcmpError.MaxLength];
+            while (!_stopping)
+            {
+                Libc.WaitForInput(Tun.File, _wake);
+                while (!_stopping && Tun.Read(buffer.AsSpan(EspOverhead.Headroom, LargestPacket)) is var length and > 0)
+                {
+                    _plane.Outbound(buffer, length, _boundInterface, reply, out var replyLength);
+                    if (replyLength > 0) _ = Tun.TryWrite(reply.AsSpan(0, replyLength));
+                }
+            }
+        }
+    }
+}

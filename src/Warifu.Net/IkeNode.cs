@@ -1,0 +1,352 @@
+using System;
+using System.Collections.Concurrent;
+using System.Collections.Generic;
+using System.Collections.Immutable;
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.CompilerServices;
+using System.Threading;
+using System.Threading.Channels;
+using System.Threading.Tasks;
+using Warifu.Crypto;
+using Warifu.Engine;
+using Warifu.Ipsec;
+using Warifu.Net.DataPlane;
+using Warifu.Net.Linux;
+using Warifu.Net.Udp;
+using Warifu.Policy;
+using Warifu.Primitives;
+
+namespace Warifu.Net;
+
+/// <summary>An IKE endpoint with its IPsec data plane: what an application embeds, and what the daemon is built on. Thread-safe.</summary>
+public sealed class IkeNode : IAsyncDisposable
+{
+    private readonly IkeNodeOptions _options;
+    private readonly UdpHub _hub;
+    private readonly Pump _pump;
+    private readonly UserspaceDataPlane? _dataPlane;
+    private readonly KeyLog? _keyLog;
+    private readonly IdentityClaims _claims = new();
+    private readonly ConcurrentDictionary<ulong, TaskCompletionSource<CommandResult>> _commands = new();
+    private readonly ConcurrentDictionary<uint, (Endpoint Local, Endpoint Remote)> _keepalives = new();
+    private readonly List<Channel<IkeEvent>> _listeners = [];
+    private readonly Timer? _keepaliveTimer;
+    private long _nextCommand;
+    private int _disposed;
+
+    private IkeNode(IkeNodeOptions options)
+    {
+        _options = options;
+        var byTun = options.DataPlane == DataPlaneKind.Tun || (options.DataPlane == DataPlaneKind.Auto && options.Packets is null);
+        _hub = new UdpHub(options.Port, options.PortNatT, byTun ? options.FirewallMark : 0, rawEsp: byTun);
+        var entropy = new SystemEntropy();
+        var engine = new IkeEngine(
+            new EngineOptions
+            {
+                Port = _hub.Port,
+                PortNatT = _hub.SharedPort,
+                KeyLog = options.KeyLogDirectory is not null,
+                RetransmitTimeout = options.RetransmitTimeout,
+                RetransmitTries = options.RetransmitTries,
+                CookieThreshold = options.CookieThreshold,
+                HalfOpenLimit = options.HalfOpenLimit,
+                HalfOpenPerPrefix = options.HalfOpenPerPrefix,
+                HalfOpenTimeout = options.HalfOpenTimeout,
+            },
+            entropy,
+            Libc.Now());
+        if (options.KeyLogDirectory is { } directory) _keyLog = new KeyLog(directory);
+        _pump = new Pump(engine, Libc.Now, Perform, bug => Tell(new Notice(NoticeLevel.Error, $"an error of our own: {bug.GetType().Name}: {bug.Message}")));
+        try
+        {
+            if (options.DataPlane != DataPlaneKind.None) _dataPlane = new UserspaceDataPlane(_hub, entropy, options.Packets, options.FirewallMark, options.RoutingTable, TakeEvents);
+        }
+        catch
+        {
+            _hub.Dispose();
+            engine.Dispose();
+            throw;
+        }
+
+        _hub.OnIke = _pump.Datagram;
+        if (options.KeepaliveInterval > TimeSpan.Zero) _keepaliveTimer = new Timer(_ => SendKeepalives(), null, options.KeepaliveInterval, options.KeepaliveInterval);
+    }
+
+    /// <summary>The IKE port that was bound.</summary>
+    public int Port => _hub.Port;
+
+    /// <summary>The port shared with ESP that was bound.</summary>
+    public int PortNatT => _hub.SharedPort;
+
+    internal PacketPath? Packets => _dataPlane?.Path;
+
+    /// <summary>Binds the ports, starts the threads and loads the policy.</summary>
+    /// <param name="policy">Connections; those with a start action begin at once.</param>
+    /// <param name="options">Ports, secrets, data plane; null = the defaults (which need root).</param>
+    /// <param name="cancellationToken">Gives up waiting.</param>
+    /// <exception cref="System.ComponentModel.Win32Exception">A port, a device or a route cannot be had.</exception>
+    public static async Task<IkeNode> StartAsync(PolicySet policy, IkeNodeOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        var node = new IkeNode(options ?? new IkeNodeOptions());
+        node._pump.Start();
+        node._hub.Start();
+        await node.LoadAsync(policy, cancellationToken).ConfigureAwait(false);
+        return node;
+    }
+
+    /// <summary>Replaces the policy. SAs that the change does not touch stay up.</summary>
+    public async Task LoadAsync(PolicySet policy, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        var interfaces = ImmutableHashSet.CreateBuilder<string>();
+        foreach (var connection in policy.Connections)
+        {
+            foreach (var child in connection.Children)
+            {
+                if (child.BindInterface is { } name) interfaces.Add(name);
+            }
+        }
+
+        _dataPlane?.KeepDevices(interfaces.ToImmutable());
+        await RunAsync(id => new IkeCommand.Load(id, policy), cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Brings up a connection, or one child of it, and waits until it carries traffic.</summary>
+    /// <exception cref="IkeException">It failed; the message says why and which side changes what.</exception>
+    public async Task UpAsync(string connection, string? child = null, CancellationToken cancellationToken = default)
+    {
+        var result = await RunAsync(id => new IkeCommand.Up(id, connection, child), cancellationToken).ConfigureAwait(false);
+        if (!result.Success) throw new IkeException(Explain(result), result.Report);
+    }
+
+    /// <summary>Closes a connection, or one child of it. Nothing happens when it is not up.</summary>
+    public async Task DownAsync(string connection, string? child = null, CancellationToken cancellationToken = default) =>
+        await RunAsync(id => new IkeCommand.Down(id, new SaTarget(connection, child)), cancellationToken).ConfigureAwait(false);
+
+    /// <summary>Everything that happens from now on. A reader that does not keep up loses the oldest.</summary>
+    public async IAsyncEnumerable<IkeEvent> Events([EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        var channel = Listen();
+        try
+        {
+            await foreach (var happening in channel.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false)) yield return happening;
+        }
+        finally
+        {
+            lock (_listeners) _listeners.Remove(channel);
+        }
+    }
+
+    /// <summary>Says goodbye to all peers (waiting a second for their answers), then ends.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
+        using (var patience = new CancellationTokenSource(TimeSpan.FromSeconds(1)))
+        {
+            try
+            {
+                await RunAsync(id => new IkeCommand.Shutdown(id), patience.Token).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException)
+            {
+                // peers that do not answer learn it by their own liveness checks
+            }
+        }
+
+        if (_keepaliveTimer is not null) await _keepaliveTimer.DisposeAsync().ConfigureAwait(false);
+        _hub.Dispose();
+        _pump.Dispose();
+        _dataPlane?.Dispose();
+        foreach (var waiting in _commands.Values) waiting.TrySetCanceled();
+        lock (_listeners)
+        {
+            foreach (var listener in _listeners) listener.Writer.TryComplete();
+        }
+    }
+
+    /// <summary>Runs a command of the engine to its end.</summary>
+    internal async Task<CommandResult> RunAsync(Func<CommandId, IkeCommand> make, CancellationToken cancellationToken = default)
+    {
+        var id = (ulong)Interlocked.Increment(ref _nextCommand);
+        var waiting = new TaskCompletionSource<CommandResult>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _commands[id] = waiting;
+        _pump.Post((engine, now) => engine.Handle(make(new CommandId(id)), now));
+        try
+        {
+            return await waiting.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            _commands.TryRemove(id, out _);
+        }
+    }
+
+    /// <summary>State of everything, taken on the engine's thread.</summary>
+    internal Task<EngineSnapshot> SnapshotAsync()
+    {
+        var waiting = new TaskCompletionSource<EngineSnapshot>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _pump.Post((engine, _) => waiting.SetResult(engine.Snapshot()));
+        return waiting.Task;
+    }
+
+    internal static Instant Now => Libc.Now();
+
+    internal bool TryQuery(uint childId, out ChildCounters counters)
+    {
+        counters = default;
+        return _dataPlane?.TryQuery(childId, out counters) ?? false;
+    }
+
+    /// <summary>A bounded channel of events; remove it by completing the reader's enumeration.</summary>
+    internal Channel<IkeEvent> Listen(int capacity = 1024)
+    {
+        var channel = Channel.CreateBounded<IkeEvent>(new BoundedChannelOptions(capacity) { FullMode = BoundedChannelFullMode.DropOldest });
+        lock (_listeners) _listeners.Add(channel);
+        return channel;
+    }
+
+    private static string Explain(CommandResult result) =>
+        result.Report?.Failure is { Remedy.Length: > 0 } failure ? $"{result.Message}; {failure.Remedy}" : result.Message;
+
+    private void Perform(IkeAction action)
+    {
+        switch (action)
+        {
+            case IkeAction.Send send:
+                _hub.SendIke(send.Local, send.Remote, send.Message, send.Marker, send.Dscp);
+                break;
+            case IkeAction.InstallPolicy install:
+                _dataPlane?.InstallPolicy(install.Policy);
+                break;
+            case IkeAction.RemovePolicy remove:
+                _dataPlane?.RemovePolicy(remove.Connection, remove.Child);
+                break;
+            case IkeAction.InstallChild install:
+                _keyLog?.Write(install.Sa);
+                if (_dataPlane is not null) _dataPlane.Install(install.Sa);
+                else install.Sa.Dispose();
+                break;
+            case IkeAction.UseOutbound use:
+                _dataPlane?.UseOutbound(use.ChildId);
+                break;
+            case IkeAction.MoveChild move:
+                _dataPlane?.Move(move.ChildId, move.Local, move.Remote, move.UdpEncapsulation, move.LocalBehindNat);
+                break;
+            case IkeAction.RemoveChild remove:
+                _dataPlane?.Remove(remove.ChildId);
+                break;
+            case IkeAction.Keepalive { On: true } keepalive:
+                _keepalives[keepalive.IkeId] = (keepalive.Local, keepalive.Remote);
+                break;
+            case IkeAction.Keepalive keepalive:
+                _keepalives.TryRemove(keepalive.IkeId, out _);
+                break;
+            case IkeAction.RaiseAsk ask:
+                Answer(ask.Id, ask.Question);
+                break;
+            case IkeAction.Raise raise:
+                _claims.Observe(raise.Event);
+                Tell(raise.Event);
+                break;
+            case IkeAction.Complete complete:
+                if (_commands.TryGetValue(complete.Id.Value, out var waiting)) waiting.TrySetResult(complete.Result);
+                break;
+            case IkeAction.LogIkeKeys keys:
+                _keyLog?.Write(keys);
+                foreach (var secret in new[] { keys.SkEi, keys.SkEr, keys.SkAi, keys.SkAr }) secret.Dispose();
+                break;
+        }
+    }
+
+    private void Answer(AskId id, Ask question)
+    {
+        switch (question)
+        {
+            case Ask.FindPsk find:
+                var (secret, whyNot) = PskSelection.Find(_options.Secrets.Entries(), find.Local, find.Remote);
+                _pump.Post(new Answer.SecretHandle(id, secret, whyNot));
+                break;
+            case Ask.PskAuth auth:
+                Secret? value = null;
+                var found = _options.Secrets.TryUse(auth.Secret, psk => value = KeyScheduleV2.SharedKeyAuth(auth.Prf, psk, auth.SignedOctets.AsSpan()));
+                _pump.Post(found ? new Answer.Octets(id, value!) : new Answer.Failed(id, "the secret was removed"));
+                break;
+            case Ask.SourceAddress source:
+                _pump.Post(new Answer.Addresses(id, SourceFor(source.Remote) is { } own ? [own] : []));
+                break;
+            case Ask.Resolve resolve:
+                _ = ResolveAsync(id, resolve.Name);
+                break;
+            case Ask.LastTraffic traffic:
+                Instant lastIn = default, lastOut = default;
+                foreach (var child in traffic.ChildIds)
+                {
+                    if (!TryQuery(child, out var counters)) continue;
+                    if (counters.LastIn > lastIn) lastIn = counters.LastIn;
+                    if (counters.LastOut > lastOut) lastOut = counters.LastOut;
+                }
+
+                _pump.Post(new Answer.Traffic(id, lastIn, lastOut));
+                break;
+            case Ask.ClaimIdentity claim:
+                _pump.Post(_claims.Claim(id, claim));
+                break;
+            default:
+                _pump.Post(new Answer.Failed(id, "not supported"));
+                break;
+        }
+    }
+
+    private async Task ResolveAsync(AskId id, string name)
+    {
+        try
+        {
+            var addresses = await Dns.GetHostAddressesAsync(name).ConfigureAwait(false);
+            var builder = ImmutableArray.CreateBuilder<IpAddress>();
+            foreach (var address in addresses) builder.Add(IpAddress.From(address));
+            _pump.Post(new Answer.Addresses(id, builder.ToImmutable()));
+        }
+        catch (SocketException exception)
+        {
+            _pump.Post(new Answer.Failed(id, exception.Message));
+        }
+    }
+
+    /// <summary>The own address that the kernel would use, as our marked packets see the routes.</summary>
+    private IpAddress? SourceFor(IpAddress remote)
+    {
+        try
+        {
+            using var socket = new Socket(remote.IsV6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+            if (_options.Packets is null) _ = Libc.TrySetOption((int)socket.Handle, Libc.SolSocket, Libc.SoMark, (int)_options.FirewallMark);
+            socket.Connect(new IPEndPoint(remote.ToPlatform(), 500));
+            return socket.LocalEndPoint is IPEndPoint local ? IpAddress.From(local.Address) : null;
+        }
+        catch (SocketException)
+        {
+            return null;
+        }
+    }
+
+    private void TakeEvents()
+    {
+        while (_dataPlane is { } plane && plane.TryDequeueEvent(out var happening))
+        {
+            if (happening is not null) _pump.Post(happening);
+        }
+    }
+
+    private void SendKeepalives()
+    {
+        foreach (var (local, remote) in _keepalives.Values) _hub.SendKeepalive(local, remote);
+    }
+
+    private void Tell(IkeEvent happening)
+    {
+        lock (_listeners)
+        {
+            foreach (var listener in _listeners) listener.Writer.TryWrite(happening);
+        }
+    }
+}
