@@ -34,9 +34,10 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
     private readonly UdpHub _hub;
     private readonly IPacketPort? _port;
     private readonly HostRouting? _routing;
+    private readonly ClearTextGuard? _guard;
     private readonly ConcurrentDictionary<string, Device> _devices = new(StringComparer.Ordinal);
-    private readonly Dictionary<(string Connection, string Child), ImmutableArray<object>> _policyHolds = [];
-    private readonly Dictionary<uint, (string Device, int Mtu, ImmutableArray<object> Holds)> _pairs = [];
+    private readonly Dictionary<(string Connection, string Child), Claim> _policies = [];
+    private readonly Dictionary<uint, (string Device, int Mtu, Claim Claim)> _pairs = [];
     private readonly Lock _gate = new();
     private volatile Device? _shared;
     private bool _disposed;
@@ -55,6 +56,14 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         if (port is null)
         {
             _routing = new HostRouting(mark, table);
+            try
+            {
+                _guard = new ClearTextGuard(hub.Port, hub.SharedPort);
+            }
+            catch (Win32Exception exception)
+            {
+                GuardMissing = exception.Message;
+            }
         }
 
         hub.OnEsp = Inbound;
@@ -63,6 +72,18 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
     }
 
     public PacketPath Path { get; }
+
+    /// <summary>Why unprotected packets are not filtered; null when they are, or when there is no kernel in between.</summary>
+    public string? GuardMissing { get; }
+
+    /// <summary>Packets that came unprotected although a protect entry covers them, and were dropped.</summary>
+    public long UnprotectedDrops
+    {
+        get
+        {
+            lock (_gate) return _guard?.Dropped ?? 0;
+        }
+    }
 
     public bool TryDequeueEvent(out DataPlaneEvent? raised) => Path.TryDequeueEvent(out raised);
 
@@ -89,11 +110,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
             Path.InstallPolicy(policy);
             if (_routing is null) return;
             ReleasePolicy(policy.Connection, policy.Child);
-            _policyHolds[(policy.Connection, policy.Child)] = policy.Action switch
-            {
-                TrafficAction.Bypass => _routing.Bypass(policy.LocalSelectors, policy.RemoteSelectors),
-                _ => Lead(policy.LocalSelectors, policy.RemoteSelectors, policy.Options),
-            };
+            _policies[(policy.Connection, policy.Child)] = Hold(policy.Action == TrafficAction.Bypass, policy.LocalSelectors, policy.RemoteSelectors, policy.Options);
         }
     }
 
@@ -113,7 +130,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
             Path.Install(sa);
             if (_routing is null) return;
             var name = sa.Options.BindInterface ?? SharedDevice;
-            _pairs[sa.Id] = (name, Path.InnerMtu(sa.Id), Lead(sa.LocalSelectors, sa.RemoteSelectors, sa.Options));
+            _pairs[sa.Id] = (name, Path.InnerMtu(sa.Id), Hold(bypass: false, sa.LocalSelectors, sa.RemoteSelectors, sa.Options));
             FitMtu(name);
         }
     }
@@ -128,7 +145,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         {
             Path.Remove(id);
             if (!_pairs.Remove(id, out var pair)) return;
-            _routing?.Release(pair.Holds);
+            Release(pair.Claim);
             FitMtu(pair.Device);
         }
     }
@@ -142,6 +159,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
             if (_disposed) return;
             _disposed = true;
             _routing?.Dispose();
+            _guard?.Dispose();
             foreach (var device in _devices.Values) device.Dispose();
             _devices.Clear();
             foreach (var id in Path.PairIds()) Path.Remove(id);
@@ -150,11 +168,30 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
 
     private void ReleasePolicy(string connection, string child)
     {
-        if (_policyHolds.Remove((connection, child), out var holds)) _routing?.Release(holds);
+        if (_policies.Remove((connection, child), out var claim)) Release(claim);
     }
 
-    private ImmutableArray<object> Lead(ImmutableArray<TrafficSelector> local, ImmutableArray<TrafficSelector> remote, ChildOptions options) =>
-        _routing!.Lead(DeviceFor(options.BindInterface ?? SharedDevice).Tun.Index, local, remote, options);
+    /// <summary>Routes and rules that a policy or a pair needs, and what must not come in clear.</summary>
+    private Claim Hold(bool bypass, ImmutableArray<TrafficSelector> local, ImmutableArray<TrafficSelector> remote, ChildOptions options)
+    {
+        if (bypass)
+        {
+            _guard?.Add(bypass: true, local, remote);
+            return new Claim(_routing!.Bypass(local, remote), true, local, remote);
+        }
+
+        var device = DeviceFor(options.BindInterface ?? SharedDevice);
+        // a bound interface with selectors of everything: the administrator's routes say what belongs inside, and no rule can
+        var guarded = options.BindInterface is null ? remote : remote.RemoveAll(HostRouting.IsEverything);
+        _guard?.Add(bypass: false, local, guarded);
+        return new Claim(_routing!.Lead(device.Tun.Index, local, remote, options), false, local, guarded);
+    }
+
+    private void Release(Claim claim)
+    {
+        _routing?.Release(claim.Holds);
+        _guard?.Remove(claim.Bypass, claim.Local, claim.Remote);
+    }
 
     private bool IsUsed(string name)
     {
@@ -171,6 +208,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         if (_devices.TryGetValue(name, out var device)) return device;
         device = new Device(this, TunDevice.Create(name, DefaultMtu), name == SharedDevice ? null : name);
         _devices[name] = device;
+        _guard?.AddTun(name);
         if (name == SharedDevice) _shared = device;
         return device;
     }
@@ -248,6 +286,8 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         else if (sa.Options.BindInterface is not { } name) _ = _shared?.Tun.TryWrite(inner);
         else if (_devices.TryGetValue(name, out var device)) _ = device.Tun.TryWrite(inner);
     }
+
+    private sealed record Claim(ImmutableArray<object> Holds, bool Bypass, ImmutableArray<TrafficSelector> Local, ImmutableArray<TrafficSelector> Remote);
 
     /// <summary>A TUN and the thread that reads it.</summary>
     private sealed class Device : IDisposable

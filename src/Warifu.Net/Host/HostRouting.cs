@@ -209,7 +209,7 @@ internal sealed class HostRouting : IDisposable
 
     private static (ushort, ushort)? Ports(in TrafficSelector selector) => selector.AnyPort || selector.IsOpaque ? null : (selector.FirstPort == 0 ? (ushort)1 : selector.FirstPort, selector.LastPort);
 
-    private static bool IsEverything(in TrafficSelector selector) => selector.TryGetPrefix(out var prefix) && prefix.Length == 0 && selector.Protocol == 0 && selector.AnyPort;
+    public static bool IsEverything(TrafficSelector selector) => selector.TryGetPrefix(out var prefix) && prefix.Length == 0 && selector.Protocol == 0 && selector.AnyPort;
 
     /// <summary>Everything is led as two halves, so that the table has no default route: programs that look for one find the administrator's.</summary>
     private static IEnumerable<IpPrefix> Halves(IpPrefix prefix)
