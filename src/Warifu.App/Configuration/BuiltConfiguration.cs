@@ -1,0 +1,65 @@
+using System;
+using System.Collections.Immutable;
+using Warifu.Policy;
+
+namespace Warifu.App.Configuration;
+
+/// <summary>A configuration as the daemon uses it.</summary>
+/// <param name="Policy">Connections that can be served.</param>
+/// <param name="Daemon">Settings of the daemon.</param>
+/// <param name="Secrets">Secrets; their values are the caller's to erase.</param>
+/// <param name="LeftOut">Connections with errors or limits, and why.</param>
+internal sealed record BuiltConfiguration(PolicySet Policy, DaemonSettings Daemon, ImmutableArray<ConfiguredSecret> Secrets, ImmutableArray<LeftOutConnection> LeftOut);
+
+/// <summary>A connection that cannot be served.</summary>
+internal sealed record LeftOutConnection(string Name, string Why);
+
+/// <summary>A pre-shared key with its owners (none = any pair).</summary>
+internal sealed record ConfiguredSecret(string Name, byte[] Value, bool IsKey, ImmutableArray<IdentityPattern> Owners, SourcePosition Position);
+
+/// <summary>How pre-shared keys are judged.</summary>
+internal enum PskPolicy
+{
+    Strict,
+    Warn,
+    Off,
+}
+
+/// <summary>Section <c>daemon</c>.</summary>
+internal sealed record DaemonSettings
+{
+    public ushort Port { get; init; } = 500;
+
+    public ushort PortNatT { get; init; } = 4500;
+
+    public ImmutableArray<string> Sockets { get; init; } = [];
+
+    /// <summary>auto, tun, xfrm or none.</summary>
+    public string DataPlane { get; init; } = "auto";
+
+    public PskPolicy? PskPolicy { get; init; }
+
+    public string? PskWords { get; init; }
+
+    public int CookieThreshold { get; init; } = 30;
+
+    public int HalfOpenLimit { get; init; } = 1000;
+
+    public TimeSpan HalfOpenTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    public int HalfOpenPerPrefix { get; init; } = 20;
+
+    public TimeSpan RetransmitTimeout { get; init; } = TimeSpan.FromSeconds(1);
+
+    public int RetransmitTries { get; init; } = 6;
+
+    public TimeSpan KeepAlive { get; init; } = TimeSpan.FromSeconds(20);
+
+    public uint FirewallMark { get; init; } = 0x57;
+
+    public uint Table { get; init; } = 8757;
+
+    public string StateDirectory { get; init; } = "/var/lib/warifu";
+
+    public string? KeyLog { get; init; }
+}

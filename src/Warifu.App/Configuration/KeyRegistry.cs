@@ -1,0 +1,308 @@
+using System;
+using System.Collections.Frozen;
+using System.Collections.Generic;
+using System.Linq;
+
+namespace Warifu.App.Configuration;
+
+/// <summary>Kinds of sections.</summary>
+internal enum Scope
+{
+    Connection,
+    Local,
+    Remote,
+    CertFile,
+    Child,
+    Secret,
+    Pool,
+    Authority,
+    Daemon,
+    Manual,
+}
+
+/// <summary>How a value is written.</summary>
+internal enum ValueKind
+{
+    YesNo,
+    /// <summary>Integer with optional s, m, h, d.</summary>
+    Time,
+    /// <summary>Integer with optional k, m, g (1024).</summary>
+    Size,
+    Number,
+    Word,
+    Words,
+    Text,
+    /// <summary>A list at commas.</summary>
+    List,
+    Hosts,
+    Proposals,
+    Selectors,
+    IdentityName,
+    /// <summary>Six binary digits.</summary>
+    Dscp,
+    Mark,
+    InterfaceId,
+    Octets,
+}
+
+/// <summary>What this build does with a key.</summary>
+internal enum Service
+{
+    /// <summary>Served.</summary>
+    Yes,
+    /// <summary>Valid, and a value other than the default is a limit.</summary>
+    Later,
+    /// <summary>Valid, and has no meaning here: a notice.</summary>
+    NoEffect,
+}
+
+/// <summary>One key: where it stands, how it is written, what it means, and whether this build serves it.</summary>
+internal sealed record KeyInfo(Scope Scope, string Name, ValueKind Kind, string Default, string Meaning)
+{
+    public Service Service { get; init; }
+
+    /// <summary>What the limit says is not there yet.</summary>
+    public string Missing { get; init; } = "";
+
+    /// <summary>Words of <see cref="ValueKind.Word"/>; inclusive limits of <see cref="ValueKind.Number"/>.</summary>
+    public string[] Words { get; init; } = [];
+
+    public long Least { get; init; }
+
+    public long Most { get; init; } = uint.MaxValue;
+
+    /// <summary>Ours, not swanctl.conf's.</summary>
+    public bool Own { get; init; }
+
+    /// <summary>Any name that begins with <see cref="Name"/>: secret1, id-left …</summary>
+    public bool Prefix { get; init; }
+}
+
+/// <summary>Every key of swanctl.conf and our own, as data: parsing, messages and docs/configuration.md come from here.</summary>
+internal static class KeyRegistry
+{
+    private const string NoVersion1 = "IKEv1", NoCertificates = "certificate authentication", NoEap = "EAP", NoVirtualIp = "virtual IPs and pools", NoInterfaceId = "XFRM interface ids", NoMarks = "netfilter marks";
+
+    public static IReadOnlyList<KeyInfo> All { get; } = [.. Connection(), .. Auth(), .. Child(), .. Credentials(), .. Daemon(), .. Manual()];
+
+    private static readonly FrozenDictionary<Scope, KeyInfo[]> s_byScope = All.GroupBy(key => key.Scope).ToFrozenDictionary(group => group.Key, group => group.ToArray());
+
+    private static readonly FrozenDictionary<(Scope, string), KeyInfo> s_exact = All.Where(key => !key.Prefix).ToFrozenDictionary(key => (key.Scope, key.Name));
+
+    public static KeyInfo? Find(Scope scope, string key)
+    {
+        if (s_exact.TryGetValue((scope, key), out var found)) return found;
+        foreach (var info in s_byScope[scope])
+        {
+            if (info.Prefix && key.StartsWith(info.Name, StringComparison.Ordinal)) return info;
+        }
+
+        return null;
+    }
+
+    /// <summary>The known key that is spelled most like <paramref name="key"/>.</summary>
+    public static string Nearest(Scope scope, string key) => Spelling.Nearest(key, s_byScope[scope].Select(info => info.Name));
+
+    private static KeyInfo[] Connection()
+    {
+        const Scope C = Scope.Connection;
+        return
+        [
+            new(C, "version", ValueKind.Word, "2", "IKE version: 1 or 2, one per peer") { Words = ["0", "1", "2"] },
+            new(C, "local_addrs", ValueKind.Hosts, "%any", "own addresses, ranges, subnets or names"),
+            new(C, "remote_addrs", ValueKind.Hosts, "%any", "the peer's addresses; initiating needs one concrete address or name"),
+            new(C, "local_port", ValueKind.Number, "500", "own UDP port: the daemon's port or port_nat_t") { Most = 65535 },
+            new(C, "remote_port", ValueKind.Number, "500", "the peer's UDP port; 500 moves to 4500 when a NAT is found") { Least = 1, Most = 65535 },
+            new(C, "proposals", ValueKind.Proposals, "default", "IKE proposals"),
+            new(C, "vips", ValueKind.List, "", "virtual IPs to ask for") { Service = Service.Later, Missing = NoVirtualIp },
+            new(C, "aggressive", ValueKind.YesNo, "no", "IKEv1 aggressive mode") { Service = Service.Later, Missing = NoVersion1 },
+            new(C, "pull", ValueKind.YesNo, "yes", "IKEv1 Mode Config: pull") { Service = Service.Later, Missing = NoVersion1 },
+            new(C, "dscp", ValueKind.Dscp, "000000", "DSCP of IKE packets"),
+            new(C, "encap", ValueKind.YesNo, "no", "ESP in UDP even without a NAT"),
+            new(C, "mobike", ValueKind.YesNo, "yes", "MOBIKE (RFC 4555)") { Service = Service.NoEffect, Missing = "MOBIKE is not there yet: addresses are not updated" },
+            new(C, "dpd_delay", ValueKind.Time, "0s", "liveness check after this idle time; 0 = off"),
+            new(C, "dpd_timeout", ValueKind.Time, "0s", "IKEv1 only; IKEv2 uses the retransmission timeouts") { Service = Service.NoEffect, Missing = "dpd_timeout is for IKEv1; IKEv2 uses the retransmission timeouts" },
+            new(C, "fragmentation", ValueKind.Word, "yes", "IKE fragmentation (RFC 7383)") { Words = ["yes", "accept", "no", "force"], Service = Service.NoEffect, Missing = "IKE fragmentation is not there yet; messages with pre-shared keys do not need it" },
+            new(C, "childless", ValueKind.Word, "allow", "childless initiation (RFC 6023)") { Words = ["allow", "prefer", "force", "never"], Service = Service.Later, Missing = "childless initiation" },
+            new(C, "send_certreq", ValueKind.YesNo, "yes", "send certificate requests") { Service = Service.NoEffect, Missing = "no certificates are used yet" },
+            new(C, "send_cert", ValueKind.Word, "ifasked", "send certificates") { Words = ["ifasked", "always", "never"], Service = Service.NoEffect, Missing = "no certificates are used yet" },
+            new(C, "ocsp", ValueKind.Word, "reply", "OCSP in IKE (RFC 4806)") { Words = ["never", "reply", "request", "both"], Service = Service.NoEffect, Missing = "no certificates are used yet" },
+            new(C, "ppk_id", ValueKind.IdentityName, "", "post-quantum pre-shared key id (RFC 8784)") { Service = Service.Later, Missing = "PPK (RFC 8784)" },
+            new(C, "ppk_required", ValueKind.YesNo, "no", "fail without PPK") { Service = Service.Later, Missing = "PPK (RFC 8784)" },
+            new(C, "keyingtries", ValueKind.Number, "1", "rounds of retransmission of the first message; 0 = for ever"),
+            new(C, "unique", ValueKind.Word, "no", "a second IKE SA of one identity") { Words = ["no", "never", "keep", "replace"] },
+            new(C, "reauth_time", ValueKind.Time, "0s", "full re-authentication") { Service = Service.Later, Missing = "re-authentication" },
+            new(C, "rekey_time", ValueKind.Time, "4h", "rekeying of the IKE SA"),
+            new(C, "over_time", ValueKind.Time, "10 % of rekey_time", "grace after rekey_time until the IKE SA is closed"),
+            new(C, "rand_time", ValueKind.Time, "over_time", "random part that is taken off rekey_time"),
+            new(C, "pools", ValueKind.List, "", "pools of virtual IPs") { Service = Service.Later, Missing = NoVirtualIp },
+            new(C, "if_id_in", ValueKind.InterfaceId, "0", "XFRM interface id") { Service = Service.Later, Missing = NoInterfaceId },
+            new(C, "if_id_out", ValueKind.InterfaceId, "0", "XFRM interface id") { Service = Service.Later, Missing = NoInterfaceId },
+            new(C, "mediation", ValueKind.YesNo, "no", "mediation server") { Service = Service.Later, Missing = "mediation" },
+            new(C, "mediated_by", ValueKind.Text, "", "mediation connection") { Service = Service.Later, Missing = "mediation" },
+            new(C, "mediation_peer", ValueKind.IdentityName, "", "peer at the mediation server") { Service = Service.Later, Missing = "mediation" },
+            new(C, "psk_policy", ValueKind.Word, "the daemon's", "rules for pre-shared keys") { Words = ["strict", "warn", "off"], Own = true },
+            new(C, "reauth_frequency", ValueKind.Number, "0", "re-authenticate at every Nth rekeying") { Most = 100, Own = true, Service = Service.Later, Missing = "re-authentication" },
+            new(C, "nat_traversal", ValueKind.YesNo, "yes", "no = no NAT payloads, and a NAT makes the set-up fail") { Own = true },
+            new(C, "dpd_mode", ValueKind.Word, "probe-idle-tunnel", "when liveness is checked") { Words = ["optimized", "probe-idle-tunnel", "always-send"], Own = true, Service = Service.Later, Missing = "liveness modes" },
+            new(C, "dpd_threshold", ValueKind.Number, "0", "checks without answer until the peer is dead") { Most = 100, Own = true, Service = Service.Later, Missing = "liveness modes" },
+            new(C, "keep", ValueKind.Word, "no", "up = start at load, after close and after a dead peer, for ever; on-demand = the same by traps") { Words = ["up", "on-demand", "no"], Own = true },
+            new(C, "fragment_size", ValueKind.Number, "576", "largest IKE message as IP packet") { Least = 570, Most = 1320, Own = true, Service = Service.Later, Missing = "IKE fragmentation (RFC 7383)" },
+            new(C, "suite_b", ValueKind.Word, "", "Suite B rules (RFC 6380)") { Words = ["normal", "strict"], Own = true, Service = Service.Later, Missing = "Suite B" },
+        ];
+    }
+
+    private static List<KeyInfo> Auth()
+    {
+        var keys = new List<KeyInfo>();
+        foreach (var scope in new[] { Scope.Local, Scope.Remote })
+        {
+            keys.AddRange(
+            [
+                new(scope, "round", ValueKind.Number, "0", "order of several authentications"),
+                new(scope, "auth", ValueKind.Text, "pubkey", "psk, pubkey…, eap…, xauth…"),
+                new(scope, "id", ValueKind.IdentityName, scope == Scope.Local ? "the own address" : "%any", scope == Scope.Local ? "own identity" : "acceptable identity, with wildcards"),
+                new(scope, "eap_id", ValueKind.IdentityName, "id", "EAP identity") { Service = Service.Later, Missing = NoEap },
+                new(scope, "certs", ValueKind.List, "", "certificates") { Service = Service.Later, Missing = NoCertificates },
+                new(scope, "pubkeys", ValueKind.List, "", "raw public keys") { Service = Service.Later, Missing = NoCertificates },
+            ]);
+        }
+
+        keys.AddRange(
+        [
+            new(Scope.Local, "aaa_id", ValueKind.IdentityName, "remote id", "identity of the EAP server") { Service = Service.Later, Missing = NoEap },
+            new(Scope.Local, "xauth_id", ValueKind.IdentityName, "id", "XAuth user") { Service = Service.Later, Missing = NoVersion1 },
+            new(Scope.Remote, "groups", ValueKind.List, "", "required groups") { Service = Service.Later, Missing = "groups" },
+            new(Scope.Remote, "cert_policy", ValueKind.List, "", "required certificate policies") { Service = Service.Later, Missing = NoCertificates },
+            new(Scope.Remote, "cacerts", ValueKind.List, "", "acceptable CAs") { Service = Service.Later, Missing = NoCertificates },
+            new(Scope.Remote, "ca_id", ValueKind.IdentityName, "", "a CA that the chain must have") { Service = Service.Later, Missing = NoCertificates },
+            new(Scope.Remote, "revocation", ValueKind.Word, "relaxed", "revocation checks") { Words = ["strict", "ifuri", "relaxed"], Service = Service.Later, Missing = NoCertificates },
+        ]);
+        foreach (var name in new[] { "file", "handle", "slot", "module" }) keys.Add(new(Scope.CertFile, name, ValueKind.Text, "", "where the certificate is") { Service = Service.Later, Missing = NoCertificates });
+        return keys;
+    }
+
+    private static KeyInfo[] Child()
+    {
+        const Scope C = Scope.Child;
+        string[] actions = ["none", "trap", "start", "clear", "route", "restart", "hold"];
+        return
+        [
+            new(C, "ah_proposals", ValueKind.Proposals, "", "AH proposals") { Service = Service.Later, Missing = "AH" },
+            new(C, "esp_proposals", ValueKind.Proposals, "default", "ESP proposals"),
+            new(C, "sha256_96", ValueKind.YesNo, "no", "HMAC-SHA-256 cut to 96 bits") { Service = Service.Later, Missing = "the 96-bit truncation of HMAC-SHA-256" },
+            new(C, "local_ts", ValueKind.Selectors, "dynamic", "own side's traffic"),
+            new(C, "remote_ts", ValueKind.Selectors, "dynamic", "the peer's side"),
+            new(C, "rekey_time", ValueKind.Time, "1h", "rekeying"),
+            new(C, "life_time", ValueKind.Time, "rekey_time x 1.1", "the pair is closed"),
+            new(C, "rand_time", ValueKind.Time, "life_time - rekey_time", "random part that is taken off rekey_time"),
+            new(C, "rekey_bytes", ValueKind.Size, "0", "rekeying after so many octets"),
+            new(C, "life_bytes", ValueKind.Size, "rekey_bytes x 1.1", "the pair is closed after so many octets"),
+            new(C, "rand_bytes", ValueKind.Size, "life_bytes - rekey_bytes", "random part") { Service = Service.NoEffect, Missing = "the random part is always the difference of life_bytes and rekey_bytes" },
+            new(C, "rekey_packets", ValueKind.Number, "0", "rekeying after so many packets") { Most = long.MaxValue },
+            new(C, "life_packets", ValueKind.Number, "rekey_packets x 1.1", "the pair is closed after so many packets") { Most = long.MaxValue },
+            new(C, "rand_packets", ValueKind.Number, "life_packets - rekey_packets", "random part") { Most = long.MaxValue, Service = Service.NoEffect, Missing = "the random part is always the difference of life_packets and rekey_packets" },
+            new(C, "updown", ValueKind.Text, "", "script for up and down") { Service = Service.Later, Missing = "updown scripts" },
+            new(C, "hostaccess", ValueKind.YesNo, "no", "for updown scripts") { Service = Service.Later, Missing = "updown scripts" },
+            new(C, "mode", ValueKind.Word, "tunnel", "tunnel, transport, pass (bypass) or drop (discard)") { Words = ["tunnel", "transport", "transport_proxy", "iptfs", "beet", "pass", "drop"] },
+            new(C, "policies", ValueKind.YesNo, "yes", "install policies") { Service = Service.Later, Missing = "children without policies" },
+            new(C, "policies_fwd_out", ValueKind.YesNo, "no", "outbound forward policies") { Service = Service.NoEffect, Missing = "user-space ESP has no forward policies" },
+            new(C, "dpd_action", ValueKind.Word, "clear", "after the peer was found dead") { Words = actions },
+            new(C, "ipcomp", ValueKind.YesNo, "no", "IP compression") { Service = Service.Later, Missing = "IPComp" },
+            new(C, "inactivity", ValueKind.Time, "0s", "close when idle"),
+            new(C, "reqid", ValueKind.Number, "0", "fixed number of the policies") { Service = Service.NoEffect, Missing = "user-space ESP has no reqid" },
+            new(C, "priority", ValueKind.Number, "0", "order in the SPD, lower first; 0 = by selector") { Most = 65535 },
+            new(C, "interface", ValueKind.Text, "", "restrict policies to an interface") { Service = Service.Later, Missing = "policies for one interface" },
+            new(C, "mark_in", ValueKind.Mark, "0", "netfilter mark") { Service = Service.Later, Missing = NoMarks },
+            new(C, "mark_out", ValueKind.Mark, "0", "netfilter mark") { Service = Service.Later, Missing = NoMarks },
+            new(C, "mark_in_sa", ValueKind.YesNo, "no", "mark on the inbound SA") { Service = Service.Later, Missing = NoMarks },
+            new(C, "set_mark_in", ValueKind.Mark, "0", "mark after processing") { Service = Service.Later, Missing = NoMarks },
+            new(C, "set_mark_out", ValueKind.Mark, "0", "mark after processing") { Service = Service.Later, Missing = NoMarks },
+            new(C, "if_id_in", ValueKind.InterfaceId, "0", "XFRM interface id") { Service = Service.Later, Missing = NoInterfaceId },
+            new(C, "if_id_out", ValueKind.InterfaceId, "0", "XFRM interface id") { Service = Service.Later, Missing = NoInterfaceId },
+            new(C, "label", ValueKind.Text, "", "security label (RFC 9478)") { Service = Service.Later, Missing = "security labels" },
+            new(C, "label_mode", ValueKind.Word, "system", "kind of label") { Words = ["system", "simple", "selinux"], Service = Service.Later, Missing = "security labels" },
+            new(C, "tfc_padding", ValueKind.Text, "0", "padding against traffic analysis: octets or 'mtu'") { Service = Service.Later, Missing = "sending TFC padding" },
+            new(C, "replay_window", ValueKind.Number, "64", "anti-replay window in packets; 0 = off, else 32..8192") { Most = 8192 },
+            new(C, "per_cpu_sas", ValueKind.Word, "no", "an SA per processor (RFC 9611)") { Words = ["yes", "no", "encap"], Service = Service.Later, Missing = "SAs per processor" },
+            new(C, "hw_offload", ValueKind.Word, "no", "hardware") { Words = ["no", "yes", "crypto", "packet", "auto"], Service = Service.NoEffect, Missing = "user-space ESP uses no offload hardware" },
+            new(C, "copy_df", ValueKind.YesNo, "yes", "copy the DF bit outside; no = clear"),
+            new(C, "copy_ecn", ValueKind.YesNo, "yes", "ECN by RFC 6040"),
+            new(C, "copy_dscp", ValueKind.Word, "out", "copy the DSCP") { Words = ["out", "in", "yes", "no"] },
+            new(C, "icmp", ValueKind.YesNo, "no", "forward ICMP errors") { Service = Service.NoEffect, Missing = "ICMP errors are forwarded where the selectors cover them" },
+            new(C, "start_action", ValueKind.Words, "none", "what happens at load: none, trap, start or trap|start") { Words = actions },
+            new(C, "close_action", ValueKind.Word, "none", "after the peer closed it") { Words = actions },
+            new(C, "keep", ValueKind.Word, "no", "as in the connection, for this child") { Words = ["up", "on-demand", "no"], Own = true },
+            new(C, "bind_interface", ValueKind.Text, "", "name of the TUN: makes the child route-based") { Own = true },
+            new(C, "mtu", ValueKind.Number, "0", "MTU of inner packets; 0 = by path") { Most = 65535, Own = true },
+            new(C, "mss", ValueKind.Text, "auto", "TCP MSS clamp: a number, auto or no") { Own = true },
+            new(C, "df", ValueKind.Word, "copy", "DF bit outside") { Words = ["copy", "set", "clear"], Own = true },
+            new(C, "leak", ValueKind.YesNo, "no", "route-based: traffic may leave in clear while the child is down") { Own = true },
+            new(C, "bypass_lan", ValueKind.YesNo, "no", "directly connected networks stay reachable beside a selector of everything") { Own = true },
+        ];
+    }
+
+    private static KeyInfo[] Credentials() =>
+    [
+        new(Scope.Secret, "secret", ValueKind.Octets, "", "the secret: text, 0x… or 0s…") { Prefix = true },
+        new(Scope.Secret, "id", ValueKind.IdentityName, "any pair", "identities that share it") { Prefix = true },
+        new(Scope.Secret, "file", ValueKind.Text, "", "file that the password opens"),
+        new(Scope.Secret, "handle", ValueKind.Text, "", "object on a token"),
+        new(Scope.Secret, "slot", ValueKind.Text, "", "slot of a token"),
+        new(Scope.Secret, "module", ValueKind.Text, "", "module of a token"),
+        new(Scope.Secret, "pin", ValueKind.Octets, "", "PIN of a token"),
+        new(Scope.Pool, "addrs", ValueKind.Text, "", "subnet or range"),
+        .. new[] { "dns", "nbns", "dhcp", "netmask", "server", "subnet", "p_cscf", "split_include", "split_exclude", "address" }.Select(name => new KeyInfo(Scope.Pool, name, ValueKind.List, "", "attribute for clients")),
+        new(Scope.Authority, "cacert", ValueKind.Text, "", "the CA's certificate"),
+        new(Scope.Authority, "file", ValueKind.Text, "", "the CA's certificate"),
+        new(Scope.Authority, "handle", ValueKind.Text, "", "the CA's certificate on a token"),
+        new(Scope.Authority, "slot", ValueKind.Text, "", "slot of the token"),
+        new(Scope.Authority, "module", ValueKind.Text, "", "module of the token"),
+        new(Scope.Authority, "crl_uris", ValueKind.List, "", "where its CRLs are"),
+        new(Scope.Authority, "ocsp_uris", ValueKind.List, "", "where its OCSP responders are"),
+        new(Scope.Authority, "cert_uri_base", ValueKind.Text, "", "hash-and-URL base"),
+    ];
+
+    private static KeyInfo[] Daemon()
+    {
+        const Scope D = Scope.Daemon;
+        return
+        [
+            new(D, "port", ValueKind.Number, "500", "UDP port of IKE") { Least = 0, Most = 65535, Own = true },
+            new(D, "port_nat_t", ValueKind.Number, "4500", "UDP port that IKE shares with ESP") { Least = 0, Most = 65535, Own = true },
+            new(D, "socket", ValueKind.List, "/run/warifu/vici.sock", "VICI sockets") { Own = true },
+            new(D, "dataplane", ValueKind.Word, "auto", "where packets are protected") { Words = ["auto", "tun", "xfrm", "none"], Own = true },
+            new(D, "psk_policy", ValueKind.Word, "strict", "rules for pre-shared keys") { Words = ["strict", "warn", "off"], Own = true },
+            new(D, "psk_words", ValueKind.Text, "", "a further word list") { Own = true },
+            new(D, "cookie_threshold", ValueKind.Number, "30", "half-open IKE SAs beyond which cookies are demanded") { Most = 1_000_000, Own = true },
+            new(D, "half_open_limit", ValueKind.Number, "1000", "half-open IKE SAs beyond which first messages are dropped") { Least = 1, Most = 1_000_000, Own = true },
+            new(D, "half_open_timeout", ValueKind.Time, "30s", "life of a half-open IKE SA") { Own = true },
+            new(D, "half_open_per_prefix", ValueKind.Number, "20", "half-open IKE SAs of one address or /64") { Least = 1, Most = 1_000_000, Own = true },
+            new(D, "retransmit_timeout", ValueKind.Time, "1s", "wait before a request is sent again") { Own = true },
+            new(D, "retransmit_tries", ValueKind.Number, "6", "retransmissions before the peer is dead") { Most = 100, Own = true },
+            new(D, "keep_alive", ValueKind.Time, "20s", "interval of NAT keepalives; 0 = none") { Own = true },
+            new(D, "fwmark", ValueKind.Number, "0x57", "mark of our own packets") { Least = 1, Own = true },
+            new(D, "table", ValueKind.Number, "8757", "our routing table; the next one is used too") { Least = 1, Most = uint.MaxValue - 1, Own = true },
+            new(D, "state_dir", ValueKind.Text, "/var/lib/warifu", "what survives a restart") { Own = true },
+            new(D, "keylog", ValueKind.Text, "", "folder for key tables in Wireshark's form: whoever reads them reads the traffic") { Own = true },
+        ];
+    }
+
+    private static KeyInfo[] Manual()
+    {
+        const string Missing = "manual keys";
+        return
+        [
+            .. new[] { "local", "remote", "protocol", "spi_in", "spi_out", "encr", "integ", "mode", "bind_interface" }.Select(name => new KeyInfo(Scope.Manual, name, ValueKind.Text, "", "SAs without IKE") { Own = true, Service = Service.Later, Missing = Missing }),
+            .. new[] { "local_ts", "remote_ts" }.Select(name => new KeyInfo(Scope.Manual, name, ValueKind.Selectors, "dynamic", "traffic") { Own = true, Service = Service.Later, Missing = Missing }),
+            .. new[] { "key", "encr_key", "integ_key" }.Select(name => new KeyInfo(Scope.Manual, name, ValueKind.Octets, "", "key") { Own = true, Prefix = true, Service = Service.Later, Missing = Missing }),
+        ];
+    }
+}
+
+/// <summary>Suggestions for misspelled words.</summary>
+internal static class Spelling
+{
+    public static string Nearest(string word, IEnumerable<string> known) =>
+        known.OrderBy(candidate => Policy.ProposalKeywords.Distance(candidate, word)).ThenBy(candidate => candidate, StringComparer.Ordinal).FirstOrDefault() ?? "";
+}

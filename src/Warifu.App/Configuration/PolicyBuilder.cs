@@ -1,0 +1,341 @@
+using System;
+using System.Collections.Generic;
+using System.Collections.Immutable;
+using System.Linq;
+using Warifu.Policy;
+using Warifu.Primitives;
+
+namespace Warifu.App.Configuration;
+
+/// <summary>Makes the typed policy of a configuration tree. Reports everything in one run: errors, limits (valid, and not served by this build), weak algorithms, notices.</summary>
+internal static class PolicyBuilder
+{
+    private static readonly string[] s_sections = ["connections", "secrets", "pools", "authorities", "daemon", "manual"];
+
+    private static readonly string[] s_laterSecrets = ["eap", "xauth", "ntlm", "ppk", "private", "rsa", "ecdsa", "pkcs8", "pkcs12", "token"];
+
+    public static BuiltConfiguration Build(ConfigSection root, List<Diagnostic> findings)
+    {
+        foreach (var setting in root.Settings) findings.Add(new Diagnostic(Severity.Error, setting.Position, $"key '{setting.Key}' outside of any section", $"sections are {string.Join(", ", s_sections)}"));
+        foreach (var section in root.Sections)
+        {
+            if (!s_sections.Contains(section.Name)) findings.Add(new Diagnostic(Severity.Error, section.Position, $"unknown section '{section.Name}'", $"nearest known section: '{Spelling.Nearest(section.Name, s_sections)}'"));
+        }
+
+        var connections = ImmutableArray.CreateBuilder<Connection>();
+        var leftOut = ImmutableArray.CreateBuilder<LeftOutConnection>();
+        foreach (var section in Below(root, "connections", findings))
+        {
+            var before = findings.Count;
+            var connection = BuildConnection(section, findings);
+            var stops = findings.Skip(before).Where(finding => finding.Severity >= Severity.Limit).ToList();
+            if (stops.Count == 0) connections.Add(connection);
+            else leftOut.Add(new LeftOutConnection(section.Name, stops[0].ToString()));
+        }
+
+        foreach (var section in Below(root, "pools", findings))
+        {
+            CheckPool(section, findings);
+        }
+
+        foreach (var section in Below(root, "authorities", findings))
+        {
+            _ = new SectionReader(section, Scope.Authority, $"authority '{section.Name}'", findings);
+            findings.Add(new Diagnostic(Severity.Limit, section.Position, $"authority '{section.Name}': certificate authentication is not there yet", "connections with pre-shared keys work without it"));
+        }
+
+        foreach (var section in Below(root, "manual", findings))
+        {
+            _ = new SectionReader(section, Scope.Manual, $"manual SA '{section.Name}'", findings);
+            findings.Add(new Diagnostic(Severity.Limit, section.Position, $"manual SA '{section.Name}': manual keys are not there yet", "use a connection"));
+        }
+
+        var daemon = root.Section("daemon") is { } own ? BuildDaemon(own, findings) : new DaemonSettings();
+        return new BuiltConfiguration(new PolicySet { Connections = connections.ToImmutable() }, daemon, BuildSecrets(root, findings), leftOut.ToImmutable());
+    }
+
+    /// <summary>One section of <c>connections</c>.</summary>
+    public static Connection BuildConnection(ConfigSection section, List<Diagnostic> findings)
+    {
+        var reader = new SectionReader(section, Scope.Connection, $"connection '{section.Name}'", findings);
+        CheckVersion(reader);
+        var (local, remote) = (LocalAuthOf(section, findings), RemoteAuthOf(section, findings));
+        var keep = reader.Word("keep", "no");
+        var rekey = reader.Time("rekey_time", TimeSpan.FromHours(4));
+        if (!reader.Has("rekey_time") && reader.Time("reauth_time", default) > TimeSpan.Zero) rekey = TimeSpan.Zero;
+        WarnOfWeakness(reader, "proposals", reader.Proposals("proposals", ProtocolId.Ike));
+        if (keep != "no" && reader.Has("keyingtries")) reader.Error("keyingtries", $"keep = {keep} already says how long to try", "remove keyingtries or keep");
+        var dscp = reader.Text("dscp");
+        return new Connection
+        {
+            Name = section.Name,
+            LocalAddresses = reader.Hosts("local_addrs"),
+            RemoteAddresses = reader.Hosts("remote_addrs"),
+            LocalPort = (ushort)(reader.NumberOrNull("local_port") is { } port && port != 500 ? port : 0),
+            RemotePort = (ushort)reader.Number("remote_port", 500),
+            Proposals = reader.Proposals("proposals", ProtocolId.Ike),
+            Local = local,
+            Remote = remote,
+            Children = [.. ChildrenOf(section, keep, findings)],
+            RekeyTime = rekey,
+            OverTime = reader.TimeOrNull("over_time"),
+            RandTime = reader.TimeOrNull("rand_time"),
+            DpdDelay = reader.Time("dpd_delay", keep == "no" ? TimeSpan.Zero : TimeSpan.FromSeconds(30)),
+            KeyingTries = keep == "no" ? (int)Math.Min(reader.Number("keyingtries", 1), int.MaxValue) : 0,
+            Unique = reader.Word("unique", "no") switch { "never" => UniquePolicy.Never, "keep" => UniquePolicy.Keep, "replace" => UniquePolicy.Replace, _ => UniquePolicy.No },
+            ForceEncapsulation = reader.YesNo("encap", false),
+            NatTraversal = reader.YesNo("nat_traversal", true),
+            Dscp = dscp is null ? (byte)0 : Convert.ToByte(dscp, 2),
+            Source = section.Position.ToString(),
+        };
+    }
+
+    private static IEnumerable<ConfigSection> Below(ConfigSection root, string name, List<Diagnostic> findings)
+    {
+        if (root.Section(name) is not { } parent) yield break;
+        foreach (var setting in parent.Settings) findings.Add(new Diagnostic(Severity.Error, setting.Position, $"key '{setting.Key}' directly in '{name}'", "it holds sections with names of your choice"));
+        foreach (var section in parent.Sections) yield return section;
+    }
+
+    private static void CheckVersion(SectionReader reader)
+    {
+        switch (reader.Text("version"))
+        {
+            case null:
+                reader.Add(Severity.Notice, reader.Section.Position, $"connection '{reader.Section.Name}' has no version: IKEv2 is used");
+                break;
+            case "0":
+                reader.Error("version", "version 0 (both) is not possible: a peer has exactly one IKE version, and none falls back to another", "write version = 2, or 1 for a peer that cannot do better");
+                break;
+            case "1":
+                reader.Add(Severity.Limit, reader.PositionOf("version"), "IKEv1 is not there yet", "write version = 2");
+                break;
+        }
+    }
+
+    private static LocalAuth LocalAuthOf(ConfigSection connection, List<Diagnostic> findings)
+    {
+        var reader = RoundOf(connection, "local", Scope.Local, findings);
+        var local = new LocalAuth();
+        if (reader?.Text("id") is not { } text || IdentityPattern.TryParse(text, out var pattern, out _) && ReferenceEquals(pattern, IdentityPattern.Any)) return local;
+        if (pattern?.Exact is null && !Identities.TryParse(text, out _, out _)) reader.Error("id", $"the own identity '{text}' has a wildcard", "write one definite identity");
+        return local with { Id = Identities.TryParse(text, out var identity, out _) ? identity : null };
+    }
+
+    private static RemoteAuth RemoteAuthOf(ConfigSection connection, List<Diagnostic> findings)
+    {
+        var reader = RoundOf(connection, "remote", Scope.Remote, findings);
+        return reader?.Text("id") is { } text && IdentityPattern.TryParse(text, out var pattern, out _) ? new RemoteAuth { Id = pattern } : new RemoteAuth();
+    }
+
+    /// <summary>The one authentication round of a side.</summary>
+    private static SectionReader? RoundOf(ConfigSection connection, string side, Scope scope, List<Diagnostic> findings)
+    {
+        SectionReader? first = null;
+        foreach (var section in connection.Sections)
+        {
+            if (!section.Name.StartsWith(side, StringComparison.Ordinal)) continue;
+            var reader = new SectionReader(section, scope, $"'{section.Name}' of connection '{connection.Name}'", findings);
+            foreach (var file in section.Sections)
+            {
+                if (file.Name.StartsWith("cert", StringComparison.Ordinal) || file.Name.StartsWith("cacert", StringComparison.Ordinal)) _ = new SectionReader(file, Scope.CertFile, $"'{file.Name}'", findings);
+                else findings.Add(new Diagnostic(Severity.Error, file.Position, $"unknown section '{file.Name}' in '{section.Name}'", "sections here are cert and cacert"));
+            }
+
+            CheckMethod(reader, connection.Name);
+            if (first is null) first = reader;
+            else findings.Add(new Diagnostic(Severity.Limit, section.Position, "several authentication rounds are not there yet", "keep one section"));
+        }
+
+        if (first is null) findings.Add(new Diagnostic(Severity.Limit, connection.Position, $"connection '{connection.Name}' has no section '{side}', and the default method is a certificate", $"add '{side} {{ auth = psk }}'"));
+        return first;
+    }
+
+    private static void CheckMethod(SectionReader reader, string connection)
+    {
+        var method = reader.Text("auth") ?? "pubkey";
+        if (method == "psk") return;
+        var known = new[] { "pubkey", "rsa", "ecdsa", "ed25519", "ed448", "ike:", "eap", "xauth" }.Any(word => method.StartsWith(word, StringComparison.Ordinal));
+        if (known) reader.Add(Severity.Limit, reader.PositionOf("auth"), $"'{reader.Section.Name}' of connection '{connection}': authentication by '{method}' is not there yet", "use auth = psk");
+        else reader.Error("auth", $"unknown authentication '{method}'", "one of psk, pubkey, eap, xauth, or a list of signature schemes such as ecdsa-256-sha256");
+    }
+
+    private static IEnumerable<Child> ChildrenOf(ConfigSection connection, string keep, List<Diagnostic> findings)
+    {
+        foreach (var section in connection.Sections)
+        {
+            if (section.Name == "children" || section.Name.StartsWith("local", StringComparison.Ordinal) || section.Name.StartsWith("remote", StringComparison.Ordinal)) continue;
+            findings.Add(new Diagnostic(Severity.Error, section.Position, $"unknown section '{section.Name}' in connection '{connection.Name}'", $"nearest known section: '{Spelling.Nearest(section.Name, ["local", "remote", "children"])}'"));
+        }
+
+        if (connection.Section("children") is not { } children) yield break;
+        foreach (var setting in children.Settings) findings.Add(new Diagnostic(Severity.Error, setting.Position, $"key '{setting.Key}' directly in 'children'", "it holds sections with names of your choice"));
+        foreach (var section in children.Sections) yield return BuildChild(section, keep, findings);
+    }
+
+    private static Child BuildChild(ConfigSection section, string connectionKeep, List<Diagnostic> findings)
+    {
+        var reader = new SectionReader(section, Scope.Child, $"child '{section.Name}'", findings);
+        foreach (var inner in section.Sections) findings.Add(new Diagnostic(Severity.Error, inner.Position, $"unknown section '{inner.Name}' in child '{section.Name}'", "a child holds keys only"));
+        var keep = reader.Word("keep", connectionKeep);
+        foreach (var key in new[] { "start_action", "close_action", "dpd_action" })
+        {
+            if (keep != "no" && reader.Has(key)) reader.Error(key, $"keep = {keep} already says what {key} does", $"remove {key} or keep");
+        }
+
+        var kept = keep switch { "up" => StartAction.Start, "on-demand" => StartAction.Trap, _ => (StartAction?)null };
+        var mode = reader.Word("mode", "tunnel");
+        if (mode is "transport_proxy" or "iptfs" or "beet") reader.Add(Severity.Limit, reader.PositionOf("mode"), $"mode {mode} is not there yet", "use tunnel or transport");
+        var life = reader.TimeOrNull("life_time");
+        var rekey = reader.TimeOrNull("rekey_time") ?? (life is { } limit ? limit / 1.1 : TimeSpan.FromHours(1));
+        if (life is { } hard && reader.Has("rekey_time") && hard != TimeSpan.Zero && hard < rekey) reader.Error("life_time", "life_time is shorter than rekey_time: the pair would be gone before it is rekeyed", "make it longer, or rekey_time shorter");
+        var window = (int)reader.Number("replay_window", 64);
+        if (window is > 0 and < 32) reader.Error("replay_window", $"'{window}' should be 0 (off) or 32..8192");
+        var mss = reader.Text("mss");
+        var clamp = mss is null or "auto" ? 0 : mss == "no" ? -1 : ValueReader.TryNumber(mss, out var size) && size is >= 88 and <= 65495 ? (int)size : int.MinValue;
+        if (clamp == int.MinValue) reader.Error("mss", $"'{mss}' should be auto, no or a number of 88..65495");
+        var bound = reader.Text("bind_interface");
+        if (bound is not null && (bound.Length > 15 || bound.AsSpan().ContainsAny("/ :%"))) reader.Error("bind_interface", $"'{bound}' is no name for an interface", "1 to 15 letters, digits, dots and dashes");
+        if (reader.Has("leak") && bound is null) reader.Error("leak", "leak is for route-based children only", "add bind_interface, or remove leak");
+        var proposals = reader.Proposals("esp_proposals", ProtocolId.Esp);
+        WarnOfWeakness(reader, "esp_proposals", proposals);
+        var dscp = reader.Word("copy_dscp", "out");
+        return new Child
+        {
+            Name = section.Name,
+            Proposals = proposals,
+            LocalSelectors = reader.Selectors("local_ts"),
+            RemoteSelectors = reader.Selectors("remote_ts"),
+            Mode = mode switch { "transport" => ChildMode.Transport, "pass" => ChildMode.Pass, "drop" => ChildMode.Drop, _ => ChildMode.Tunnel },
+            RekeyTime = rekey,
+            LifeTime = life,
+            RandTime = reader.TimeOrNull("rand_time"),
+            RekeyBytes = reader.Size("rekey_bytes") ?? (ulong)((reader.Size("life_bytes") ?? 0) / 1.1),
+            LifeBytes = reader.Size("life_bytes"),
+            RekeyPackets = (ulong)(reader.NumberOrNull("rekey_packets") ?? (long)(reader.Number("life_packets", 0) / 1.1)),
+            LifePackets = (ulong?)reader.NumberOrNull("life_packets"),
+            StartAction = kept ?? Action(reader.Word("start_action", "none")),
+            CloseAction = kept ?? Action(reader.Word("close_action", "none")),
+            DpdAction = kept ?? Action(reader.Word("dpd_action", "none")),
+            Inactivity = reader.Time("inactivity", TimeSpan.Zero),
+            ReplayWindow = window,
+            BindInterface = bound,
+            Mtu = (int)reader.Number("mtu", 0),
+            Mss = clamp,
+            Df = reader.Word("df", reader.YesNo("copy_df", true) ? "copy" : "clear") switch { "set" => DfPolicy.Set, "clear" => DfPolicy.Clear, _ => DfPolicy.Copy },
+            CopyDscpOut = dscp is "out" or "yes",
+            CopyDscpIn = dscp is "in" or "yes",
+            CopyEcn = reader.YesNo("copy_ecn", true),
+            Leak = reader.YesNo("leak", false),
+            BypassLan = reader.YesNo("bypass_lan", false),
+            Priority = (int)reader.Number("priority", 0),
+        };
+    }
+
+    private static StartAction Action(string text)
+    {
+        var (trap, start) = (false, false);
+        foreach (var word in text.Split('|'))
+        {
+            trap |= word.Trim() is "trap" or "route" or "hold";
+            start |= word.Trim() is "start" or "restart";
+        }
+
+        return trap ? (start ? StartAction.TrapAndStart : StartAction.Trap) : start ? StartAction.Start : StartAction.None;
+    }
+
+    /// <summary>One warning for each key that names something weak.</summary>
+    private static void WarnOfWeakness(SectionReader reader, string key, ImmutableArray<Proposal> proposals)
+    {
+        var weak = proposals.SelectMany(proposal => ProposalKeywords.Weaknesses(proposal)).Distinct().ToList();
+        if (weak.Count > 0) reader.Add(Severity.Warning, reader.PositionOf(key), $"{key} of '{reader.Section.Name}' names weak algorithms: {string.Join(", ", weak)}", "keep them only for a peer that can do no better");
+    }
+
+    private static void CheckPool(ConfigSection section, List<Diagnostic> findings)
+    {
+        foreach (var setting in section.Settings)
+        {
+            if (KeyRegistry.Find(Scope.Pool, setting.Key) is null && !ushort.TryParse(setting.Key, out _))
+            {
+                findings.Add(new Diagnostic(Severity.Error, setting.Position, $"unknown key '{setting.Key}' in pool '{section.Name}'", $"nearest known key: '{KeyRegistry.Nearest(Scope.Pool, setting.Key)}'"));
+            }
+        }
+
+        findings.Add(new Diagnostic(Severity.Limit, section.Position, $"pool '{section.Name}': virtual IPs are not there yet", "use fixed selectors"));
+    }
+
+    private static ImmutableArray<ConfiguredSecret> BuildSecrets(ConfigSection root, List<Diagnostic> findings)
+    {
+        var secrets = ImmutableArray.CreateBuilder<ConfiguredSecret>();
+        foreach (var section in Below(root, "secrets", findings))
+        {
+            if (BuildSecret(section, findings) is { } secret) secrets.Add(secret);
+        }
+
+        return secrets.ToImmutable();
+    }
+
+    private static ConfiguredSecret? BuildSecret(ConfigSection section, List<Diagnostic> findings)
+    {
+        var reader = new SectionReader(section, Scope.Secret, $"secret '{section.Name}'", findings);
+        if (s_laterSecrets.FirstOrDefault(kind => section.Name.StartsWith(kind, StringComparison.Ordinal)) is { } later)
+        {
+            findings.Add(new Diagnostic(Severity.Limit, section.Position, $"secret '{section.Name}': secrets of the kind '{later}' are not used yet", "pre-shared keys are named ike…"));
+            return null;
+        }
+
+        if (!section.Name.StartsWith("ike", StringComparison.Ordinal))
+        {
+            findings.Add(new Diagnostic(Severity.Error, section.Position, $"the name of secret '{section.Name}' does not say its kind", "begin it with ike (pre-shared key), for example ike-office"));
+            return null;
+        }
+
+        if (section.Find("secret") is not { } value)
+        {
+            findings.Add(new Diagnostic(Severity.Error, section.Position, $"secret '{section.Name}' has no value", "add 'secret = …'"));
+            return null;
+        }
+
+        if (!ValueReader.TrySecret(value.Values[0], out var octets, out var isKey, out var error))
+        {
+            findings.Add(new Diagnostic(Severity.Error, value.ValuePosition, error));
+            return null;
+        }
+
+        var owners = ImmutableArray.CreateBuilder<IdentityPattern>();
+        foreach (var setting in section.Settings)
+        {
+            if (setting.Key.StartsWith("id", StringComparison.Ordinal) && IdentityPattern.TryParse(setting.Text, out var owner, out _)) owners.Add(owner);
+        }
+
+        return new ConfiguredSecret(section.Name, octets, isKey, owners.ToImmutable(), value.ValuePosition);
+    }
+
+    private static DaemonSettings BuildDaemon(ConfigSection section, List<Diagnostic> findings)
+    {
+        var reader = new SectionReader(section, Scope.Daemon, "'daemon'", findings);
+        foreach (var inner in section.Sections) findings.Add(new Diagnostic(Severity.Error, inner.Position, $"unknown section '{inner.Name}' in 'daemon'", "it holds keys only"));
+        var dataPlane = reader.Word("dataplane", "auto");
+        if (dataPlane == "xfrm") reader.Add(Severity.Limit, reader.PositionOf("dataplane"), "the kernel's XFRM as data plane is not there yet", "use auto or tun");
+        return new DaemonSettings
+        {
+            Port = (ushort)reader.Number("port", 500),
+            PortNatT = (ushort)reader.Number("port_nat_t", 4500),
+            Sockets = [.. reader.Items("socket")],
+            DataPlane = dataPlane == "xfrm" ? "auto" : dataPlane,
+            PskPolicy = reader.Text("psk_policy")?.ToLowerInvariant() switch { "warn" => PskPolicy.Warn, "off" => PskPolicy.Off, "strict" => PskPolicy.Strict, _ => null },
+            PskWords = reader.Text("psk_words"),
+            CookieThreshold = (int)reader.Number("cookie_threshold", 30),
+            HalfOpenLimit = (int)reader.Number("half_open_limit", 1000),
+            HalfOpenTimeout = reader.Time("half_open_timeout", TimeSpan.FromSeconds(30)),
+            HalfOpenPerPrefix = (int)reader.Number("half_open_per_prefix", 20),
+            RetransmitTimeout = reader.Time("retransmit_timeout", TimeSpan.FromSeconds(1)),
+            RetransmitTries = (int)reader.Number("retransmit_tries", 6),
+            KeepAlive = reader.Time("keep_alive", TimeSpan.FromSeconds(20)),
+            FirewallMark = (uint)reader.Number("fwmark", 0x57),
+            Table = (uint)reader.Number("table", 8757),
+            StateDirectory = reader.Text("state_dir") ?? "/var/lib/warifu",
+            KeyLog = reader.Text("keylog"),
+        };
+    }
+}
