@@ -1,12 +1,9 @@
-using System;
+using System.Threading.Tasks;
+using Warifu.App.Cli;
 
 namespace Warifu.App;
 
 internal static class Program
 {
-    internal static int Main(string[] args)
-    {
-        Console.WriteLine("warifu 0.1.0");
-        return args.Length == 0 ? 0 : 2;
-    }
+    internal static Task<int> Main(string[] args) => CommandTree.RunAsync(args);
 }

@@ -81,6 +81,12 @@ public sealed class IkeNode : IAsyncDisposable
 
     internal PacketPath? Packets => _dataPlane?.Path;
 
+    /// <summary>Why unprotected packets are not filtered; null when they are.</summary>
+    internal string? GuardMissing => _dataPlane?.GuardMissing;
+
+    /// <summary>Packets that came unprotected and were dropped.</summary>
+    internal long UnprotectedDrops => _dataPlane?.UnprotectedDrops ?? 0;
+
     /// <summary>Binds the ports, starts the threads and loads the policy.</summary>
     /// <param name="policy">Connections; those with a start action begin at once.</param>
     /// <param name="options">Ports, secrets, data plane; null = the defaults (which need root).</param>

@@ -81,6 +81,15 @@ internal sealed class ClearTextGuard : IDisposable
         }
     }
 
+    /// <summary>Sees whether a table could be made, without making one.</summary>
+    /// <exception cref="Win32Exception">No nf_tables, or no right to it.</exception>
+    public static void Probe()
+    {
+        using var tables = new NfTables();
+        const string Name = "warifu-probe";
+        tables.Commit("nftables", new NfTables.Step(NfTables.NewTable, NetlinkMessage.Create, message => message.Attribute(1, Name)), new NfTables.Step(NfTables.DeleteTable, 0, message => message.Attribute(1, Name)));
+    }
+
     /// <summary>Packets that came unprotected and were dropped.</summary>
     public long Dropped => _tables.ReadCounter(Table, Counter);
 
@@ -224,7 +233,13 @@ internal sealed class ClearTextGuard : IDisposable
     private static NfTables.Step Set(string name, int type, int length, int[] fields) => new(NfTables.NewSet, NetlinkMessage.Create, message =>
     {
         message.Attribute(1, Table).Attribute(2, name).Attribute(3, NfTables.Big(fields.Length > 0 ? 0x84u : 0)).Attribute(4, NfTables.Big((uint)type)).Attribute(5, NfTables.Big((uint)length)).Attribute(10, NfTables.Big(1));
-        if (fields.Length == 0) return;
+        if (fields.Length == 0)
+        {
+            // for listings: names are in the order of the host
+            message.Attribute(13, (ReadOnlySpan<byte>)[0, 4, 1, 0, 0, 0]);
+            return;
+        }
+
         var description = message.BeginNested(9);
         var concatenation = message.BeginNested(2);
         foreach (var field in fields)

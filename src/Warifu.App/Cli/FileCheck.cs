@@ -1,0 +1,41 @@
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using Warifu.App.Configuration;
+
+namespace Warifu.App.Cli;
+
+/// <summary><c>warifu check FILE…</c>: all findings of all files, in the order of their places.</summary>
+internal static class FileCheck
+{
+    public static int Run(IReadOnlyList<string> files, bool strict, TextWriter output)
+    {
+        var worst = Severity.Notice;
+        var connections = 0;
+        foreach (var file in files)
+        {
+            var findings = Findings(file, out var built);
+            connections += built.Policy.Connections.Length;
+            foreach (var finding in findings)
+            {
+                output.WriteLine(finding);
+                if (finding.Severity > worst) worst = finding.Severity;
+            }
+        }
+
+        if (worst >= (strict ? Severity.Limit : Severity.Error)) return 2;
+        output.WriteLine($"{string.Join(' ', files)}: {connections} connection{(connections == 1 ? "" : "s")} can be served");
+        return 0;
+    }
+
+    /// <summary>Everything that is to be said of a file.</summary>
+    public static IReadOnlyList<Diagnostic> Findings(string file, out BuiltConfiguration built)
+    {
+        var findings = new List<Diagnostic>();
+        var tree = ConfigurationFile.Read(file, findings);
+        built = PolicyBuilder.Build(tree, findings);
+        PskCheck.Judge(built, PskCheck.DefaultFor(file), findings);
+        tree.Erase();
+        return [.. findings.OrderBy(finding => finding.Position.File, System.StringComparer.Ordinal).ThenBy(finding => finding.Position.Line).ThenBy(finding => finding.Position.Column)];
+    }
+}

@@ -1,0 +1,59 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Threading;
+using System.Threading.Tasks;
+using Warifu.App.Configuration;
+using Warifu.App.Vici;
+
+namespace Warifu.App.Cli;
+
+/// <summary><c>warifu load FILE</c>: reads and checks the file here, hands it over in one transaction, prints what changed.</summary>
+internal static class LoadCommand
+{
+    public static async Task<int> RunAsync(ViciClient client, string file, CancellationToken stop)
+    {
+        var findings = new List<Diagnostic>();
+        var tree = ConfigurationFile.Read(file, findings);
+        var built = PolicyBuilder.Build(tree, findings);
+        PskCheck.Judge(built, PskCheck.DefaultFor(file), findings);
+        foreach (var finding in findings.Where(finding => finding.Severity != Severity.Notice)) await Console.Error.WriteLineAsync(finding.ToString());
+        if (findings.Exists(finding => finding.Severity == Severity.Error)) return 2;
+        await client.RequestAsync("warifu-begin", new ViciMessage(), cancellationToken: stop);
+        foreach (var connection in tree.Section("connections")?.Sections ?? [])
+        {
+            if (await Failed(client, "load-conn", new ViciMessage().Add(connection.Name, ViciConfig.FromTree(connection, Scope.Connection)), stop)) return 1;
+        }
+
+        foreach (var secret in built.Secrets)
+        {
+            var message = new ViciMessage().Add("id", secret.Name).Add("type", "IKE").Add("data", secret.Value).Add("owners", secret.Owners.Select(owner => owner.Text)).Flag("x-key", secret.IsKey).Add("x-source", secret.Position.ToString());
+            var failed = await Failed(client, "load-shared", message, stop);
+            message.Erase();
+            if (failed) return 1;
+        }
+
+        tree.Erase();
+        var answer = await client.RequestAsync("warifu-commit", new ViciMessage(), cancellationToken: stop);
+        foreach (var error in answer.Items("errors")) await Console.Error.WriteLineAsync(error);
+        if (answer.Text("success") != "yes")
+        {
+            await Console.Error.WriteLineAsync($"warifu: {answer.Text("errmsg")}");
+            return 2;
+        }
+
+        var changes = answer.Items("changes").ToList();
+        foreach (var change in changes) Console.WriteLine(change);
+        foreach (var left in answer.Items("left-out")) Console.WriteLine($"! left out: {left}");
+        Console.WriteLine(changes.Count == 0 ? $"{file} is loaded; nothing changed" : $"{file} is loaded");
+        return 0;
+    }
+
+    private static async Task<bool> Failed(ViciClient client, string command, ViciMessage message, CancellationToken stop)
+    {
+        var answer = await client.RequestAsync(command, message, cancellationToken: stop);
+        if (answer.Text("success") == "yes") return false;
+        await Console.Error.WriteLineAsync($"warifu: {answer.Text("errmsg")}");
+        return true;
+    }
+}

@@ -1,0 +1,144 @@
+using System;
+using System.Collections.Generic;
+using System.Collections.Immutable;
+using System.Linq;
+using System.Threading.Tasks;
+using Warifu.App.Configuration;
+using Warifu.App.Vici;
+using Warifu.Engine;
+using Warifu.Policy;
+
+namespace Warifu.App.Daemon;
+
+/// <summary>Commands that change the configuration: at once, or gathered between <c>warifu-begin</c> and <c>warifu-commit</c> and applied together.</summary>
+internal static class LoadCommands
+{
+    public static void Register(WarifuDaemon daemon)
+    {
+        var server = daemon.Server;
+        server.Register("load-conn", (request, _) => LoadConnAsync(daemon, request));
+        server.Register("unload-conn", (request, _) => UnloadConnAsync(daemon, request));
+        server.Register("get-conns", (_, _) => Task.FromResult(new ViciMessage().Add("conns", daemon.Config.Connections.Select(connection => connection.Name))));
+        server.Register("load-shared", (request, _) => Task.FromResult(LoadShared(daemon, request)));
+        server.Register("unload-shared", (request, _) => Task.FromResult(UnloadShared(daemon, request)));
+        server.Register("get-shared", (_, _) => Task.FromResult(new ViciMessage().Add("keys", daemon.Config.Secrets.Names)));
+        server.Register("get-keys", (_, _) => Task.FromResult(new ViciMessage().Add("keys", Array.Empty<string>())));
+        server.Register("get-pools", (_, _) => Task.FromResult(new ViciMessage()));
+        server.Register("get-authorities", (_, _) => Task.FromResult(new ViciMessage().Add("authorities", Array.Empty<string>())));
+        server.Register("flush-certs", (_, _) => Task.FromResult(Commands.Success()));
+        server.Register("reload-settings", (_, _) => Task.FromResult(Commands.Success()));
+        server.Register("clear-creds", (_, _) =>
+        {
+            daemon.Config.Secrets.Clear();
+            return Task.FromResult(Commands.Success());
+        });
+        foreach (var (command, what) in new[] { ("load-cert", "certificates"), ("load-key", "private keys"), ("load-token", "tokens"), ("load-pool", "pools"), ("load-authority", "certification authorities"), ("warifu-manual", "manual keys") })
+        {
+            server.Register(command, (_, _) => Task.FromResult(Commands.Failure($"{what} are not there yet")));
+        }
+
+        server.Register("warifu-begin", (request, _) =>
+        {
+            request.Session.Staged = new StagedConfiguration(request.Message.Bool("dry-run"));
+            return Task.FromResult(Commands.Success());
+        });
+        server.Register("warifu-rollback", (request, _) =>
+        {
+            var was = request.Session.Staged;
+            request.Session.Staged = null;
+            was?.Root.Erase();
+            return Task.FromResult(was is null ? Commands.Failure("there is nothing to roll back; begin with warifu-begin") : Commands.Success());
+        });
+        server.Register("warifu-commit", (request, _) => CommitAsync(daemon, request));
+    }
+
+    private static async Task<ViciMessage> LoadConnAsync(WarifuDaemon daemon, ViciRequest request)
+    {
+        foreach (var element in request.Message.Elements)
+        {
+            if (element.Section is not { } section) return Commands.Failure($"invalid section: {element.Name}");
+            if (element.Name.Length == 0 || element.Name.Any(char.IsControl)) return Commands.Failure("a connection needs a name without control characters");
+            var tree = ViciConfig.ToTree(element.Name, section);
+            if (request.Session.Staged is { } staged)
+            {
+                Section(staged.Root, "connections").Sections.Add(tree);
+                continue;
+            }
+
+            var findings = new List<Diagnostic>();
+            var connection = PolicyBuilder.BuildConnection(tree, findings);
+            if (findings.Find(finding => finding.Severity >= Severity.Limit) is { Text: { } text } worst) return Commands.Failure($"{text}{(worst.Remedy.Length > 0 ? "; " + worst.Remedy : "")}, config discarded");
+            foreach (var warning in findings.Where(finding => finding.Severity == Severity.Warning)) daemon.Events.Tell(connection.Name, NoticeLevel.Warning, warning.Text);
+            await daemon.Config.PutAsync(connection, daemon.Node);
+        }
+
+        return Commands.Success();
+    }
+
+    private static async Task<ViciMessage> UnloadConnAsync(WarifuDaemon daemon, ViciRequest request)
+    {
+        if (request.Message.Text("name") is not { } name) return Commands.Failure("unload: missing connection name");
+        return await daemon.Config.RemoveAsync(name, daemon.Node) ? Commands.Success() : Commands.Failure($"unload: connection '{name}' not found");
+    }
+
+    private static ViciMessage LoadShared(WarifuDaemon daemon, ViciRequest request)
+    {
+        var message = request.Message;
+        if (message.Text("type") is not { } type) return Commands.Failure("shared key type missing");
+        if (!new[] { "ike", "eap", "xauth", "ntlm", "ppk" }.Contains(type.ToLowerInvariant())) return Commands.Failure($"invalid shared key type: {type}");
+        if (message.Find("data")?.Value is not { } data) return Commands.Failure("shared key data missing");
+        if (!type.Equals("ike", StringComparison.OrdinalIgnoreCase)) return Commands.Failure($"shared keys of the type {type} are not used yet");
+        var owners = ImmutableArray.CreateBuilder<IdentityPattern>();
+        foreach (var item in message.Items("owners"))
+        {
+            if (!IdentityPattern.TryParse(item, out var owner, out _)) return Commands.Failure("parsing shared key owners failed");
+            owners.Add(owner);
+        }
+
+        // keys without a name cannot be replaced or removed one by one
+        var name = message.Text("id") ?? $"unnamed-{Convert.ToHexStringLower(System.Security.Cryptography.RandomNumberGenerator.GetBytes(8))}";
+        var secret = new ConfiguredSecret(name, data.ToArray(), message.Bool("x-key"), owners.ToImmutable(), ViciConfig.ToTree(name, message).Position);
+        if (request.Session.Staged is { } staged)
+        {
+            staged.Secrets.Add(secret);
+            return Commands.Success();
+        }
+
+        var findings = new List<Diagnostic>();
+        PskCheck.Judge(secret, daemon.Settings.PskPolicy ?? PskPolicy.Warn, findings);
+        if (findings.Find(finding => finding.Severity == Severity.Error) is { Text: { } text }) return Commands.Failure(text);
+        foreach (var finding in findings) daemon.Events.Tell("", NoticeLevel.Warning, finding.Text);
+        daemon.Config.Add(secret);
+        return Commands.Success();
+    }
+
+    private static ViciMessage UnloadShared(WarifuDaemon daemon, ViciRequest request)
+    {
+        if (request.Message.Text("id") is not { } id) return Commands.Failure("unique identifier missing");
+        daemon.Config.Secrets.Remove(id);
+        return Commands.Success();
+    }
+
+    private static async Task<ViciMessage> CommitAsync(WarifuDaemon daemon, ViciRequest request)
+    {
+        if (request.Session.Staged is not { } staged) return Commands.Failure("there is nothing to commit; begin with warifu-begin");
+        request.Session.Staged = null;
+        var findings = new List<Diagnostic>();
+        var built = PolicyBuilder.Build(staged.Root, findings) with { Secrets = [.. staged.Secrets] };
+        foreach (var secret in built.Secrets) PskCheck.Judge(secret, daemon.Settings.PskPolicy ?? PskPolicy.Warn, findings);
+        var errors = findings.Where(finding => finding.Severity == Severity.Error).Select(finding => finding.ToString()).ToList();
+        if (errors.Count > 0) return Commands.Failure($"{errors.Count} errors; nothing was changed").Add("errors", errors);
+        if (staged.DryRun) return Commands.Success().Add("changes", Array.Empty<string>()).Add("left-out", built.LeftOut.Select(left => $"{left.Name}: {left.Why}"));
+        var changes = await daemon.Config.ReplaceAsync(built, daemon.Node);
+        foreach (var left in built.LeftOut) daemon.Events.Tell(left.Name, NoticeLevel.Warning, $"connection {left.Name} is left out: {left.Why}");
+        return Commands.Success().Add("changes", changes).Add("left-out", built.LeftOut.Select(left => $"{left.Name}: {left.Why}"));
+    }
+
+    private static ConfigSection Section(ConfigSection root, string name)
+    {
+        if (root.Section(name) is { } known) return known;
+        var section = new ConfigSection(name, root.Position);
+        root.Sections.Add(section);
+        return section;
+    }
+}

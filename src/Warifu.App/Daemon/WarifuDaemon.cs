@@ -1,0 +1,188 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Runtime.InteropServices;
+using System.Threading.Tasks;
+using Microsoft.Extensions.Hosting.Systemd;
+using Warifu.App.Configuration;
+using Warifu.App.Vici;
+using Warifu.Engine;
+using Warifu.Net;
+
+namespace Warifu.App.Daemon;
+
+/// <summary>The daemon: one node, its configuration, and the management sockets.</summary>
+internal sealed class WarifuDaemon : IAsyncDisposable
+{
+    public const string DefaultSocket = "/run/warifu/vici.sock";
+
+    private readonly SecretStore _secrets = new();
+    private Task _events = Task.CompletedTask;
+
+    private WarifuDaemon(IkeNode node, DaemonSettings settings, Action<NoticeLevel, string> log)
+    {
+        (Node, Settings) = (node, settings);
+        Config = new ConfigStore(_secrets);
+        Server = new ViciServer();
+        Events = new EventHub(Server, ReqIds, log);
+    }
+
+    public IkeNode Node { get; }
+
+    public DaemonSettings Settings { get; }
+
+    public ConfigStore Config { get; private init; }
+
+    public ViciServer Server { get; }
+
+    public EventHub Events { get; }
+
+    public ReqIds ReqIds { get; } = new();
+
+    public DateTimeOffset Started { get; } = DateTimeOffset.Now;
+
+    /// <summary>Reads the file, opens the sockets and loads. The caller waits and disposes.</summary>
+    /// <param name="built">The configuration, already checked.</param>
+    /// <param name="sockets">Management sockets; empty = those of the configuration, else the default.</param>
+    /// <param name="dataPlane">Overrides the configuration; null = as configured.</param>
+    /// <param name="log">Takes lines of the log.</param>
+    /// <exception cref="IOException">A management socket cannot be had.</exception>
+    /// <exception cref="System.ComponentModel.Win32Exception">A port, a device or a route cannot be had.</exception>
+    public static async Task<WarifuDaemon> StartAsync(BuiltConfiguration built, IReadOnlyList<string> sockets, string? dataPlane, Action<NoticeLevel, string> log)
+    {
+        var settings = built.Daemon;
+        var secrets = new SecretStore();
+        var options = new IkeNodeOptions
+        {
+            Port = settings.Port,
+            PortNatT = settings.PortNatT,
+            Secrets = secrets,
+            DataPlane = (dataPlane ?? settings.DataPlane) switch { "none" => DataPlaneKind.None, "tun" => DataPlaneKind.Tun, _ => DataPlaneKind.Auto },
+            FirewallMark = settings.FirewallMark,
+            RoutingTable = settings.Table,
+            KeepaliveInterval = settings.KeepAlive,
+            KeyLogDirectory = settings.KeyLog,
+            RetransmitTimeout = settings.RetransmitTimeout,
+            RetransmitTries = settings.RetransmitTries,
+            CookieThreshold = settings.CookieThreshold,
+            HalfOpenLimit = settings.HalfOpenLimit,
+            HalfOpenPerPrefix = settings.HalfOpenPerPrefix,
+            HalfOpenTimeout = settings.HalfOpenTimeout,
+        };
+        var node = await IkeNode.StartAsync(Policy.PolicySet.Empty, options);
+        var daemon = new WarifuDaemon(node, settings, log) { Config = new ConfigStore(secrets) };
+        try
+        {
+            daemon._events = daemon.Events.RunAsync(node);
+            if (node.GuardMissing is { } why) daemon.Events.Tell("", NoticeLevel.Warning, $"unprotected packets are not filtered: {why}; a firewall rule of your own must do it");
+            if (settings.KeyLog is { } folder) daemon.Events.Tell("", NoticeLevel.Warning, $"keys of all SAs are written to {folder}: whoever reads them reads the traffic");
+            Commands.Register(daemon);
+            foreach (var path in sockets.Count > 0 ? sockets : settings.Sockets.IsEmpty ? [DefaultSocket] : (IReadOnlyList<string>)settings.Sockets) daemon.Server.Listen(path);
+            await daemon.Config.ReplaceAsync(built, node);
+            foreach (var left in built.LeftOut) daemon.Events.Tell(left.Name, NoticeLevel.Warning, $"connection {left.Name} is left out: {left.Why}");
+            return daemon;
+        }
+        catch
+        {
+            await daemon.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>The command <c>warifu run</c>: until SIGTERM or SIGINT; SIGHUP reads the file again.</summary>
+    public static async Task<int> RunAsync(string file, IReadOnlyList<string> sockets, string? dataPlane)
+    {
+        var log = new DaemonLog();
+        if (Load(file, log.Write) is not { } built) return 2;
+        WarifuDaemon daemon;
+        try
+        {
+            daemon = await StartAsync(built, sockets, dataPlane, log.Write);
+        }
+        catch (Exception exception) when (exception is IOException or System.ComponentModel.Win32Exception or UnauthorizedAccessException)
+        {
+            log.Write(NoticeLevel.Error, exception.Message);
+            return 1;
+        }
+
+        await using (daemon)
+        {
+            var end = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            void Stop(PosixSignalContext context)
+            {
+                context.Cancel = true;
+                end.TrySetResult();
+            }
+
+            using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+            using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+            using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+            {
+                context.Cancel = true;
+                _ = daemon.ReloadAsync(file);
+            });
+            var notifier = new SystemdNotifier();
+            notifier.Notify(ServiceState.Ready);
+            daemon.Events.Tell("", NoticeLevel.Info, $"warifu is ready: UDP ports {daemon.Node.Port} and {daemon.Node.PortNatT}, {daemon.Config.Connections.Count} connections from {file}");
+            await end.Task;
+            notifier.Notify(ServiceState.Stopping);
+        }
+
+        return 0;
+    }
+
+    /// <summary>Reads, checks and judges a file. Null when it has errors; they are told.</summary>
+    public static BuiltConfiguration? Load(string file, Action<NoticeLevel, string> tell)
+    {
+        var findings = new List<Diagnostic>();
+        var tree = ConfigurationFile.Read(file, findings);
+        var built = PolicyBuilder.Build(tree, findings);
+        PskCheck.Judge(built, PskCheck.DefaultFor(file), findings);
+        tree.Erase();
+        foreach (var finding in findings.OrderByDescending(finding => finding.Severity))
+        {
+            tell(finding.Severity switch { Severity.Error => NoticeLevel.Error, Severity.Notice => NoticeLevel.Debug, _ => NoticeLevel.Warning }, finding.ToString());
+        }
+
+        return findings.Exists(finding => finding.Severity == Severity.Error) ? null : built;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Node.DisposeAsync();
+        await _events;
+        await Server.DisposeAsync();
+        Config.Secrets.Dispose();
+        Config.Dispose();
+        _secrets.Dispose();
+    }
+
+    private async Task ReloadAsync(string file)
+    {
+        if (Load(file, (level, text) => Events.Tell("", level, text)) is not { } built)
+        {
+            Events.Tell("", NoticeLevel.Error, $"{file} has errors: everything stays as it was");
+            return;
+        }
+
+        var changes = await Config.ReplaceAsync(built, Node);
+        Events.Tell("", NoticeLevel.Info, $"{file} is loaded: {(changes.IsEmpty ? "no changes" : string.Join(", ", changes))}");
+    }
+}
+
+/// <summary>The log on standard error, in the form that journald reads when it is there.</summary>
+internal sealed class DaemonLog
+{
+    private readonly bool _journal = Environment.GetEnvironmentVariable("JOURNAL_STREAM") is { Length: > 0 };
+    private readonly NoticeLevel _least = Environment.GetEnvironmentVariable("WARIFU_LOG") == "debug" ? NoticeLevel.Debug : NoticeLevel.Info;
+
+    public void Write(NoticeLevel level, string text)
+    {
+        if (level < _least) return;
+        // a peer's text must not break lines
+        text = text.ReplaceLineEndings(" ");
+        if (_journal) Console.Error.WriteLine($"<{level switch { NoticeLevel.Error => 3, NoticeLevel.Warning => 4, NoticeLevel.Info => 6, _ => 7 }}>{text}");
+        else Console.Error.WriteLine($"{DateTime.Now:HH:mm:ss.fff} {level switch { NoticeLevel.Error => "error   ", NoticeLevel.Warning => "warning ", NoticeLevel.Info => "", _ => "debug   " }}{text}");
+    }
+}

@@ -1,0 +1,198 @@
+using System;
+using System.Collections.Generic;
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Linq;
+using Warifu.Crypto;
+using Warifu.Crypto.Native;
+using Warifu.Engine;
+using Warifu.Ipsec;
+using Warifu.Policy;
+using Warifu.Primitives;
+
+namespace Warifu.App.Vici;
+
+/// <summary>Finds the counters of a pair; false when it is gone.</summary>
+internal delegate bool CounterSource(uint childId, out ChildCounters counters);
+
+/// <summary>State as VICI messages: pure functions, with the keys, order and forms that existing clients read.</summary>
+internal static class ViciListings
+{
+    /// <summary>Names of the counters in their order: they follow the fields of <see cref="EngineCounters"/>.</summary>
+    private static readonly string[] s_messageCounters = ["ike-init", "ike-auth", "create-child", "info"];
+
+    private static readonly string[] s_directions = ["in-req", "in-resp", "out-req", "out-resp"];
+
+    /// <summary>Body of list-sa: one IKE SA.</summary>
+    /// <param name="sa">The IKE SA.</param>
+    /// <param name="counters">Of its pairs.</param>
+    /// <param name="reqIds">Stable numbers of children.</param>
+    /// <param name="now">Times are relative to it.</param>
+    /// <param name="children">Which children: null = none and no section (events about the IKE SA alone).</param>
+    public static ViciMessage Sa(IkeSaSnapshot sa, CounterSource counters, ReqIds reqIds, Instant now, Func<ChildSnapshot, bool>? children) =>
+        new ViciMessage().Add(sa.Connection, SaBody(sa, counters, reqIds, now, children));
+
+    /// <summary>What is below the connection's name in <see cref="Sa"/>.</summary>
+    public static ViciMessage SaBody(IkeSaSnapshot sa, CounterSource counters, ReqIds reqIds, Instant now, Func<ChildSnapshot, bool>? children)
+    {
+        var body = new ViciMessage().Add("uniqueid", sa.Id).Add("version", "2").Add("state", sa.State)
+            .Add("local-host", Host(sa.Local.Address)).Add("local-port", sa.Local.Port).Add("local-id", sa.LocalId is null ? "%any" : Identities.Print(sa.LocalId))
+            .Add("remote-host", Host(sa.Remote.Address)).Add("remote-port", sa.Remote.Port).Add("remote-id", sa.RemoteId is null ? "%any" : Identities.Print(sa.RemoteId))
+            .Flag("initiator", sa.Initiator).Add("initiator-spi", sa.InitiatorSpi.ToString()).Add("responder-spi", sa.ResponderSpi.ToString())
+            .Flag("nat-local", sa.NatLocal).Flag("nat-remote", sa.NatRemote).Flag("nat-any", sa.NatLocal || sa.NatRemote);
+        if (sa.Proposal is { } proposal) AddAlgorithms(body, proposal);
+        if (sa.State == "ESTABLISHED" && sa.Established is { } established)
+        {
+            body.Add("established", Seconds(now - established));
+            if (sa.RekeyAt is { } rekey) body.Add("rekey-time", Seconds(rekey - now));
+            if (sa.ReauthAt is { } reauth) body.Add("reauth-time", Seconds(reauth - now));
+        }
+
+        if (!sa.TasksQueued.IsEmpty) body.Add("tasks-queued", sa.TasksQueued);
+        if (!sa.TasksActive.IsEmpty) body.Add("tasks-active", sa.TasksActive);
+        if (children is null) return body;
+        var section = new ViciMessage();
+        foreach (var child in sa.Children.Where(children)) section.Add(string.Create(CultureInfo.InvariantCulture, $"{child.Name}-{child.Id}"), ChildBody(sa.Connection, child, counters, reqIds, now));
+        return body.Add("child-sas", section);
+    }
+
+    /// <summary>One pair of SAs.</summary>
+    public static ViciMessage ChildBody(string connection, ChildSnapshot child, CounterSource counters, ReqIds reqIds, Instant now)
+    {
+        var body = new ViciMessage().Add("name", child.Name).Add("uniqueid", child.Id).Add("reqid", reqIds.Of(connection, child.Name)).Add("state", child.State)
+            .Add("mode", child.Mode == IpsecMode.Tunnel ? "TUNNEL" : "TRANSPORT").Add("protocol", child.Protocol == ProtocolId.Ah ? "AH" : "ESP").Flag("encap", child.Encapsulated)
+            .Add("spi-in", child.InboundSpi.ToString()).Add("spi-out", child.OutboundSpi.ToString());
+        AddAlgorithms(body, child.Proposal);
+        _ = counters(child.Id, out var used);
+        body.Add("bytes-in", used.BytesIn).Add("packets-in", used.PacketsIn);
+        if (used.LastIn != default) body.Add("use-in", Seconds(now - used.LastIn));
+        body.Add("bytes-out", used.BytesOut).Add("packets-out", used.PacketsOut);
+        if (used.LastOut != default) body.Add("use-out", Seconds(now - used.LastOut));
+        if (child.RekeyAt is { } rekey) body.Add("rekey-time", Seconds(rekey - now));
+        if (child.ExpireAt is { } expire) body.Add("life-time", Seconds(expire - now));
+        body.Add("install-time", Seconds(now - child.Installed)).Add("local-ts", child.Local.Select(Print)).Add("remote-ts", child.Remote.Select(Print));
+        // keys of our own, after all that others know
+        return body.Add("x-replay-drops", used.ReplayDrops).Add("x-integrity-drops", used.IntegrityDrops).Add("x-selector-drops", used.SelectorDrops);
+    }
+
+    /// <summary>Body of list-conn.</summary>
+    public static ViciMessage Connection(Connection connection)
+    {
+        var body = new ViciMessage().Add("local_addrs", Hosts(connection.LocalAddresses)).Add("remote_addrs", Hosts(connection.RemoteAddresses))
+            .Add("local_port", connection.LocalPort == 0 ? 500 : connection.LocalPort).Add("remote_port", connection.RemotePort)
+            .Add("version", connection.Version == IkeVersion.V1 ? "IKEv1" : "IKEv2").Add("reauth_time", Seconds(connection.ReauthTime)).Add("rekey_time", Seconds(connection.RekeyTime))
+            .Add("unique", "UNIQUE_" + connection.Unique.ToString().ToUpperInvariant());
+        if (connection.DpdDelay > TimeSpan.Zero) body.Add("dpd_delay", Seconds(connection.DpdDelay));
+        body.Add("local-1", Auth(connection.Local.Kind, connection.Local.Id is { } id ? Identities.Print(id) : null)).Add("remote-1", Auth(connection.Remote.Kind, connection.Remote.Id == IdentityPattern.Any ? null : connection.Remote.Id.Text));
+        var children = new ViciMessage();
+        foreach (var child in connection.Children)
+        {
+            var section = new ViciMessage().Add("mode", child.Mode.ToString().ToUpperInvariant()).Add("rekey_time", Seconds(child.RekeyTime)).Add("rekey_bytes", child.RekeyBytes).Add("rekey_packets", child.RekeyPackets)
+                .Add("dpd_action", Action(child.DpdAction)).Add("close_action", Action(child.CloseAction)).Add("local-ts", child.LocalSelectors.Select(Print)).Add("remote-ts", child.RemoteSelectors.Select(Print));
+            if (child.BindInterface is { } name) section.Add("interface", name);
+            if (child.Priority != 0) section.Add("priority", child.Priority);
+            children.Add(child.Name, section);
+        }
+
+        return new ViciMessage().Add(connection.Name, body.Add("children", children));
+    }
+
+    /// <summary>Body of list-policy: a trap or a shunt of a loaded connection.</summary>
+    public static ViciMessage Policy(Connection connection, Child child, ReqIds reqIds)
+    {
+        var shunt = child.Mode is ChildMode.Pass or ChildMode.Drop;
+        var body = new ViciMessage().Add("child", child.Name);
+        if (!shunt) body.Add("reqid", reqIds.Of(connection.Name, child.Name));
+        body.Add("ike", connection.Name).Add("mode", child.Mode.ToString().ToUpperInvariant()).Add("local-ts", child.LocalSelectors.Select(Print)).Add("remote-ts", child.RemoteSelectors.Select(Print));
+        return new ViciMessage().Add($"{connection.Name}/{child.Name}", body);
+    }
+
+    /// <summary>Answer of get-algorithms.</summary>
+    public static ViciMessage AlgorithmList()
+    {
+        var provider = Libcrypto.IsAvailable ? "libcrypto" : "managed";
+        ViciMessage Section(IEnumerable<string> names) => names.Order(StringComparer.Ordinal).Aggregate(new ViciMessage(), (section, name) => section.Add(name, provider));
+        return new ViciMessage().Add("encryption", Section(Algorithms.Encr.Values.Where(info => !info.IsAead).Select(info => info.Name))).Add("integrity", Section(Algorithms.Integ.Values.Select(info => info.Name)))
+            .Add("aead", Section(Algorithms.Encr.Values.Where(info => info.IsAead).Select(info => info.Name))).Add("hasher", new ViciMessage()).Add("prf", Section(Algorithms.Prf.Values.Select(info => info.Name)))
+            .Add("xof", new ViciMessage()).Add("kdf", Section(["KDF_PRF_PLUS"])).Add("drbg", new ViciMessage()).Add("dh", Section(Algorithms.Ke.Values.Select(info => info.Name)))
+            .Add("rng", new ViciMessage()).Add("nonce-gen", new ViciMessage().Add("NONCE_GEN", "nonce"));
+    }
+
+    /// <summary>The 21 counters.</summary>
+    public static ViciMessage Counters(EngineCounters counters)
+    {
+        var body = new ViciMessage().Add("ike-rekey-init", counters.IkeRekeyInit).Add("ike-rekey-resp", counters.IkeRekeyResp).Add("child-rekey", counters.ChildRekey).Add("invalid", counters.Invalid).Add("invalid-spi", counters.InvalidSpi);
+        for (var exchange = 0; exchange < s_messageCounters.Length; exchange++)
+        {
+            for (var direction = 0; direction < s_directions.Length; direction++) body.Add($"{s_messageCounters[exchange]}-{s_directions[direction]}", counters.Messages[(exchange * 4) + direction]);
+        }
+
+        return body;
+    }
+
+    /// <summary>A selector as listings print it.</summary>
+    public static string Print(TrafficSelector selector) => selector.ToString();
+
+    private static string Print(SelectorPattern pattern)
+    {
+        if (!pattern.IsDynamic) return pattern.Selector.ToString();
+        var text = (pattern.Selector with { First = IpAddress.AnyV4, Last = IpAddress.AnyV4 }).ToString();
+        return "dynamic" + text[(text.IndexOf('[', StringComparison.Ordinal) is var at and >= 0 ? at : text.Length)..];
+    }
+
+    private static void AddAlgorithms(ViciMessage body, Proposal proposal)
+    {
+        foreach (var transform in proposal.Transforms)
+        {
+            switch (transform.Type)
+            {
+                case TransformType.Encr:
+                    body.Add("encr-alg", Algorithms.Encr.TryGetValue((EncrId)transform.Id, out var encr) ? encr.Name : transform.Id.ToString(CultureInfo.InvariantCulture));
+                    if (transform.KeyBits != 0) body.Add("encr-keysize", transform.KeyBits);
+                    break;
+                case TransformType.Integ when transform.Id != 0:
+                    body.Add("integ-alg", Algorithms.Integ.TryGetValue((IntegId)transform.Id, out var integ) ? integ.Name : transform.Id.ToString(CultureInfo.InvariantCulture));
+                    break;
+                case TransformType.Prf:
+                    body.Add("prf-alg", Algorithms.Prf.TryGetValue((PrfId)transform.Id, out var prf) ? prf.Name : transform.Id.ToString(CultureInfo.InvariantCulture));
+                    break;
+                case TransformType.Ke when transform.Id != 0:
+                    body.Add("dh-group", Algorithms.Ke.TryGetValue((KeId)transform.Id, out var exchange) ? exchange.Name : transform.Id.ToString(CultureInfo.InvariantCulture));
+                    break;
+                case TransformType.Esn when transform.Id == 1:
+                    body.Add("esn", "1");
+                    break;
+            }
+        }
+    }
+
+    private static ViciMessage Auth(AuthKind kind, string? id)
+    {
+        var body = new ViciMessage().Add("class", kind switch { AuthKind.Psk => "pre-shared key", AuthKind.PublicKey => "public key", _ => "EAP" });
+        if (id is not null) body.Add("id", id);
+        return body.Add("groups", Array.Empty<string>()).Add("cert_policy", Array.Empty<string>()).Add("certs", Array.Empty<string>()).Add("cacerts", Array.Empty<string>());
+    }
+
+    private static string Action(StartAction action) => action switch { StartAction.Trap => "trap", StartAction.Start => "start", StartAction.TrapAndStart => "trap | start", _ => "none" };
+
+    private static string[] Hosts(ImmutableArray<HostPattern> hosts) => hosts.IsEmpty ? ["%any"] : [.. hosts.Select(host => host.ToString())];
+
+    private static string Host(IpAddress address) => address.IsNone || address is { IsV4: true, IsUnspecified: true } ? "%any" : address.IsUnspecified ? "%any6" : address.ToString();
+
+    private static long Seconds(TimeSpan time) => (long)time.TotalSeconds;
+}
+
+/// <summary>Stable small numbers of children, as others number their policies.</summary>
+internal sealed class ReqIds
+{
+    private readonly Dictionary<(string, string), int> _numbers = [];
+
+    public int Of(string connection, string child)
+    {
+        lock (_numbers)
+        {
+            if (!_numbers.TryGetValue((connection, child), out var number)) _numbers[(connection, child)] = number = _numbers.Count + 1;
+            return number;
+        }
+    }
+}
