@@ -69,8 +69,8 @@ internal sealed partial class Topology : IAsyncDisposable
               chain hole {"{"} type filter hook forward priority 0; {"}"}
             {"}"}
             table ip labnat {"{"}
-              chain dnat {"{"} type nat hook prerouting priority -100; {"}"}
-              chain masq {"{"} type nat hook postrouting priority 100; {"}"}
+              chain forwards {"{"} type nat hook prerouting priority -100; {"}"}
+              chain leaving {"{"} type nat hook postrouting priority 100; {"}"}
             {"}"}
             N
 
@@ -80,13 +80,13 @@ internal sealed partial class Topology : IAsyncDisposable
     }
 
     /// <summary>Left is behind a NAT: the router masquerades it.</summary>
-    public Task MasqueradeLeftAsync() => NftAsync("add rule ip labnat masq oifname tor ip saddr 192.0.2.0/24 masquerade");
+    public Task MasqueradeLeftAsync() => NftAsync("add rule ip labnat leaving oifname tor ip saddr 192.0.2.0/24 masquerade");
 
     /// <summary>Right is behind a NAT with a port forward: UDP 500 and 4500 of the router's address on left's side go to right, and right is masqueraded.</summary>
     public async Task ForwardToRightAsync()
     {
-        await NftAsync("add rule ip labnat dnat iifname tol ip daddr 192.0.2.1 udp dport {500, 4500} dnat to 198.51.100.2");
-        await NftAsync("add rule ip labnat masq oifname tol ip saddr 198.51.100.0/24 masquerade");
+        await NftAsync("add rule ip labnat forwards iifname tol ip daddr 192.0.2.1 udp dport {500, 4500} dnat to 198.51.100.2");
+        await NftAsync("add rule ip labnat leaving oifname tol ip saddr 198.51.100.0/24 masquerade");
     }
 
     /// <summary>The router drops every UDP and ESP packet.</summary>

@@ -1,0 +1,112 @@
+using System.Collections.Generic;
+using System.Globalization;
+using System.Linq;
+
+namespace Warifu.App.Tests.Lab;
+
+/// <summary>A site-to-site configuration for both ends of a <see cref="Topology"/>, in the grammar that both programs read.</summary>
+internal sealed record Site
+{
+    public const string Secret = "Zr8.kVq2-Wx7hTn4";
+
+    public string Ike { get; init; } = "aes256gcm16-prfsha384-ecp384";
+
+    public string Esp { get; init; } = "aes256gcm16";
+
+    public bool OuterV6 { get; init; }
+
+    public bool InnerV6 { get; init; }
+
+    /// <summary>Selectors of the left and the right side; null = the LANs.</summary>
+    public string? LeftTs { get; init; }
+
+    public string? RightTs { get; init; }
+
+    public string? LeftIke { get; init; }
+
+    public string? RightIke { get; init; }
+
+    public string? LeftEsp { get; init; }
+
+    public string? RightEsp { get; init; }
+
+    public string LeftSecret { get; init; } = Secret;
+
+    public string RightSecret { get; init; } = Secret;
+
+    /// <summary>More keys of the connection, the child, and of all of the file, on both sides.</summary>
+    public string Connection { get; init; } = "";
+
+    public string LeftConnection { get; init; } = "";
+
+    public string RightConnection { get; init; } = "";
+
+    public string Child { get; init; } = "";
+
+    public string LeftChild { get; init; } = "";
+
+    public string RightChild { get; init; } = "";
+
+    /// <summary>Further children: name and both selectors.</summary>
+    public (string Name, string Left, string Right)[] More { get; init; } = [];
+
+    /// <summary>Where left finds right, when that is not right's own address.</summary>
+    public string? RightSeenAt { get; init; }
+
+    /// <summary>Right takes left from anywhere (NAT).</summary>
+    public bool LeftFromAnywhere { get; init; }
+
+    public string LeftHost => OuterV6 ? "2001:db8:1::2" : "192.0.2.2";
+
+    public string RightHost => OuterV6 ? "2001:db8:2::2" : "198.51.100.2";
+
+    public string LeftNet => LeftTs ?? (InnerV6 ? "fd10:1::/64" : "10.10.1.0/24");
+
+    public string RightNet => RightTs ?? (InnerV6 ? "fd10:2::/64" : "10.10.2.0/24");
+
+    public string LeftInner => InnerV6 ? "fd10:1::1" : "10.10.1.1";
+
+    public string RightInner => InnerV6 ? "fd10:2::1" : "10.10.2.1";
+
+    public string Left(string daemon = "") => File(LeftHost, RightSeenAt ?? RightHost, "left", "right", LeftIke ?? Ike, LeftEsp ?? Esp, LeftNet, RightNet, LeftSecret, LeftConnection, LeftChild, More.Select(more => (more.Name, more.Left, more.Right)), daemon);
+
+    public string Right(string daemon = "") => File(RightHost, LeftFromAnywhere ? "%any" : LeftHost, "right", "left", RightIke ?? Ike, RightEsp ?? Esp, RightNet, LeftNet, RightSecret, RightConnection, RightChild, More.Select(more => (more.Name, more.Right, more.Left)), daemon);
+
+    private string File(string local, string remote, string id, string peer, string ike, string esp, string localTs, string remoteTs, string secret, string connection, string child, IEnumerable<(string Name, string Local, string Remote)> more, string daemon) => string.Create(CultureInfo.InvariantCulture, $$"""
+        {{(daemon.Length > 0 ? "daemon {\n" + daemon + "\n}" : "")}}
+        connections {
+          site {
+            version = 2
+            local_addrs = {{local}}
+            remote_addrs = {{remote}}
+            proposals = {{ike}}
+            {{(Connection.Contains("mobike") || connection.Contains("mobike") ? "" : "mobike = no")}}
+            {{Connection}}
+            {{connection}}
+            local {
+              auth = psk
+              id = {{id}}.example.org
+            }
+            remote {
+              auth = psk
+              id = {{peer}}.example.org
+            }
+            children {
+              net {
+                local_ts = {{localTs}}
+                remote_ts = {{remoteTs}}
+                esp_proposals = {{esp}}
+                {{Child}}
+                {{child}}
+              }
+              {{string.Join('\n', more.Select(one => $"{one.Name} {{\n local_ts = {one.Local}\n remote_ts = {one.Remote}\n esp_proposals = {esp}\n {Child}\n }}"))}}
+            }
+          }
+        }
+        secrets {
+          ike-site {
+            secret = "{{secret}}"
+          }
+        }
+        """);
+}
