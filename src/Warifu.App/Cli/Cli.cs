@@ -3,6 +3,7 @@ using System.CommandLine;
 using System.IO;
 using System.Threading;
 using System.Threading.Tasks;
+using Warifu.App.Cli.Demo;
 using Warifu.App.Configuration;
 using Warifu.App.Daemon;
 
@@ -148,6 +149,16 @@ internal static class CommandTree
     {
         var command = new Command("demo", "two gateways on this machine: a real negotiation, real traffic");
         command.SetAction((_, stop) => DemoCommand.RunAsync(stop));
+        // the demo starts itself again inside its namespaces
+        foreach (var (name, run) in new (string, Func<string[], CancellationToken, Task<int>>)[] { (DemoStage.Name, DemoStage.RunAsync), (DemoGateway.Name, DemoGateway.RunAsync) })
+        {
+            var rest = new Argument<string[]>("ARGS") { Arity = ArgumentArity.ZeroOrMore };
+            var part = new Command(name) { rest };
+            part.Hidden = true;
+            part.SetAction((parsed, stop) => run(parsed.GetValue(rest) ?? [], stop));
+            command.Add(part);
+        }
+
         return command;
     }
 

@@ -100,6 +100,9 @@ internal static class Listings
         return 0;
     }
 
+    /// <summary>IKE SAs and their children as people read them.</summary>
+    public static string Text(List<ViciMessage> sas) => Text(sas, Sa, "no SAs");
+
     private static string Comma(string? text) => text is null ? "" : ", " + text;
 
     private static string Text(List<ViciMessage> messages, Func<string, ViciMessage, IEnumerable<string>> print, string none) =>

@@ -39,7 +39,7 @@ internal sealed unsafe class Rtnetlink : IDisposable
 {
     public const byte OwnProtocol = 87;
 
-    private const ushort NewLink = 16, NewRoute = 24, DelRoute = 25, GetRoute = 26, NewRule = 32, DelRule = 33, GetRule = 34, DoneMessage = 3, ErrorMessage = 2;
+    private const ushort NewLink = 16, NewAddress = 20, NewRoute = 24, DelRoute = 25, GetRoute = 26, NewRule = 32, DelRule = 33, GetRule = 34, DoneMessage = 3, ErrorMessage = 2;
 
     private readonly int _file;
     private uint _sequence = 1;
@@ -57,6 +57,30 @@ internal sealed unsafe class Rtnetlink : IDisposable
         message.U8(0).U8(0).U16(0).U32((uint)index).U32(up ? 1u : 0).U32(1);
         if (mtu > 0) message.Attribute(4, (uint)mtu);
         Ask(message.End(start), "link");
+    }
+
+    /// <summary>A pair of virtual Ethernet devices, each end in the network namespace of a process.</summary>
+    public void AddVeth(string name, int process, string peerName, int peerProcess)
+    {
+        var message = new NetlinkMessage();
+        var start = message.Begin(NewLink, NetlinkMessage.Request | NetlinkMessage.Ack | NetlinkMessage.Create | NetlinkMessage.Excl, _sequence);
+        message.Raw(new byte[16]).Attribute(3, name).Attribute(19, (uint)process);
+        var info = message.BeginNested(18);
+        message.Attribute(1, "veth");
+        var data = message.BeginNested(2);
+        var peer = message.BeginNested(1);
+        message.Raw(new byte[16]).Attribute(3, peerName).Attribute(19, (uint)peerProcess).EndNested(peer).EndNested(data).EndNested(info);
+        Ask(message.End(start), $"veth {name}");
+    }
+
+    /// <summary>An address of an interface, usable at once.</summary>
+    public void AddAddress(int index, IpAddress address, int prefixLength)
+    {
+        const byte NoDad = 2;
+        var message = new NetlinkMessage();
+        var start = message.Begin(NewAddress, NetlinkMessage.Request | NetlinkMessage.Ack | NetlinkMessage.Create | NetlinkMessage.Replace, _sequence);
+        message.U8((byte)(address.IsV6 ? Libc.AfInet6 : Libc.AfInet)).U8((byte)prefixLength).U8(address.IsV6 ? NoDad : (byte)0).U8(0).U32((uint)index).Attribute(2, address).Attribute(1, address);
+        Ask(message.End(start), $"address {address}");
     }
 
     public void Add(Route route) => Ask(Encode(NewRoute, NetlinkMessage.Create | NetlinkMessage.Replace, route, _sequence), $"route {route.Destination}");

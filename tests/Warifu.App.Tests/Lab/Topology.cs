@@ -75,8 +75,10 @@ internal sealed partial class Topology : IAsyncDisposable
             N
 
             """);
-        (await Tool.ShellAsync(script.ToString())).OrThrow("topology");
-        return topology;
+        var made = await Tool.ShellAsync(script.ToString());
+        if (made.Ok) return topology;
+        await topology.DisposeAsync();
+        throw new InvalidOperationException("topology: " + made.All);
     }
 
     /// <summary>Left is behind a NAT: the router masquerades it.</summary>
