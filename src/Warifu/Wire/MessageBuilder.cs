@@ -89,7 +89,7 @@ internal sealed class MessageBuilder
         var start = Begin(PayloadType.Delete);
         _writer.U8((byte)protocol);
         _writer.U8(4);
-        _writer.U16((ushort)spis.Length);
+        _writer.U16(checked((ushort)spis.Length));
         foreach (var spi in spis) _writer.U32(spi.Value);
         return End(start);
     }
@@ -101,10 +101,34 @@ internal sealed class MessageBuilder
         return End(start);
     }
 
-    public MessageBuilder Configuration(byte kind, ReadOnlySpan<ConfigurationAttribute> attributes)
+    public MessageBuilder Configuration(ConfigurationKind kind, ReadOnlySpan<ConfigurationAttribute> attributes)
     {
         var start = Begin(PayloadType.Cp);
-        CpPayload.Write(_writer, kind, attributes);
+        CpPayload.Write(_writer, (byte)kind, attributes);
+        return End(start);
+    }
+
+    /// <summary>An EAP message.</summary>
+    /// <param name="code">EAP code.</param>
+    /// <param name="identifier">Of the request; the response repeats it.</param>
+    /// <param name="type">EAP type; without meaning in Success and Failure.</param>
+    /// <param name="data">What follows the type.</param>
+    public MessageBuilder Eap(EapCode code, byte identifier, byte type = 0, ReadOnlySpan<byte> data = default)
+    {
+        var start = Begin(PayloadType.Eap);
+        EapPayload.Write(_writer, code, identifier, type, data);
+        return End(start);
+    }
+
+    /// <summary>Authorities as SHA-1 of their public keys (section 3.7), or whatever else the encoding wants.</summary>
+    public MessageBuilder CertReq(byte encoding, ReadOnlySpan<byte> data) => Cert(PayloadType.CertReq, encoding, data);
+
+    /// <summary>An owned payload.</summary>
+    public MessageBuilder Add(OwnedPayload payload)
+    {
+        var start = Begin(payload.Type);
+        if (payload.Critical) _writer.PatchU8(start + 1, 0x80);
+        payload.Write(_writer);
         return End(start);
     }
 

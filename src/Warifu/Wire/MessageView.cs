@@ -66,12 +66,12 @@ internal ref struct MessageView
         return index >= 0;
     }
 
-    /// <summary>The first notify of a type; bodies that do not parse are passed over (the rules have refused them before).</summary>
+    /// <summary>The first notify of a type; those whose SPI or data do not have the form of the type are passed over.</summary>
     public readonly bool TryGetNotify(NotifyType type, out NotifyView notify)
     {
         for (var i = 0; i < Count; i++)
         {
-            if (_entries[i].Type == PayloadType.Notify && NotifyView.TryParse(Body(i), out notify) == ParseError.None && notify.Type == type) return true;
+            if (_entries[i].Type == PayloadType.Notify && NotifyView.TryParse(Body(i), out notify) == ParseError.None && notify.Type == type && notify.IsWellFormed) return true;
         }
 
         notify = default;
@@ -85,7 +85,7 @@ internal ref struct MessageView
     {
         for (var i = 0; i < Count; i++)
         {
-            if (_entries[i].Type == PayloadType.Notify && NotifyView.TryParse(Body(i), out notify) == ParseError.None && (ushort)notify.Type < 16384) return true;
+            if (_entries[i].Type == PayloadType.Notify && NotifyView.TryParse(Body(i), out notify) == ParseError.None && notify.IsError) return true;
         }
 
         notify = default;

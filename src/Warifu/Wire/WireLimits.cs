@@ -14,12 +14,16 @@ internal static class WireLimits
     /// <summary>Per proposal. Real peers stay below 60.</summary>
     public const int Transforms = 128;
 
+    /// <summary>Per SA payload: what a peer may make us compare before it is authenticated. Real peers stay below 200.</summary>
+    public const int TransformsInAll = 1024;
+
     public const int AttributesPerTransform = 8;
 
     /// <summary>Per TS payload: its count is one octet (RFC 7296 section 3.13).</summary>
     public const int Selectors = 255;
 
-    public const int ConfigurationAttributes = 64;
+    /// <summary>Per CP payload: gateways push hundreds of subnets.</summary>
+    public const int ConfigurationAttributes = 512;
 
     public const int SpisPerDelete = 256;
 
@@ -32,6 +36,9 @@ internal static class WireLimits
     public const int CookieMax = 64;
 
     public const int IdentityLength = 4096;
+
+    /// <summary>Fragments of one message (RFC 7383): at the smallest size still more than 30,000 octets.</summary>
+    public const int Fragments = 64;
 }
 
 /// <summary>Why octets are not a message; the caller answers with INVALID_SYNTAX where it may answer at all.</summary>
