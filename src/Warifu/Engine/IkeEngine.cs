@@ -50,6 +50,9 @@ internal sealed partial class IkeEngine : IDisposable
 
     public EngineCounters Counters { get; } = new();
 
+    /// <summary>Where a message is decrypted: what does not authenticate must cost no memory. Valid within one call.</summary>
+    public byte[] Scratch { get; } = new byte[WireLimits.MessageLength];
+
     public PolicySet Policy { get; private set; }
 
     public ConnectionIndex Index { get; private set; }
@@ -86,6 +89,10 @@ internal sealed partial class IkeEngine : IDisposable
         catch (Exception bug) when (!Options.RethrowBugs)
         {
             OurBug(sa, bug);
+        }
+        finally
+        {
+            Scratch.AsSpan(0, Math.Min(message.Length, Scratch.Length)).Clear();
         }
     }
 

@@ -174,9 +174,11 @@ internal sealed class IkeSa
             if (verdict != DropReason.None) return verdict;
         }
 
-        if (SkFraming.TryLocate(header, message, out var head, out var first) != ParseError.None) return DropReason.Malformed;
-        var copy = message.ToArray();
-        if (!_opener.Open(copy, head)) return DropReason.BadIntegrity;
+        // fragments are put together in a later stage; until then we do not announce that we take them
+        if (SkFraming.TryLocate(header, message, out var sk) != ParseError.None || sk.IsFragment) return DropReason.Malformed;
+        var copy = Engine.Scratch.AsSpan(0, message.Length);
+        message.CopyTo(copy);
+        if (!_opener.Open(copy, sk.Head)) return DropReason.BadIntegrity;
         // an authentic copy of an old request: answered from the cache, nothing is computed
         if (again is not null)
         {
@@ -186,8 +188,9 @@ internal sealed class IkeSa
 
         LastHeard = Engine.Now;
         Follow(local, remote);
-        if (!SkFraming.TryUnpad(copy, head, _opener.IvLength, _opener.IcvLength, out var chain)) return Misbehaved(header, NotifyType.InvalidSyntax, default);
-        var error = MessageView.TryParse(first, chain, out var view);
+        if (sk.UnknownCritical != PayloadType.None) return Misbehaved(header, NotifyType.UnsupportedCriticalPayload, [(byte)sk.UnknownCritical]);
+        if (!SkFraming.TryUnpad(copy, sk.Head, _opener.IvLength, _opener.IcvLength, out var chain)) return Misbehaved(header, NotifyType.InvalidSyntax, default);
+        var error = MessageView.TryParse(sk.First, chain, out var view);
         if (error != ParseError.None) return Misbehaved(header, NotifyType.InvalidSyntax, default);
         if (PayloadRules.Check(header.Exchange, header.IsResponse, view) is { } violation)
         {
