@@ -36,6 +36,9 @@ internal sealed class EngineHost : IDisposable
 
     public List<IkeEvent> Events { get; } = [];
 
+    /// <summary>Keys of IKE SAs, with <see cref="EngineOptions.KeyLog"/>.</summary>
+    public List<IkeAction.LogIkeKeys> IkeKeys { get; } = [];
+
     public Dictionary<ulong, CommandResult> Results { get; } = [];
 
     /// <summary>Latest packet that came in, as the data plane would tell.</summary>
@@ -101,6 +104,9 @@ internal sealed class EngineHost : IDisposable
                     break;
                 case IkeAction.RemovePolicy policy:
                     Policies.Remove((policy.Connection, policy.Child));
+                    break;
+                case IkeAction.LogIkeKeys keys:
+                    IkeKeys.Add(keys);
                     break;
                 case IkeAction.Raise raise:
                     Events.Add(raise.Event);

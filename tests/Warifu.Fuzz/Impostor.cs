@@ -1,0 +1,107 @@
+using System;
+using System.Linq;
+using Warifu.Crypto;
+using Warifu.Engine;
+using Warifu.Primitives;
+using Warifu.Simulation;
+using Warifu.Wire;
+
+namespace Warifu.Fuzz;
+
+/// <summary>The left side of an established pair whose keys are known: seals whatever chain of payloads it likes, so that what lies behind the encryption can be tried.</summary>
+internal sealed class Impostor : IDisposable
+{
+    private readonly EnginePair _pair;
+    private readonly PacketCipher _sealer;
+    private readonly PacketCipher _opener;
+    private ulong _counter = 1UL << 40;
+    private uint _nextRequest = 2;
+
+    /// <param name="seed">Of the pair.</param>
+    /// <param name="ike">IKE proposal.</param>
+    public Impostor(ulong seed = 1, string ike = "aes128gcm16-prfsha256-x25519")
+    {
+        _pair = new EnginePair(seed, new EngineOptions { KeyLog = true }, new EngineOptions());
+        _pair.Load(EnginePair.LeftGateway(ike), EnginePair.RightGateway(ike));
+        if (!_pair.Up().Success) throw new InvalidOperationException("the pair does not come up");
+        var keys = _pair.Left.IkeKeys.Single();
+        (SpiI, SpiR) = (keys.Initiator, keys.Responder);
+        _sealer = PacketCipher.Create((EncrId)keys.Encr.Id, keys.Encr.KeyBits, (IntegId)keys.Integ.Id, keys.SkEi.Span, keys.SkAi.Span, new SeededEntropy(seed));
+        _opener = PacketCipher.Create((EncrId)keys.Encr.Id, keys.Encr.KeyBits, (IntegId)keys.Integ.Id, keys.SkEr.Span, keys.SkAr.Span, new SeededEntropy(seed));
+        Local = new Endpoint(_pair.Right.Address, 500);
+        Remote = new Endpoint(_pair.Left.Address, 500);
+    }
+
+    /// <summary>The side that is attacked.</summary>
+    public EngineHost Victim => _pair.Right;
+
+    public Instant Now => _pair.Now;
+
+    public IkeSpi SpiI { get; }
+
+    public IkeSpi SpiR { get; }
+
+    public Endpoint Local { get; }
+
+    public Endpoint Remote { get; }
+
+    /// <summary>The victim still has the IKE SA.</summary>
+    public bool IsUp => Victim.Engine.Snapshot().IkeSas.Any(sa => sa.InitiatorSpi == SpiI && sa.State is not "DELETING");
+
+    /// <summary>A sealed message.</summary>
+    /// <param name="exchange">Exchange type.</param>
+    /// <param name="isResponse">R flag.</param>
+    /// <param name="messageId">Message ID.</param>
+    /// <param name="first">Type of the first payload.</param>
+    /// <param name="chain">The content of SK.</param>
+    public byte[] Seal(ExchangeType exchange, bool isResponse, uint messageId, PayloadType first, ReadOnlySpan<byte> chain)
+    {
+        var message = SkFraming.Frame(IkeHeader.V2(SpiI, SpiR, exchange, fromInitiator: true, isResponse, messageId), new MessageBuilder(), _sealer.IvLength, _sealer.BlockLength, _sealer.IcvLength);
+        var padding = _sealer.BlockLength <= 1 ? 0 : (_sealer.BlockLength - ((chain.Length + 1) % _sealer.BlockLength)) % _sealer.BlockLength;
+        var whole = new byte[SkFraming.HeadLength + _sealer.IvLength + chain.Length + padding + 1 + _sealer.IcvLength];
+        message.AsSpan(0, SkFraming.HeadLength).CopyTo(whole);
+        whole[24] = whole[25] = 0;
+        whole[26] = (byte)(whole.Length >> 8);
+        whole[27] = (byte)whole.Length;
+        whole[IkeHeader.Length] = (byte)first;
+        whole[IkeHeader.Length + 2] = (byte)((whole.Length - IkeHeader.Length) >> 8);
+        whole[IkeHeader.Length + 3] = (byte)(whole.Length - IkeHeader.Length);
+        chain.CopyTo(whole.AsSpan(SkFraming.HeadLength + _sealer.IvLength));
+        whole[^(_sealer.IcvLength + 1)] = (byte)padding;
+        _sealer.Seal(whole, SkFraming.HeadLength, _counter++);
+        return whole;
+    }
+
+    /// <summary>Sends a request with the next message id. Answers with what came back, or null.</summary>
+    public byte[]? Request(ExchangeType exchange, PayloadType first, ReadOnlySpan<byte> chain)
+    {
+        Victim.Outbox.Clear();
+        Victim.Receive(Local, Remote, Seal(exchange, isResponse: false, _nextRequest, first, chain), Now);
+        byte[]? answer = null;
+        foreach (var sent in Victim.Outbox)
+        {
+            if (IkeHeader.TryRead(sent.Message, out var header) && header.IsResponse && header.MessageId == _nextRequest) answer = sent.Message;
+        }
+
+        if (answer is not null) _nextRequest++;
+        return answer;
+    }
+
+    /// <summary>The decrypted chain of an answer.</summary>
+    public byte[] Open(ReadOnlySpan<byte> answer, out PayloadType first)
+    {
+        var copy = answer.ToArray();
+        first = PayloadType.None;
+        if (!IkeHeader.TryRead(copy, out var header) || SkFraming.TryLocate(header, copy, out var sk) != ParseError.None || !_opener.Open(copy, sk.Head) ||
+            !SkFraming.TryUnpad(copy, sk.Head, _opener.IvLength, _opener.IcvLength, out var chain)) throw new InvalidOperationException("the answer is not authentic");
+        first = sk.First;
+        return chain.ToArray();
+    }
+
+    public void Dispose()
+    {
+        _sealer.Dispose();
+        _opener.Dispose();
+        _pair.Dispose();
+    }
+}
