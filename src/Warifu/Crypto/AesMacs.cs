@@ -8,11 +8,11 @@ internal abstract class AesBlockMac : KeyedHash
 {
     private const int Block = 16;
 
-    private readonly Aes _aes = Aes.Create();
     private readonly byte[] _state = GC.AllocateArray<byte>(Block, pinned: true);
     private readonly byte[] _pending = GC.AllocateArray<byte>(Block, pinned: true);
     private readonly byte[] _wholeMask = GC.AllocateArray<byte>(Block, pinned: true);
     private readonly byte[] _paddedMask = GC.AllocateArray<byte>(Block, pinned: true);
+    private BlockCipherContext? _aes;
     private int _held;
 
     public override int OutputLength => Block;
@@ -54,16 +54,14 @@ internal abstract class AesBlockMac : KeyedHash
 
     public override void Dispose()
     {
-        _aes.Dispose();
+        _aes?.Dispose();
         foreach (var octets in new[] { _state, _pending, _wholeMask, _paddedMask }) CryptographicOperations.ZeroMemory(octets);
     }
 
     protected void SetKey(ReadOnlySpan<byte> key)
     {
-        var copy = GC.AllocateArray<byte>(key.Length, pinned: true);
-        key.CopyTo(copy);
-        _aes.Key = copy;
-        CryptographicOperations.ZeroMemory(copy);
+        _aes?.Dispose();
+        _aes = BlockCipherContext.Ecb(key);
     }
 
     protected void SetMasks(ReadOnlySpan<byte> whole, ReadOnlySpan<byte> padded)
@@ -72,12 +70,13 @@ internal abstract class AesBlockMac : KeyedHash
         padded.CopyTo(_paddedMask);
     }
 
-    protected void Encrypt(ReadOnlySpan<byte> block, Span<byte> output) => _aes.EncryptEcb(block, output, PaddingMode.None);
+    /// <summary>In place, without a context per block: nothing per packet allocates.</summary>
+    protected void Encrypt(Span<byte> block) => _aes!.Transform(default, block);
 
     private void Absorb()
     {
         for (var i = 0; i < Block; i++) _state[i] ^= _pending[i];
-        Encrypt(_state, _state);
+        Encrypt(_state);
     }
 }
 
@@ -92,7 +91,7 @@ internal sealed class AesXcbc : AesBlockMac
         {
             var part = keys.Slice(i * 16, 16);
             part.Fill((byte)(i + 1));
-            Encrypt(part, part);
+            Encrypt(part);
         }
 
         SetMasks(keys.Slice(16, 16), keys.Slice(32, 16));
@@ -109,7 +108,7 @@ internal sealed class AesCmac : AesBlockMac
         Span<byte> masks = stackalloc byte[32];
         masks.Clear();
         SetKey(key);
-        Encrypt(masks[..16], masks[..16]);
+        Encrypt(masks[..16]);
         Double(masks[..16]);
         masks[..16].CopyTo(masks[16..]);
         Double(masks[16..]);
