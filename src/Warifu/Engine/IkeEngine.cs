@@ -1,6 +1,8 @@
 using System;
+using System.Buffers.Binary;
 using System.Collections.Generic;
 using System.Linq;
+using System.Security.Cryptography;
 using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;
@@ -21,8 +23,8 @@ internal sealed partial class IkeEngine : IDisposable
     private readonly Dictionary<ulong, IkeSa> _bySpi = [];
     private readonly Dictionary<uint, IkeSa> _byId = [];
     private readonly Dictionary<string, List<IkeSa>> _byConnection = new(StringComparer.Ordinal);
-    private readonly Dictionary<(IkeSpi, Endpoint), IkeSa> _byFirstMessage = [];
-    private readonly Dictionary<IkeSa, (IkeSpi, Endpoint)> _firstMessages = [];
+    private readonly Dictionary<(Endpoint, UInt128), IkeSa> _byFirstMessage = [];
+    private readonly Dictionary<IkeSa, (Endpoint, UInt128)> _firstMessages = [];
     private readonly Dictionary<uint, IkeSa> _byChild = [];
     private readonly HashSet<uint> _childSpis = [];
     private readonly Dictionary<ulong, (IkeSa? Sa, Action<Answer> Then)> _asks = [];
@@ -225,7 +227,7 @@ internal sealed partial class IkeEngine : IDisposable
         Add(sa);
         sa.IsHalfOpen = true;
         _halfOpen.Add(sa.Remote.Address);
-        var key = (sa.SpiI, sa.Remote);
+        var key = (sa.Remote, DigestOf(sa.Handshake!.PeerMessage));
         _byFirstMessage[key] = sa;
         _firstMessages[sa] = key;
     }
@@ -234,7 +236,7 @@ internal sealed partial class IkeEngine : IDisposable
     {
         if (!sa.IsHalfOpen) return;
         sa.IsHalfOpen = false;
-        if (_firstMessages.TryGetValue(sa, out var key)) _halfOpen.Remove(key.Item2.Address);
+        if (_firstMessages.TryGetValue(sa, out var key)) _halfOpen.Remove(key.Item1.Address);
     }
 
     /// <summary>A responder's SA belongs to another connection than its address suggested.</summary>
@@ -316,6 +318,13 @@ internal sealed partial class IkeEngine : IDisposable
         if (sa.Initiator && sa.Established == default) InitiationFailed(sa, reason);
     }
 
+    private static UInt128 DigestOf(ReadOnlySpan<byte> message)
+    {
+        Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
+        SHA256.HashData(message, digest);
+        return BinaryPrimitives.ReadUInt128BigEndian(digest);
+    }
+
     private List<IkeSa> OfConnection(string name)
     {
         if (!_byConnection.TryGetValue(name, out var list)) _byConnection.Add(name, list = []);
@@ -348,9 +357,10 @@ internal sealed partial class IkeEngine : IDisposable
     private DropReason ReceiveFirst(in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
     {
         if (!header.FromInitiator || header.InitiatorSpi.IsZero || !header.ResponderSpi.IsZero || header.MessageId != 0) return DropReason.BadFlags;
-        if (_byFirstMessage.TryGetValue((header.InitiatorSpi, remote), out var known))
+        // the whole message tells a repetition from a new request (section 2.1): by SPI and address alone a forged message would shut the real one out
+        if (_byFirstMessage.TryGetValue((remote, DigestOf(message)), out var known))
         {
-            if (known.Handshake is not { } handshake || !message.SequenceEqual(handshake.PeerMessage)) return DropReason.OutOfWindow;
+            if (known.Handshake is null) return DropReason.OutOfWindow;
             if (known.Window.Accept(0, out var again) == DropReason.None && again is not null) known.Transmit(again);
             return DropReason.None;
         }
