@@ -26,8 +26,7 @@ internal sealed class Impostor : IDisposable
         if (!_pair.Up().Success) throw new InvalidOperationException("the pair does not come up");
         var keys = _pair.Left.IkeKeys.Single();
         (SpiI, SpiR) = (keys.Initiator, keys.Responder);
-        _sealer = PacketCipher.Create((EncrId)keys.Encr.Id, keys.Encr.KeyBits, (IntegId)keys.Integ.Id, keys.SkEi.Span, keys.SkAi.Span, new SeededEntropy(seed));
-        _opener = PacketCipher.Create((EncrId)keys.Encr.Id, keys.Encr.KeyBits, (IntegId)keys.Integ.Id, keys.SkEr.Span, keys.SkAr.Span, new SeededEntropy(seed));
+        (_sealer, _opener) = (Sealing.CipherOf(keys, ofInitiator: true), Sealing.CipherOf(keys, ofInitiator: false));
         Local = new Endpoint(_pair.Right.Address, 500);
         Remote = new Endpoint(_pair.Left.Address, 500);
     }
@@ -54,23 +53,8 @@ internal sealed class Impostor : IDisposable
     /// <param name="messageId">Message ID.</param>
     /// <param name="first">Type of the first payload.</param>
     /// <param name="chain">The content of SK.</param>
-    public byte[] Seal(ExchangeType exchange, bool isResponse, uint messageId, PayloadType first, ReadOnlySpan<byte> chain)
-    {
-        var message = SkFraming.Frame(IkeHeader.V2(SpiI, SpiR, exchange, fromInitiator: true, isResponse, messageId), new MessageBuilder(), _sealer.IvLength, _sealer.BlockLength, _sealer.IcvLength);
-        var padding = _sealer.BlockLength <= 1 ? 0 : (_sealer.BlockLength - ((chain.Length + 1) % _sealer.BlockLength)) % _sealer.BlockLength;
-        var whole = new byte[SkFraming.HeadLength + _sealer.IvLength + chain.Length + padding + 1 + _sealer.IcvLength];
-        message.AsSpan(0, SkFraming.HeadLength).CopyTo(whole);
-        whole[24] = whole[25] = 0;
-        whole[26] = (byte)(whole.Length >> 8);
-        whole[27] = (byte)whole.Length;
-        whole[IkeHeader.Length] = (byte)first;
-        whole[IkeHeader.Length + 2] = (byte)((whole.Length - IkeHeader.Length) >> 8);
-        whole[IkeHeader.Length + 3] = (byte)(whole.Length - IkeHeader.Length);
-        chain.CopyTo(whole.AsSpan(SkFraming.HeadLength + _sealer.IvLength));
-        whole[^(_sealer.IcvLength + 1)] = (byte)padding;
-        _sealer.Seal(whole, SkFraming.HeadLength, _counter++);
-        return whole;
-    }
+    public byte[] Seal(ExchangeType exchange, bool isResponse, uint messageId, PayloadType first, ReadOnlySpan<byte> chain) =>
+        Sealing.Seal(_sealer, IkeHeader.V2(SpiI, SpiR, exchange, fromInitiator: true, isResponse, messageId), first, chain, _counter++);
 
     /// <summary>Sends a request with the next message id. Answers with what came back, or null.</summary>
     public byte[]? Request(ExchangeType exchange, PayloadType first, ReadOnlySpan<byte> chain)

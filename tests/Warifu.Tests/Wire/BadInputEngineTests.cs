@@ -2,7 +2,6 @@ using System;
 using System.Buffers.Binary;
 using System.Collections.Generic;
 using System.Linq;
-using Warifu.Crypto;
 using Warifu.Engine;
 using Warifu.Fuzz;
 using Warifu.Primitives;
@@ -201,7 +200,7 @@ public sealed class BadInputEngineTests
                 // the right one never comes
                 if (number != replaced) return from == pair.Left && replaced == 3 ? 0 : 1;
                 var to = from == pair.Left ? pair.Right : pair.Left;
-                to.Receive(sent.Remote, sent.Local, Sealed(pair.Left.IkeKeys.Single(), sent.Message, first, chain), pair.Now);
+                to.Receive(sent.Remote, sent.Local, Sealing.Replace(pair.Left.IkeKeys.Single(), sent.Message, first, chain), pair.Now);
                 return 0;
             };
             Assert.False(pair.Up().Success);
@@ -340,28 +339,6 @@ public sealed class BadInputEngineTests
             if (length >= IkeHeader.Length) BinaryPrimitives.WriteUInt32BigEndian(cut.AsSpan(24), (uint)length);
             yield return cut;
         }
-    }
-
-    /// <summary>A chain sealed in the place of a message, with the keys of its sender.</summary>
-    private static byte[] Sealed(IkeAction.LogIkeKeys keys, byte[] instead, PayloadType first, byte[] chain)
-    {
-        Assert.True(IkeHeader.TryRead(instead, out var header));
-        var (encr, integ) = header.FromInitiator ? (keys.SkEi, keys.SkAi) : (keys.SkEr, keys.SkAr);
-        using var cipher = PacketCipher.Create((EncrId)keys.Encr.Id, keys.Encr.KeyBits, (IntegId)keys.Integ.Id, encr.Span, integ.Span, new SeededEntropy(1));
-        var content = new MessageBuilder().Raw(PayloadType.VendorId, chain);
-        var frame = SkFraming.Frame(header, content, cipher.IvLength, 1, cipher.IcvLength);
-        // the chain instead of the payload that carried it through the framing
-        var room = chain.Length + 1;
-        var padding = (cipher.BlockLength - (room % cipher.BlockLength)) % cipher.BlockLength;
-        var message = new byte[SkFraming.HeadLength + cipher.IvLength + room + padding + cipher.IcvLength];
-        frame.AsSpan(0, SkFraming.HeadLength).CopyTo(message);
-        BinaryPrimitives.WriteUInt32BigEndian(message.AsSpan(24), (uint)message.Length);
-        message[28] = (byte)first;
-        BinaryPrimitives.WriteUInt16BigEndian(message.AsSpan(30), (ushort)(message.Length - 28));
-        chain.CopyTo(message, SkFraming.HeadLength + cipher.IvLength);
-        message[^(cipher.IcvLength + 1)] = (byte)padding;
-        cipher.Seal(message, SkFraming.HeadLength, 99);
-        return message;
     }
 
     /// <summary>A responder for 192.0.2.2, at whose door anybody may knock.</summary>
