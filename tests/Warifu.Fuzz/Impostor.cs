@@ -71,6 +71,20 @@ internal sealed class Impostor : IDisposable
         return answer;
     }
 
+    /// <summary>Sends an empty INFORMATIONAL request with a payload in clear before SK. Answers with what came back, or null.</summary>
+    public byte[]? RequestBehind(PayloadType before, bool critical)
+    {
+        var clear = new MessageBuilder().Raw(before, [1, 2, 3, 4], critical).Raw(PayloadType.Sk, new byte[_sealer.IvLength + Math.Max(_sealer.BlockLength, 1) + _sealer.IcvLength]);
+        var message = clear.ToMessage(IkeHeader.V2(SpiI, SpiR, ExchangeType.Informational, fromInitiator: true, isResponse: false, _nextRequest));
+        message[^(_sealer.IcvLength + 1)] = (byte)(Math.Max(_sealer.BlockLength, 1) - 1);
+        _sealer.Seal(message, IkeHeader.Length + 8 + 4, _counter++);
+        Victim.Outbox.Clear();
+        Victim.Receive(Local, Remote, message, Now);
+        if (!Victim.Outbox.TryDequeue(out var sent)) return null;
+        _nextRequest++;
+        return sent.Message;
+    }
+
     /// <summary>The decrypted chain of an answer.</summary>
     public byte[] Open(ReadOnlySpan<byte> answer, out PayloadType first)
     {
