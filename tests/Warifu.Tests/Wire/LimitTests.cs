@@ -128,6 +128,7 @@ public sealed class LimitTests
     [InlineData("0000ffff", ParseErrorIs.BadLength)]
     [InlineData("00000005", ParseErrorIs.BadLength)]
     [InlineData("2b000004", ParseErrorIs.TooShort)]
+    [InlineData("2b00000400000008", ParseErrorIs.BadLength)]
     [InlineData("0000000400", ParseErrorIs.TrailingOctets)]
     [InlineData("000000", ParseErrorIs.TooShort)]
     [InlineData("", ParseErrorIs.TooShort)]
