@@ -11,6 +11,7 @@ using System.Threading.Tasks;
 using Warifu.Crypto;
 using Warifu.Engine;
 using Warifu.Ipsec;
+using Warifu.Net.Asks;
 using Warifu.Net.DataPlane;
 using Warifu.Net.Linux;
 using Warifu.Net.Udp;
@@ -46,6 +47,8 @@ public sealed class IkeNode : IAsyncDisposable
             {
                 Port = _hub.Port,
                 PortNatT = _hub.SharedPort,
+                // raw sockets and marks need privilege; without them ESP goes in UDP
+                ForceEncapsulation = options.Packets is not null && !byTun,
                 KeyLog = options.KeyLogDirectory is not null,
                 RetransmitTimeout = options.RetransmitTimeout,
                 RetransmitTries = options.RetransmitTries,

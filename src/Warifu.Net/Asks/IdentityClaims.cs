@@ -5,7 +5,7 @@ using Warifu.Engine;
 using Warifu.Policy;
 using Warifu.Primitives;
 
-namespace Warifu.Net;
+namespace Warifu.Net.Asks;
 
 /// <summary>Which IKE SA holds which pair of identities, among all shards: answers <see cref="Ask.ClaimIdentity"/> (unique policy, INITIAL_CONTACT of RFC 7296 section 2.4).</summary>
 internal sealed class IdentityClaims

@@ -30,6 +30,9 @@ internal sealed record EngineOptions
     /// <summary>How often a request is sent again before the peer counts as dead.</summary>
     public int RetransmitTries { get; init; } = 6;
 
+    /// <summary>The host cannot send ESP straight on IP (no privilege): a NAT is pretended on every connection, so that ESP travels in UDP.</summary>
+    public bool ForceEncapsulation { get; init; }
+
     /// <summary>Emits <see cref="IkeAction.LogIkeKeys"/>.</summary>
     public bool KeyLog { get; init; }
 

@@ -44,7 +44,7 @@ internal static class ChildInstall
             ? (keys.InitiatorEncr, keys.InitiatorInteg, keys.ResponderEncr, keys.ResponderInteg)
             : (keys.ResponderEncr, keys.ResponderInteg, keys.InitiatorEncr, keys.InitiatorInteg);
         var config = terms.Config;
-        var encapsulated = sa.LocalBehindNat || sa.RemoteBehindNat || sa.Connection.ForceEncapsulation;
+        var encapsulated = sa.LocalBehindNat || sa.RemoteBehindNat || sa.ForceEncapsulation;
         var child = new ChildState
         {
             Id = sa.Engine.NewId(),

@@ -62,6 +62,9 @@ internal sealed class IkeSa
 
     public bool RemoteBehindNat { get; set; }
 
+    /// <summary>A NAT is pretended so that ESP travels in UDP: the connection asks for it, or the host has no other way.</summary>
+    public bool ForceEncapsulation => Connection.ForceEncapsulation || Engine.Options.ForceEncapsulation;
+
     public Identity? LocalId { get; set; }
 
     public Identity? RemoteId { get; set; }

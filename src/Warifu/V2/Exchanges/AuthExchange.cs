@@ -21,7 +21,7 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
     {
         var connection = sa.Connection;
         // NAT found, or the peer listens elsewhere: both sides go on with port 4500 (section 2.23)
-        if ((sa.LocalBehindNat || sa.RemoteBehindNat || connection.ForceEncapsulation) && sa.Remote.Port == 500)
+        if ((sa.LocalBehindNat || sa.RemoteBehindNat || sa.ForceEncapsulation) && sa.Remote.Port == 500)
             (sa.Local, sa.Remote) = (sa.Local with { Port = sa.Engine.Options.PortNatT }, sa.Remote with { Port = 4500 });
         sa.LocalId = connection.Local.Id ?? Identity.Of(sa.Local.Address);
         var guess = connection.Remote.Id.Exact ?? Identity.Of(sa.Remote.Address);

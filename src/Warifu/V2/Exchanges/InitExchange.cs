@@ -199,7 +199,7 @@ internal sealed class InitExchange : Exchange
 
     private static void WriteNotifies(IkeSa sa, MessageBuilder builder)
     {
-        if (sa.Connection.NatTraversal) NatDetection.Write(builder, sa.SpiI, sa.SpiR, sa.Local, sa.Remote, sa.Connection.ForceEncapsulation);
+        if (sa.Connection.NatTraversal) NatDetection.Write(builder, sa.SpiI, sa.SpiR, sa.Local, sa.Remote, sa.ForceEncapsulation);
         if (!sa.Initiator && sa.Connection.Childless != ChildlessPolicy.Never) builder.Notify(NotifyType.ChildlessIkev2Supported);
     }
 
