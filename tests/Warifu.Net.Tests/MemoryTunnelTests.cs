@@ -113,8 +113,7 @@ internal sealed class NodePair : IAsyncDisposable
             new Connection
             {
                 Name = "net",
-                // no mark and no raw sockets without privilege: ESP in UDP; the peer's IKE port is one that takes ESP too
-                ForceEncapsulation = true,
+                // the peer's IKE port is one that takes ESP too: without privilege ESP travels in UDP
                 RemoteAddresses = [HostPattern.Of(IpAddress.Parse("127.0.0.1"))],
                 RemotePort = (ushort)(peer?.PortNatT ?? 500),
                 Proposals = ProposalKeywords.DefaultIke,

@@ -1,5 +1,7 @@
 using System;
 using System.Collections.Immutable;
+using System.Diagnostics.CodeAnalysis;
+using System.Linq;
 using Warifu.Primitives;
 
 namespace Warifu.Policy;
@@ -12,6 +14,9 @@ public sealed record PolicySet
 
     /// <summary>Connections in the order of the configuration; names are unique.</summary>
     public ImmutableArray<Connection> Connections { get; init; } = [];
+
+    /// <summary>These connections.</summary>
+    public static PolicySet Of(params ReadOnlySpan<Connection> connections) => new() { Connections = [.. connections] };
 }
 
 /// <summary>How to talk to one peer or one kind of peer: addresses, IKE proposals, authentication, and the children to negotiate. Times of zero mean "never".</summary>
@@ -35,8 +40,8 @@ public sealed record Connection
     /// <summary>The peer's UDP port; 500 moves to 4500 when NAT is found.</summary>
     public ushort RemotePort { get; init; } = 500;
 
-    /// <summary>IKE proposals in order of preference.</summary>
-    public ImmutableArray<Proposal> Proposals { get; init; } = [];
+    /// <summary>IKE proposals in order of preference; the default is <see cref="ProposalKeywords.DefaultIke"/>.</summary>
+    public ImmutableArray<Proposal> Proposals { get; init; } = ProposalKeywords.DefaultIke;
 
     /// <summary>Our authentication.</summary>
     public required LocalAuth Local { get; init; }
@@ -150,6 +155,21 @@ public sealed record HostPattern
     /// <summary>A DNS name.</summary>
     public static HostPattern Name(string name) => new() { DnsName = name };
 
+    /// <summary>Reads "192.0.2.1", "192.0.2.0/24", "192.0.2.1-192.0.2.9", "%any" or a host name.</summary>
+    /// <exception cref="FormatException">It is none of these; the message says what would be right.</exception>
+    public static HostPattern Parse(string text) => TryParse(text, out var pattern, out var error) ? pattern : throw new FormatException(error);
+
+    /// <summary>As <see cref="Parse"/>, without an exception.</summary>
+    public static bool TryParse(string text, [NotNullWhen(true)] out HostPattern? pattern, [NotNullWhen(false)] out string? error)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        (pattern, error) = (null, null);
+        if (text is "%any" or "%any4" or "%any6" or "0.0.0.0" or "::" or "0.0.0.0/0" or "::/0") pattern = Any;
+        else if (IsHostName(text)) pattern = Name(text);
+        else if (Selectors.TryParseAddresses(text, out var first, out var last, out error)) pattern = Range(first, last);
+        return pattern is not null;
+    }
+
     /// <summary>True for <see cref="Any"/>.</summary>
     public bool IsAny => DnsName is null && First.IsNone;
 
@@ -161,6 +181,10 @@ public sealed record HostPattern
 
     /// <summary>As configured.</summary>
     public override string ToString() => DnsName ?? (IsAny ? "%any" : First == Last ? First.ToString() : $"{First}-{Last}");
+
+    /// <summary>Labels of letters, digits and hyphens, at least one of them with a letter (RFC 1123 section 2.1).</summary>
+    private static bool IsHostName(string text) =>
+        text.Length <= 253 && text.Any(char.IsAsciiLetter) && text.Split('.').All(label => label.Length is > 0 and <= 63 && label.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_'));
 }
 
 /// <summary>Ways to authenticate.</summary>
@@ -200,8 +224,8 @@ public sealed record Child
     /// <summary>Unique name inside the connection.</summary>
     public required string Name { get; init; }
 
-    /// <summary>ESP (or AH) proposals in order of preference.</summary>
-    public ImmutableArray<Proposal> Proposals { get; init; } = [];
+    /// <summary>ESP (or AH) proposals in order of preference; the default is <see cref="ProposalKeywords.DefaultEsp"/>.</summary>
+    public ImmutableArray<Proposal> Proposals { get; init; } = ProposalKeywords.DefaultEsp;
 
     /// <summary>Our side's traffic; empty = the local address ("dynamic").</summary>
     public ImmutableArray<SelectorPattern> LocalSelectors { get; init; } = [];
@@ -315,6 +339,10 @@ public readonly record struct SelectorPattern(bool IsDynamic, TrafficSelector Se
 
     /// <summary>A fixed selector.</summary>
     public static SelectorPattern Of(TrafficSelector selector) => new(false, selector);
+
+    /// <summary>Reads "10.1.0.0/16", "10.1.0.1-10.1.0.9", "dynamic", each with an optional "[protocol/port]".</summary>
+    /// <exception cref="FormatException">It is none of these; the message says what would be right.</exception>
+    public static SelectorPattern Parse(string text) => Selectors.TryParse(text, out var selector, out var error) ? selector : throw new FormatException(error);
 
     /// <summary>A fixed prefix.</summary>
     public static SelectorPattern Of(IpPrefix prefix) => new(false, TrafficSelector.Of(prefix));

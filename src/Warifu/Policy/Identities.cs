@@ -13,6 +13,10 @@ namespace Warifu.Policy;
 /// <summary>Identities as people write them (the rules of swanctl.conf).</summary>
 public static class Identities
 {
+    /// <summary>Reads an identity without wildcards: "192.0.2.1", "gw.example.org", "user@example.org", "C=CH, CN=gw", "keyid:…".</summary>
+    /// <exception cref="FormatException">It is none; the message says what would be right.</exception>
+    public static Identity Parse(string text) => TryParse(text, out var identity, out var error) ? identity : throw new FormatException(error);
+
     /// <summary>Reads an identity without wildcards. "%any" gives false.</summary>
     public static bool TryParse(string text, [NotNullWhen(true)] out Identity? identity, [NotNullWhen(false)] out string? error)
     {

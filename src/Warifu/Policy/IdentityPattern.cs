@@ -35,6 +35,10 @@ public sealed record IdentityPattern
     public string Text { get; }
 
     /// <summary>Reads "%any", an identity, or one with wildcards.</summary>
+    /// <exception cref="FormatException">It is none; the message says what would be right.</exception>
+    public static IdentityPattern Parse(string text) => TryParse(text, out var pattern, out var error) ? pattern : throw new FormatException(error);
+
+    /// <summary>As <see cref="Parse"/>, without an exception.</summary>
     public static bool TryParse(string text, [NotNullWhen(true)] out IdentityPattern? pattern, [NotNullWhen(false)] out string? error)
     {
         ArgumentNullException.ThrowIfNull(text);
