@@ -4,7 +4,7 @@
 set -euo pipefail
 here=$(dirname "$(dirname "$(realpath "$0")")"); cd "$here"
 out=${1:-artifacts/aot}
-export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+. "$here/build/env.sh"
 log=$(mktemp); trap 'rm -f "$log"' EXIT
 if ! dotnet publish -c Release -v q -r linux-x64 src/Warifu.App/Warifu.App.csproj -o "$out.build" >"$log" 2>&1; then cat "$log" >&2; exit 1; fi
 if grep -E 'warning (IL|CS|CA)[0-9]+' "$log" >&2; then exit 1; fi

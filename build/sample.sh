@@ -3,7 +3,7 @@
 # Usage: build/sample.sh
 set -euo pipefail
 cd "$(dirname "$(dirname "$(realpath "$0")")")"
-export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+. build/env.sh
 log=$(mktemp); trap 'rm -f "$log"' EXIT
 quietly() { "$@" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }; }
 rm -rf artifacts/packages artifacts/samples/packages/warifu artifacts/samples/packages/warifu.net
