@@ -21,9 +21,13 @@ fetch() {
   local name=$1 wanted list tree
   tree=$cache/$name
   [ -e "$tree/.complete" ] && return 0
+  mkdir -p "$cache"; exec 9>"$cache/.lock"; flock 9          # one at a time; the second finds the work done
+  [ -e "$tree/.complete" ] && return 0
   wanted=$(packages_of "$name")
   echo "fetching $name ($wanted) into $tree" >&2
-  rm -rf "$tree"; mkdir -p "$tree.deb"
+  rm -rf "$tree" "$tree.deb" "$tree.new"; mkdir -p "$tree.deb"
+  # a fresh machine has no package lists
+  apt-cache show $wanted >/dev/null 2>&1 || apt-get -q -o DPkg::Lock::Timeout=600 update >/dev/null
   # what apt would install, with dependencies that this machine lacks; already installed packages are used where they are
   if ! list=$(apt-get -s install -y --no-install-recommends $wanted 2>/dev/null | awk '/^Inst /{print $2}') || [ -z "$list" ]; then
     list=$wanted
