@@ -123,6 +123,8 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
             return;
         }
 
+        // nothing is replaced by our own attempt, but an INITIAL_CONTACT of the peer will replace this one (section 2.4)
+        sa.Engine.Ask(sa, new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.RemoteId!, UniquePolicy.Never, InitialContact: false), _ => { });
         AuthSupport.Establish(sa);
         if (_child is not null) answer.Take(sa, _child);
         else AuthResponder.AuthDone(sa, childless: true);
