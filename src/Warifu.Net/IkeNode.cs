@@ -243,7 +243,8 @@ public sealed class IkeNode : IAsyncDisposable
                 _dataPlane?.Move(move.ChildId, move.Local, move.Remote, move.UdpEncapsulation, move.LocalBehindNat);
                 break;
             case IkeAction.RemoveChild remove:
-                _dataPlane?.Remove(remove.ChildId);
+                if (remove.StillInFlight) _dataPlane?.Retire(remove.ChildId);
+                else _dataPlane?.Remove(remove.ChildId);
                 break;
             case IkeAction.Keepalive { On: true } keepalive:
                 _keepalives[keepalive.IkeId] = (keepalive.Local, keepalive.Remote);

@@ -4,6 +4,7 @@ using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.ComponentModel;
 using System.Threading;
+using System.Threading.Tasks;
 using Warifu.Ipsec;
 using Warifu.Net.Host;
 using Warifu.Net.Linux;
@@ -24,6 +25,9 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
 
     private const int DefaultMtu = 1400;
     private const int LargestPacket = 65535;
+
+    /// <summary>Packets on a replaced pair are late by no more than this.</summary>
+    private static readonly TimeSpan s_inFlight = TimeSpan.FromSeconds(5);
 
     [ThreadStatic]
     private static byte[]? _portBuffer;
@@ -144,10 +148,20 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         lock (_gate)
         {
             Path.Remove(id);
-            if (!_pairs.Remove(id, out var pair)) return;
-            Release(pair.Claim);
-            FitMtu(pair.Device);
+            Forget(id);
         }
+    }
+
+    /// <summary>Removes a pair that was replaced; for a few seconds it still takes what was under way.</summary>
+    public void Retire(uint id)
+    {
+        lock (_gate)
+        {
+            Path.Retire(id);
+            Forget(id);
+        }
+
+        _ = RemoveLaterAsync(id);
     }
 
     public bool TryQuery(uint id, out ChildCounters counters) => Path.TryQuery(id, out counters);
@@ -169,6 +183,20 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
     private void ReleasePolicy(string connection, string child)
     {
         if (_policies.Remove((connection, child), out var claim)) Release(claim);
+    }
+
+    private async Task RemoveLaterAsync(uint id)
+    {
+        await Task.Delay(s_inFlight).ConfigureAwait(false);
+        lock (_gate) Path.Remove(id);
+    }
+
+    /// <summary>Routes and device of a pair.</summary>
+    private void Forget(uint id)
+    {
+        if (!_pairs.Remove(id, out var pair)) return;
+        Release(pair.Claim);
+        FitMtu(pair.Device);
     }
 
     /// <summary>Routes and rules that a policy or a pair needs, and what must not come in clear.</summary>

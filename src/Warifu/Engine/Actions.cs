@@ -25,7 +25,8 @@ internal abstract record IkeAction
 
     internal sealed record MoveChild(uint ChildId, Endpoint Local, Endpoint Remote, bool UdpEncapsulation, bool LocalBehindNat) : IkeAction;
 
-    internal sealed record RemoveChild(uint ChildId) : IkeAction;
+    /// <summary>A pair goes. <paramref name="StillInFlight"/>: it was replaced by a rekeying, and what the peer sent on it before may still arrive (RFC 7296 section 2.8): the host goes on receiving on it for a few seconds.</summary>
+    internal sealed record RemoveChild(uint ChildId, bool StillInFlight = false) : IkeAction;
 
     /// <summary>Keepalives (RFC 3948 section 4) for an IKE SA whose near side is behind a NAT: start or stop. The host sends one octet 0xFF on idle paths.</summary>
     internal sealed record Keepalive(uint IkeId, Endpoint Local, Endpoint Remote, bool On) : IkeAction;

@@ -122,6 +122,12 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
         sa.Dispose();
     }
 
+    /// <summary>Nothing goes out on the pair any more; what was under way when it was replaced still comes in until it is removed.</summary>
+    public void Retire(uint id)
+    {
+        if (_sad.ById(id) is { } sa) _spd.Remove(sa);
+    }
+
     public bool TryQuery(uint id, out ChildCounters counters)
     {
         var sa = _sad.ById(id);

@@ -45,6 +45,9 @@ internal sealed class ChildState
     /// <summary>Nonces and number of the pair that the peer made by rekeying this one while we did too (RFC 7296 section 2.8.1).</summary>
     public (byte[] Ni, byte[] Nr, uint ChildId)? PeerRekey { get; set; }
 
+    /// <summary>The pair that replaces this one; 0 = none.</summary>
+    public uint Successor { get; set; }
+
     /// <summary>Tries after TEMPORARY_FAILURE.</summary>
     public int Tries { get; set; }
 }

@@ -274,7 +274,9 @@ internal sealed class IkeSa
     {
         if (!Children.Remove(child.Id)) return;
         Engine.ForgetChild(child);
-        Engine.Emit(new IkeAction.RemoveChild(child.Id));
+        // the responder of a rekeying leaves the old pair at the latest now, even if nothing has come in on the new one (section 2.8)
+        if (Children.ContainsKey(child.Successor)) Engine.Emit(new IkeAction.UseOutbound(child.Successor));
+        Engine.Emit(new IkeAction.RemoveChild(child.Id, StillInFlight: child.Phase == ChildPhase.Rekeyed && State != IkeState.Closed));
         if (child.Phase != ChildPhase.Rekeyed) Engine.Raise(new ChildDown(child.Config.Name, child.Id, reason, text) { Connection = Connection.Name, IkeId = Id });
     }
 

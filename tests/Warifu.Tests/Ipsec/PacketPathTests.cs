@@ -71,6 +71,22 @@ public sealed class PacketPathTests
     }
 
     [Fact]
+    public void A_retired_pair_takes_what_is_under_way_and_sends_nothing_more()
+    {
+        var gateways = new Gateways();
+        var inner = Packets.V4("10.1.0.1", "10.2.0.1", 17, Packets.Udp(1, 2));
+        var underWay = gateways.Send(gateways.A, inner);
+        gateways.B.Retire(Gateways.PairId);
+        Assert.Equal(inner, gateways.Deliver(gateways.B, underWay!));
+        Assert.Null(gateways.Deliver(gateways.B, underWay!));
+        Assert.Equal(PacketDrop.Replay, gateways.Received.Drop);
+        Assert.Null(gateways.Send(gateways.B, Packets.V4("10.2.0.1", "10.1.0.1", 17, Packets.Udp(2, 1))));
+        gateways.B.Remove(Gateways.PairId);
+        Assert.Null(gateways.Deliver(gateways.B, gateways.Send(gateways.A, inner)!));
+        Assert.Equal(0, gateways.B.Sad.Count);
+    }
+
+    [Fact]
     public void Pairs_come_and_go_while_packets_flow()
     {
         var gateways = new Gateways();

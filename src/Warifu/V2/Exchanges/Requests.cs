@@ -81,6 +81,7 @@ internal static class Requests
         var done = proposal.Answer(sa, builder, ni, nr, old, made =>
         {
             if (old is null) return;
+            old.Successor = made.Id;
             if (verdict == CollisionAnswer.ProceedAndCompare)
             {
                 old.PeerRekey = (ni, nr, made.Id);
