@@ -1,9 +1,11 @@
 using System;
+using System.Collections.Generic;
 using System.Diagnostics;
 using System.Globalization;
 using System.IO;
 using System.Text;
 using System.Threading.Tasks;
+using Warifu.App.Vici;
 
 namespace Warifu.App.Tests.Lab;
 
@@ -47,10 +49,26 @@ internal sealed class Gateway : IAsyncDisposable
         process.BeginErrorReadLine();
         for (var i = 0; ; i++)
         {
-            if (process.HasExited || i > 200) throw new InvalidOperationException("warifu does not start\n" + gateway.Log);
-            if (File.Exists(socket) && (await gateway.CliAsync("list", "conns")).Ok) return gateway;
-            await Task.Delay(50);
+            if (process.HasExited || i > 200)
+            {
+                var log = gateway.Log;
+                await gateway.DisposeAsync();
+                throw new InvalidOperationException("warifu does not start\n" + log);
+            }
+
+            if (File.Exists(socket) && await gateway.AnswersAsync()) return gateway;
+            await Task.Delay(25);
         }
+    }
+
+    /// <summary>What <c>list sas</c> shows, without starting the program.</summary>
+    public Task<IReadOnlyList<IkeSaView>> SasAsync() => IkeSaView.ListAsync(_socket);
+
+    /// <summary>One command of the management socket.</summary>
+    public async Task<ViciMessage> RequestAsync(string command, ViciMessage? message = null)
+    {
+        await using var client = await ViciClient.ConnectAsync(_socket);
+        return await client.RequestAsync(command, message);
     }
 
     /// <summary>The command line against this daemon.</summary>
@@ -72,6 +90,19 @@ internal sealed class Gateway : IAsyncDisposable
         }
 
         _process.Dispose();
+    }
+
+    private async Task<bool> AnswersAsync()
+    {
+        try
+        {
+            await RequestAsync("version");
+            return Log.Contains("warifu is ready", StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            return false;
+        }
     }
 
     private void Take(object sender, DataReceivedEventArgs line)

@@ -9,6 +9,18 @@ internal sealed record Site
 {
     public const string Secret = "Zr8.kVq2-Wx7hTn4";
 
+    /// <summary>Name of the connection.</summary>
+    public string Name { get; init; } = "site";
+
+    public string RightName { get; init; } = "right";
+
+    public string? RightHostIs { get; init; }
+
+    /// <summary>Identities, where they are not the sides' names.</summary>
+    public string? LeftId { get; init; }
+
+    public string? RightId { get; init; }
+
     public string Ike { get; init; } = "aes256gcm16-prfsha384-ecp384";
 
     public string Esp { get; init; } = "aes256gcm16";
@@ -58,7 +70,7 @@ internal sealed record Site
 
     public string LeftHost => OuterV6 ? "2001:db8:1::2" : "192.0.2.2";
 
-    public string RightHost => OuterV6 ? "2001:db8:2::2" : "198.51.100.2";
+    public string RightHost => RightHostIs ?? (OuterV6 ? "2001:db8:2::2" : "198.51.100.2");
 
     public string LeftNet => LeftTs ?? (InnerV6 ? "fd10:1::/64" : "10.10.1.0/24");
 
@@ -68,14 +80,14 @@ internal sealed record Site
 
     public string RightInner => InnerV6 ? "fd10:2::1" : "10.10.2.1";
 
-    public string Left(string daemon = "") => File(LeftHost, RightSeenAt ?? RightHost, "left", "right", LeftIke ?? Ike, LeftEsp ?? Esp, LeftNet, RightNet, LeftSecret, LeftConnection, LeftChild, More.Select(more => (more.Name, more.Left, more.Right)), daemon);
+    public string Left(string daemon = "") => File(LeftHost, RightSeenAt ?? RightHost, LeftId ?? "left.example.org", RightId ?? RightName + ".example.org", LeftIke ?? Ike, LeftEsp ?? Esp, LeftNet, RightNet, LeftSecret, LeftConnection, LeftChild, More.Select(more => (more.Name, more.Left, more.Right)), daemon);
 
-    public string Right(string daemon = "") => File(RightHost, LeftFromAnywhere ? "%any" : LeftHost, "right", "left", RightIke ?? Ike, RightEsp ?? Esp, RightNet, LeftNet, RightSecret, RightConnection, RightChild, More.Select(more => (more.Name, more.Right, more.Left)), daemon);
+    public string Right(string daemon = "") => File(RightHost, LeftFromAnywhere ? "%any" : LeftHost, RightId ?? RightName + ".example.org", LeftId ?? "left.example.org", RightIke ?? Ike, RightEsp ?? Esp, RightNet, LeftNet, RightSecret, RightConnection, RightChild, More.Select(more => (more.Name, more.Right, more.Left)), daemon);
 
     private string File(string local, string remote, string id, string peer, string ike, string esp, string localTs, string remoteTs, string secret, string connection, string child, IEnumerable<(string Name, string Local, string Remote)> more, string daemon) => string.Create(CultureInfo.InvariantCulture, $$"""
         {{(daemon.Length > 0 ? "daemon {\n" + daemon + "\n}" : "")}}
         connections {
-          site {
+          {{Name}} {
             version = 2
             local_addrs = {{local}}
             remote_addrs = {{remote}}
@@ -85,11 +97,11 @@ internal sealed record Site
             {{connection}}
             local {
               auth = psk
-              id = {{id}}.example.org
+              id = {{id}}
             }
             remote {
               auth = psk
-              id = {{peer}}.example.org
+              id = {{peer}}
             }
             children {
               net {
@@ -104,7 +116,9 @@ internal sealed record Site
           }
         }
         secrets {
-          ike-site {
+          ike-{{Name}} {
+            id-1 = {{id}}
+            id-2 = {{peer}}
             secret = "{{secret}}"
           }
         }

@@ -1,7 +1,9 @@
 using System;
+using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
 using System.Threading.Tasks;
+using Warifu.App.Vici;
 
 namespace Warifu.App.Tests.Lab;
 
@@ -25,6 +27,8 @@ internal sealed class StrongSwan : IAsyncDisposable
     public static async Task<StrongSwan> StartAsync(string ns, string folder, string swanctlConf, string extra = "")
     {
         Directory.CreateDirectory(Path.Combine(folder, "run"));
+        // a killed one leaves its socket
+        File.Delete(Path.Combine(folder, "run", "charon.vici"));
         foreach (var name in new[] { "x509", "x509ca", "x509ocsp", "x509aa", "x509ac", "x509crl", "pubkey", "private", "rsa", "ecdsa", "bliss", "pkcs8", "pkcs12" })
             Directory.CreateDirectory(Path.Combine(folder, "swanctl", name));
         await File.WriteAllTextAsync(Path.Combine(folder, "swanctl", "swanctl.conf"), swanctlConf);
@@ -37,6 +41,7 @@ internal sealed class StrongSwan : IAsyncDisposable
               retransmit_tries = 3
               retransmit_timeout = 1.0
               retransmit_base = 1.4
+              delete_rekeyed_delay = 1
               {{extra}}
               plugins {
                 include {{Tree}}/etc/strongswan.d/charon/*.conf
@@ -90,6 +95,16 @@ internal sealed class StrongSwan : IAsyncDisposable
 
         (await peer.ControlAsync("--load-all", "--noprompt")).OrThrow("swanctl --load-all");
         return peer;
+    }
+
+    /// <summary>Its own list of SAs.</summary>
+    public Task<IReadOnlyList<IkeSaView>> SasAsync() => IkeSaView.ListAsync(Path.Combine(_folder, "run", "charon.vici"));
+
+    /// <summary>One command of its management socket, by our client.</summary>
+    public async Task<ViciMessage> RequestAsync(string command, ViciMessage message)
+    {
+        await using var client = await ViciClient.ConnectAsync(Path.Combine(_folder, "run", "charon.vici"));
+        return await client.RequestAsync(command, message);
     }
 
     /// <summary>swanctl.</summary>

@@ -27,6 +27,9 @@ internal static class Tool
 
     public static bool IsRoot { get; } = Environment.UserName == "root" && Environment.GetEnvironmentVariable("WARIFU_NO_ROOT") is null;
 
+    /// <summary>./test --long.</summary>
+    public static bool IsLong { get; } = Environment.GetEnvironmentVariable("WARIFU_LONG") is not null;
+
     public static async Task<Ended> RunAsync(string program, IEnumerable<string> arguments, TimeSpan? limit = null, string? input = null)
     {
         using var process = Start(program, arguments, redirectInput: true);

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
 using System.Text;
@@ -18,8 +19,12 @@ namespace Warifu.App.Tests.Lab;
 /// </summary>
 internal sealed partial class Topology : IAsyncDisposable
 {
+    /// <summary>So many scenarios run at a time: they mostly wait, but their programs start on the same processors.</summary>
+    private static readonly SemaphoreSlim s_slots = new(6);
+
     private static int s_count;
     private readonly string _prefix;
+    private readonly List<string> _more = [];
 
     private Topology(string prefix, string folder) => (_prefix, Folder) = (prefix, folder);
 
@@ -34,6 +39,7 @@ internal sealed partial class Topology : IAsyncDisposable
 
     public static async Task<Topology> CreateAsync(int mtu = 1500)
     {
+        await s_slots.WaitAsync();
         var prefix = string.Create(CultureInfo.InvariantCulture, $"warifu-t{Environment.ProcessId}-{Interlocked.Increment(ref s_count)}");
         var topology = new Topology(prefix, Directory.CreateTempSubdirectory(prefix + "-").FullName);
         var script = new StringBuilder("set -e\n");
@@ -67,6 +73,17 @@ internal sealed partial class Topology : IAsyncDisposable
             table inet lab {"{"}
               chain drops {"{"} type filter hook prerouting priority -500; {"}"}
               chain hole {"{"} type filter hook forward priority 0; {"}"}
+              counter seen_ike {"{"} {"}"}
+              counter seen_natt {"{"} {"}"}
+              counter seen_esp {"{"} {"}"}
+              counter seen_inner {"{"} {"}"}
+              chain seen {"{"} type filter hook prerouting priority -600;
+                udp dport 500 counter name seen_ike
+                udp dport 4500 counter name seen_natt
+                meta l4proto 50 counter name seen_esp
+                ip daddr 10.0.0.0/8 counter name seen_inner
+                ip6 daddr fd10::/16 counter name seen_inner
+              {"}"}
             {"}"}
             table ip labnat {"{"}
               chain forwards {"{"} type nat hook prerouting priority -100; {"}"}
@@ -79,6 +96,37 @@ internal sealed partial class Topology : IAsyncDisposable
         if (made.Ok) return topology;
         await topology.DisposeAsync();
         throw new InvalidOperationException("topology: " + made.All);
+    }
+
+    /// <summary>One more namespace, gone with the others.</summary>
+    public async Task<string> AddNamespaceAsync(string name)
+    {
+        (await Tool.ShellAsync($"""
+            set -e
+            ip netns add {name}
+            ip -n {name} link set lo up
+            ip netns exec {name} sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0
+            """)).OrThrow("namespace");
+        _more.Add(name);
+        return name;
+    }
+
+    /// <summary>A third gateway at the router: 203.0.113.2 and 2001:db8:3::2 with the LAN 10.10.3.1/24 and fd10:3::1/64.</summary>
+    public async Task<string> AddThirdAsync()
+    {
+        var third = await AddNamespaceAsync(_prefix + "-third");
+        (await Tool.ShellAsync($"""
+            set -e
+            ip link add name wan netns {third} type veth peer name to3 netns {Router}
+            ip link add name lan netns {third} type veth peer name lan-p netns {third}
+            for i in wan lan lan-p; do ip -n {third} link set dev $i up; done
+            ip -n {Router} link set dev to3 up
+            ip -n {Router} addr add 203.0.113.1/24 dev to3; ip -n {Router} addr add 2001:db8:3::1/64 dev to3 nodad
+            ip -n {third} addr add 203.0.113.2/24 dev wan; ip -n {third} addr add 2001:db8:3::2/64 dev wan nodad
+            ip -n {third} addr add 10.10.3.1/24 dev lan; ip -n {third} addr add fd10:3::1/64 dev lan nodad
+            ip -n {third} route add default via 203.0.113.1; ip -n {third} route add default via 2001:db8:3::1
+            """)).OrThrow("third gateway");
+        return third;
     }
 
     /// <summary>Left is behind a NAT: the router masquerades it.</summary>
@@ -106,15 +154,22 @@ internal sealed partial class Topology : IAsyncDisposable
             (await InAsync(Router, "sysctl", "-qw", $"net.netfilter.{name}={seconds.ToString(CultureInfo.InvariantCulture)}")).OrThrow("conntrack timeout");
     }
 
+    /// <summary>Packets that the router saw: "ike" to UDP 500, "natt" to UDP 4500, "esp" protocol 50, "inner" to an address of a LAN, which must not be seen here.</summary>
+    public async Task<long> SeenAsync(string counter)
+    {
+        var listed = (await InAsync(Router, "nft", "list", "counter", "inet", "lab", "seen_" + counter)).OrThrow("nft list counter");
+        return long.Parse(Packets().Match(listed.Output).Groups[1].ValueSpan, CultureInfo.InvariantCulture);
+    }
+
     public async Task NftAsync(string command) => (await InAsync(Router, "nft", command)).OrThrow("nft " + command);
 
     public static Task<Ended> InAsync(string ns, params string[] command) => Tool.RunAsync("ip", ["netns", "exec", ns, .. command], TimeSpan.FromSeconds(60));
 
     /// <summary>Pings and returns (sent, received).</summary>
-    public static async Task<(int Sent, int Received)> PingAsync(string ns, string from, string to, int count = 5, double interval = 0.1, int wait = 2, int size = 56)
+    public static async Task<(int Sent, int Received)> PingAsync(string ns, string from, string to, int count = 5, double interval = 0.1, int wait = 2, int size = 56, bool? df = null)
     {
         var ended = await InAsync(ns, "ping", "-n", "-q", "-I", from, "-c", count.ToString(CultureInfo.InvariantCulture), "-i", interval.ToString(CultureInfo.InvariantCulture),
-            "-W", wait.ToString(CultureInfo.InvariantCulture), "-s", size.ToString(CultureInfo.InvariantCulture), to);
+            "-W", wait.ToString(CultureInfo.InvariantCulture), "-s", size.ToString(CultureInfo.InvariantCulture), "-M", df switch { true => "do", false => "dont", null => "want" }, to);
         var match = Summary().Match(ended.Output);
         return match.Success ? (int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture), int.Parse(match.Groups[2].Value, CultureInfo.InvariantCulture)) : throw new InvalidOperationException("ping: " + ended.All);
     }
@@ -122,13 +177,17 @@ internal sealed partial class Topology : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Tool.ShellAsync($"""
-            for n in {Left} {Router} {Right}; do
+            for n in {Left} {Router} {Right} {string.Join(' ', _more)}; do
               for p in $(ip netns pids $n 2>/dev/null); do kill -KILL $p 2>/dev/null; done
               ip netns del $n 2>/dev/null
             done
             """);
         if (Environment.GetEnvironmentVariable("WARIFU_KEEP") is null) Directory.Delete(Folder, recursive: true);
+        s_slots.Release();
     }
+
+    [GeneratedRegex(@"packets (\d+)")]
+    private static partial Regex Packets();
 
     [GeneratedRegex(@"(\d+) packets transmitted, (\d+) received")]
     private static partial Regex Summary();
