@@ -274,7 +274,7 @@ public sealed class IkeNode : IAsyncDisposable
         switch (question)
         {
             case Ask.FindPsk find:
-                var (secret, whyNot) = PskSelection.Find(_options.Secrets.Entries(), find.Local, find.Remote);
+                var (secret, whyNot) = _options.Secrets.Index().Find(find.Local, find.Remote);
                 _pump.Post(new Answer.SecretHandle(id, secret, whyNot));
                 break;
             case Ask.PskAuth auth:

@@ -14,6 +14,7 @@ public sealed class SecretStore : IDisposable
     private readonly object _gate = new();
     private readonly Dictionary<string, Entry> _byName = new(StringComparer.Ordinal);
     private readonly Dictionary<int, Secret> _byRef = [];
+    private PskIndex? _index;
     private int _next = 1;
 
     /// <summary>Adds or replaces a pre-shared key.</summary>
@@ -30,6 +31,7 @@ public sealed class SecretStore : IDisposable
             var handle = new SecretRef(_next++);
             _byRef.Add(handle.Id, new Secret(secret));
             _byName.Add(name, new Entry(handle, [.. owners.ToArray()]));
+            _index = null;
             return handle;
         }
     }
@@ -60,16 +62,17 @@ public sealed class SecretStore : IDisposable
             foreach (var secret in _byRef.Values) secret.Dispose();
             _byRef.Clear();
             _byName.Clear();
+            _index = null;
         }
     }
 
     /// <inheritdoc/>
     public void Dispose() => Clear();
 
-    /// <summary>Owners and handles, for the lookup by identities.</summary>
-    internal ImmutableArray<(SecretRef Secret, string Name, ImmutableArray<IdentityPattern> Owners)> Entries()
+    /// <summary>The lookup by identities.</summary>
+    internal PskIndex Index()
     {
-        lock (_gate) return [.. _byName.Select(entry => (entry.Value.Handle, entry.Key, entry.Value.Owners))];
+        lock (_gate) return _index ??= new PskIndex(_byName.Select(entry => new PskEntry(entry.Value.Handle, entry.Key, entry.Value.Owners)));
     }
 
     /// <summary>Lends the octets during <paramref name="use"/>; false when the handle is gone.</summary>
@@ -86,6 +89,7 @@ public sealed class SecretStore : IDisposable
     private bool RemoveLocked(string name)
     {
         if (!_byName.Remove(name, out var entry)) return false;
+        _index = null;
         if (_byRef.Remove(entry.Handle.Id, out var secret)) secret.Dispose();
         return true;
     }

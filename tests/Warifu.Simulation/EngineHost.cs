@@ -15,7 +15,7 @@ namespace Warifu.Simulation;
 internal sealed class EngineHost : IDisposable
 {
     private readonly Dictionary<string, string> _psks = new(StringComparer.Ordinal);
-    private readonly List<(SecretRef Secret, string Name, ImmutableArray<IdentityPattern> Owners)> _entries = [];
+    private readonly List<PskEntry> _entries = [];
     private readonly Dictionary<(Identity, Identity), List<uint>> _claims = [];
     private ulong _nextCommand = 1;
 
@@ -56,7 +56,7 @@ internal sealed class EngineHost : IDisposable
     {
         _entries.RemoveAll(entry => entry.Name == name);
         _psks[name] = secret;
-        _entries.Add((new SecretRef(name.GetHashCode(StringComparison.Ordinal) | 1), name, [.. owners]));
+        _entries.Add(new PskEntry(new SecretRef(name.GetHashCode(StringComparison.Ordinal) | 1), name, [.. owners]));
     }
 
     public ulong Command(Func<CommandId, IkeCommand> make, Instant now)
@@ -141,7 +141,7 @@ internal sealed class EngineHost : IDisposable
         switch (question)
         {
             case Ask.FindPsk find:
-                var (secret, whyNot) = PskSelection.Find(_entries, find.Local, find.Remote);
+                var (secret, whyNot) = new PskIndex(_entries).Find(find.Local, find.Remote);
                 return new Answer.SecretHandle(id, secret, whyNot);
             case Ask.PskAuth auth:
                 var name = _entries.First(entry => entry.Secret == auth.Secret).Name;

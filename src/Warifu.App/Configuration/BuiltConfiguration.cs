@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Immutable;
+using System.Security.Cryptography;
 using Warifu.Policy;
 
 namespace Warifu.App.Configuration;
@@ -9,7 +10,22 @@ namespace Warifu.App.Configuration;
 /// <param name="Daemon">Settings of the daemon.</param>
 /// <param name="Secrets">Secrets; their values are the caller's to erase.</param>
 /// <param name="LeftOut">Connections with errors or limits, and why.</param>
-internal sealed record BuiltConfiguration(PolicySet Policy, DaemonSettings Daemon, ImmutableArray<ConfiguredSecret> Secrets, ImmutableArray<LeftOutConnection> LeftOut);
+internal sealed record BuiltConfiguration(PolicySet Policy, DaemonSettings Daemon, ImmutableArray<ConfiguredSecret> Secrets, ImmutableArray<LeftOutConnection> LeftOut)
+{
+    /// <summary><c>psk_policy</c> of the connections that have their own.</summary>
+    public ImmutableDictionary<string, PskPolicy> PskPolicies { get; init; } = ImmutableDictionary<string, PskPolicy>.Empty;
+
+    /// <summary>Where connections stand.</summary>
+    public ImmutableDictionary<string, SourcePosition> Positions { get; init; } = ImmutableDictionary<string, SourcePosition>.Empty;
+
+    public SourcePosition PositionOf(string connection) => Positions.GetValueOrDefault(connection);
+
+    /// <summary>Zeroes the secrets, for a configuration that is not loaded.</summary>
+    public void Erase()
+    {
+        foreach (var secret in Secrets) CryptographicOperations.ZeroMemory(secret.Value);
+    }
+}
 
 /// <summary>A connection that cannot be served.</summary>
 internal sealed record LeftOutConnection(string Name, string Why);
@@ -17,7 +33,7 @@ internal sealed record LeftOutConnection(string Name, string Why);
 /// <summary>A pre-shared key with its owners (none = any pair).</summary>
 internal sealed record ConfiguredSecret(string Name, byte[] Value, bool IsKey, ImmutableArray<IdentityPattern> Owners, SourcePosition Position);
 
-/// <summary>How pre-shared keys are judged.</summary>
+/// <summary>How pre-shared keys are judged, the strictest first.</summary>
 internal enum PskPolicy
 {
     Strict,
@@ -40,6 +56,9 @@ internal sealed record DaemonSettings
     public PskPolicy? PskPolicy { get; init; }
 
     public string? PskWords { get; init; }
+
+    /// <summary>The built-in words and those of <see cref="PskWords"/>.</summary>
+    public PskDictionary Words { get; init; } = PskDictionary.BuiltIn;
 
     public int CookieThreshold { get; init; } = 30;
 

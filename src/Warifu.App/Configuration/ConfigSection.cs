@@ -1,5 +1,7 @@
 using System;
+using System.Buffers;
 using System.Collections.Generic;
+using System.Linq;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -14,6 +16,8 @@ internal readonly record struct SourcePosition(string File, int Line, int Column
 /// <summary>A section of configuration, from a file or from a management client: settings and sections in the order in which they were written.</summary>
 internal sealed class ConfigSection(string name, SourcePosition position)
 {
+    private const int Many = 16;
+
     public string Name => name;
 
     public SourcePosition Position => position;
@@ -22,24 +26,45 @@ internal sealed class ConfigSection(string name, SourcePosition position)
 
     public List<ConfigSection> Sections { get; } = [];
 
+    // made when a section has many entries: a hundred thousand connections stand in one
+    private Dictionary<string, ConfigSetting>? _settings;
+    private Dictionary<string, ConfigSection>? _sections;
+    private int _indexed;
+
     public ConfigSetting? Find(string key)
     {
-        foreach (var setting in Settings)
+        if (Settings.Count <= Many) return Settings.Find(setting => setting.Key == key);
+        if (_settings?.Count != Settings.Count)
         {
-            if (setting.Key == key) return setting;
+            _settings = new(StringComparer.Ordinal);
+            foreach (var setting in Settings) _settings[setting.Key] = setting;
         }
 
-        return null;
+        return _settings.GetValueOrDefault(key);
     }
 
     public ConfigSection? Section(string key)
     {
-        foreach (var section in Sections)
+        if (Sections.Count <= Many) return Sections.Find(section => section.Name == key);
+        _sections ??= new(StringComparer.Ordinal);
+        for (; _indexed < Sections.Count; _indexed++) _sections.TryAdd(Sections[_indexed].Name, Sections[_indexed]);
+        return _sections.GetValueOrDefault(key);
+    }
+
+    /// <summary>Adds a setting; returns the one of the same key that it replaces.</summary>
+    public ConfigSetting? Set(ConfigSetting setting)
+    {
+        var known = Find(setting.Key);
+        if (known is null)
         {
-            if (section.Name == key) return section;
+            if (_settings?.Count == Settings.Count) _settings.Add(setting.Key, setting);
+            Settings.Add(setting);
+            return null;
         }
 
-        return null;
+        Settings[Settings.IndexOf(known)] = setting;
+        if (_settings is not null) _settings[setting.Key] = setting;
+        return known;
     }
 
     /// <summary>Zeroes every value below: called once the policy is built, since some values are secrets.</summary>
@@ -88,9 +113,14 @@ internal enum Severity
 /// <summary>One finding: where, what is wrong, what would be right.</summary>
 internal readonly record struct Diagnostic(Severity Severity, SourcePosition Position, string Text, string Remedy = "")
 {
+    private static readonly SearchValues<char> s_controls = SearchValues.Create([.. Enumerable.Range(0, 0xA0).Where(code => char.IsControl((char)code)).Select(code => (char)code)]);
+
     public override string ToString()
     {
+        var text = Remedy.Length > 0 ? $"{Text}; {Remedy}" : Text;
+        // text of a file or a client must not steer a terminal
+        if (text.AsSpan().ContainsAny(s_controls)) text = string.Concat(text.Select(letter => char.IsControl(letter) ? '?' : letter));
         var word = Severity switch { Severity.Error => "error", Severity.Limit => "limit", Severity.Warning => "warning", _ => "notice" };
-        return Remedy.Length > 0 ? $"{Position}: {word}: {Text}; {Remedy}" : $"{Position}: {word}: {Text}";
+        return $"{Position}: {word}: {text}";
     }
 }

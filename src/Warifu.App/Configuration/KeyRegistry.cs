@@ -2,6 +2,7 @@ using System;
 using System.Collections.Frozen;
 using System.Collections.Generic;
 using System.Linq;
+using Warifu.Policy;
 
 namespace Warifu.App.Configuration;
 
@@ -64,9 +65,10 @@ internal sealed record KeyInfo(Scope Scope, string Name, ValueKind Kind, string 
     /// <summary>What the limit says is not there yet.</summary>
     public string Missing { get; init; } = "";
 
-    /// <summary>Words of <see cref="ValueKind.Word"/>; inclusive limits of <see cref="ValueKind.Number"/>.</summary>
+    /// <summary>Words of <see cref="ValueKind.Word"/> and <see cref="ValueKind.Words"/>.</summary>
     public string[] Words { get; init; } = [];
 
+    /// <summary>Inclusive limits of <see cref="ValueKind.Number"/>, and of <see cref="ValueKind.Time"/> in seconds.</summary>
     public long Least { get; init; }
 
     public long Most { get; init; } = uint.MaxValue;
@@ -103,12 +105,39 @@ internal static class KeyRegistry
     /// <summary>The known key that is spelled most like <paramref name="key"/>.</summary>
     public static string Nearest(Scope scope, string key) => Spelling.Nearest(key, s_byScope[scope].Select(info => info.Name));
 
+    /// <summary>Another kind of section that has the key; null when none has.</summary>
+    public static string? PlaceOf(string key)
+    {
+        foreach (var info in All)
+        {
+            if (info.Name == key && PathOf(info.Scope) is { } path) return path;
+        }
+
+        return null;
+    }
+
+    /// <summary>Where the sections of a kind stand.</summary>
+    public static string? PathOf(Scope scope) => scope switch
+    {
+        Scope.Connection => "connections.NAME",
+        Scope.Local => "connections.NAME.local",
+        Scope.Remote => "connections.NAME.remote",
+        Scope.CertFile => "connections.NAME.local.cert",
+        Scope.Child => "connections.NAME.children.NAME",
+        Scope.Secret => "secrets.NAME",
+        Scope.Pool => "pools.NAME",
+        Scope.Authority => "authorities.NAME",
+        Scope.Daemon => "daemon",
+        Scope.Manual => "manual.NAME",
+        _ => null,
+    };
+
     private static KeyInfo[] Connection()
     {
         const Scope C = Scope.Connection;
         return
         [
-            new(C, "version", ValueKind.Word, "2", "IKE version: 1 or 2, one per peer") { Words = ["0", "1", "2"] },
+            new(C, "version", ValueKind.Word, "2", "IKE version: 1 or 2, one per peer") { Words = ["1", "2"] },
             new(C, "local_addrs", ValueKind.Hosts, "%any", "own addresses, ranges, subnets or names"),
             new(C, "remote_addrs", ValueKind.Hosts, "%any", "the peer's addresses; initiating needs one concrete address or name"),
             new(C, "local_port", ValueKind.Number, "500", "own UDP port: the daemon's port or port_nat_t") { Most = 65535 },
@@ -209,7 +238,7 @@ internal static class KeyRegistry
             new(C, "policies_fwd_out", ValueKind.YesNo, "no", "outbound forward policies") { Service = Service.NoEffect, Missing = "user-space ESP has no forward policies" },
             new(C, "dpd_action", ValueKind.Word, "clear", "after the peer was found dead") { Words = actions },
             new(C, "ipcomp", ValueKind.YesNo, "no", "IP compression") { Service = Service.Later, Missing = "IPComp" },
-            new(C, "inactivity", ValueKind.Time, "0s", "close when idle"),
+            new(C, "inactivity", ValueKind.Time, "0s", "close when idle") { Service = Service.Later, Missing = "closing of idle children" },
             new(C, "reqid", ValueKind.Number, "0", "fixed number of the policies") { Service = Service.NoEffect, Missing = "user-space ESP has no reqid" },
             new(C, "priority", ValueKind.Number, "0", "order in the SPD, lower first; 0 = by selector") { Most = 65535 },
             new(C, "interface", ValueKind.Text, "", "restrict policies to an interface") { Service = Service.Later, Missing = "policies for one interface" },
@@ -276,11 +305,11 @@ internal static class KeyRegistry
             new(D, "psk_words", ValueKind.Text, "", "a further word list") { Own = true },
             new(D, "cookie_threshold", ValueKind.Number, "30", "half-open IKE SAs beyond which cookies are demanded") { Most = 1_000_000, Own = true },
             new(D, "half_open_limit", ValueKind.Number, "1000", "half-open IKE SAs beyond which first messages are dropped") { Least = 1, Most = 1_000_000, Own = true },
-            new(D, "half_open_timeout", ValueKind.Time, "30s", "life of a half-open IKE SA") { Own = true },
+            new(D, "half_open_timeout", ValueKind.Time, "30s", "life of a half-open IKE SA") { Least = 1, Most = 3600, Own = true },
             new(D, "half_open_per_prefix", ValueKind.Number, "20", "half-open IKE SAs of one address or /64") { Least = 1, Most = 1_000_000, Own = true },
-            new(D, "retransmit_timeout", ValueKind.Time, "1s", "wait before a request is sent again") { Own = true },
+            new(D, "retransmit_timeout", ValueKind.Time, "1s", "wait before a request is sent again") { Least = 1, Most = 60, Own = true },
             new(D, "retransmit_tries", ValueKind.Number, "6", "retransmissions before the peer is dead") { Most = 100, Own = true },
-            new(D, "keep_alive", ValueKind.Time, "20s", "interval of NAT keepalives; 0 = none") { Own = true },
+            new(D, "keep_alive", ValueKind.Time, "20s", "interval of NAT keepalives; 0 = none") { Most = 3600, Own = true },
             new(D, "fwmark", ValueKind.Number, "0x57", "mark of our own packets") { Least = 1, Own = true },
             new(D, "table", ValueKind.Number, "8757", "our routing table; the next one is used too") { Least = 1, Most = uint.MaxValue - 1, Own = true },
             new(D, "state_dir", ValueKind.Text, "/var/lib/warifu", "what survives a restart") { Own = true },
@@ -290,19 +319,11 @@ internal static class KeyRegistry
 
     private static KeyInfo[] Manual()
     {
-        const string Missing = "manual keys";
         return
         [
-            .. new[] { "local", "remote", "protocol", "spi_in", "spi_out", "encr", "integ", "mode", "bind_interface" }.Select(name => new KeyInfo(Scope.Manual, name, ValueKind.Text, "", "SAs without IKE") { Own = true, Service = Service.Later, Missing = Missing }),
-            .. new[] { "local_ts", "remote_ts" }.Select(name => new KeyInfo(Scope.Manual, name, ValueKind.Selectors, "dynamic", "traffic") { Own = true, Service = Service.Later, Missing = Missing }),
-            .. new[] { "key", "encr_key", "integ_key" }.Select(name => new KeyInfo(Scope.Manual, name, ValueKind.Octets, "", "key") { Own = true, Prefix = true, Service = Service.Later, Missing = Missing }),
+            .. new[] { "local", "remote", "protocol", "spi_in", "spi_out", "encr", "integ", "mode", "bind_interface" }.Select(name => new KeyInfo(Scope.Manual, name, ValueKind.Text, "", "SAs without IKE") { Own = true }),
+            .. new[] { "local_ts", "remote_ts" }.Select(name => new KeyInfo(Scope.Manual, name, ValueKind.Selectors, "dynamic", "traffic") { Own = true }),
+            .. new[] { "key", "encr_key", "integ_key" }.Select(name => new KeyInfo(Scope.Manual, name, ValueKind.Octets, "", "key") { Own = true, Prefix = true }),
         ];
     }
-}
-
-/// <summary>Suggestions for misspelled words.</summary>
-internal static class Spelling
-{
-    public static string Nearest(string word, IEnumerable<string> known) =>
-        known.OrderBy(candidate => Policy.ProposalKeywords.Distance(candidate, word)).ThenBy(candidate => candidate, StringComparer.Ordinal).FirstOrDefault() ?? "";
 }

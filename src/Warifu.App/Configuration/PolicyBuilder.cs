@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Collections.Immutable;
+using System.IO;
 using System.Linq;
 using Warifu.Policy;
 using Warifu.Primitives;
@@ -22,6 +23,9 @@ internal static class PolicyBuilder
             if (!s_sections.Contains(section.Name)) findings.Add(new Diagnostic(Severity.Error, section.Position, $"unknown section '{section.Name}'", $"nearest known section: '{Spelling.Nearest(section.Name, s_sections)}'"));
         }
 
+        var policies = ImmutableDictionary.CreateBuilder<string, PskPolicy>();
+        var positions = ImmutableDictionary.CreateBuilder<string, SourcePosition>();
+
         var connections = ImmutableArray.CreateBuilder<Connection>();
         var leftOut = ImmutableArray.CreateBuilder<LeftOutConnection>();
         foreach (var section in Below(root, "connections", findings))
@@ -29,6 +33,8 @@ internal static class PolicyBuilder
             var before = findings.Count;
             var connection = BuildConnection(section, findings);
             var stops = findings.Skip(before).Where(finding => finding.Severity >= Severity.Limit).ToList();
+            positions[section.Name] = section.Position;
+            if (section.Find("psk_policy") is { } own && PskPolicyOf(own.Text) is { } policy) policies[section.Name] = policy;
             if (stops.Count == 0) connections.Add(connection);
             else leftOut.Add(new LeftOutConnection(section.Name, stops[0].ToString()));
         }
@@ -50,8 +56,8 @@ internal static class PolicyBuilder
             findings.Add(new Diagnostic(Severity.Limit, section.Position, $"manual SA '{section.Name}': manual keys are not there yet", "use a connection"));
         }
 
-        var daemon = root.Section("daemon") is { } own ? BuildDaemon(own, findings) : new DaemonSettings();
-        return new BuiltConfiguration(new PolicySet { Connections = connections.ToImmutable() }, daemon, BuildSecrets(root, findings), leftOut.ToImmutable());
+        var daemon = root.Section("daemon") is { } settings ? BuildDaemon(settings, findings) : new DaemonSettings();
+        return new BuiltConfiguration(new PolicySet { Connections = connections.ToImmutable() }, daemon, BuildSecrets(root, findings), leftOut.ToImmutable()) { PskPolicies = policies.ToImmutable(), Positions = positions.ToImmutable() };
     }
 
     /// <summary>One section of <c>connections</c>.</summary>
@@ -63,8 +69,13 @@ internal static class PolicyBuilder
         var keep = reader.Word("keep", "no");
         var rekey = reader.Time("rekey_time", TimeSpan.FromHours(4));
         if (!reader.Has("rekey_time") && reader.Time("reauth_time", default) > TimeSpan.Zero) rekey = TimeSpan.Zero;
-        WarnOfWeakness(reader, "proposals", reader.Proposals("proposals", ProtocolId.Ike));
-        if (keep != "no" && reader.Has("keyingtries")) reader.Error("keyingtries", $"keep = {keep} already says how long to try", "remove keyingtries or keep");
+        if (reader.Text("version") == "1" && reader.Has("reauth_frequency")) reader.Error("reauth_frequency", "re-authentication by frequency is for IKEv2; IKEv1 authenticates anew at each rekeying", "remove it");
+        if (reader.Has("reauth_frequency") && reader.Time("reauth_time", default) > TimeSpan.Zero) reader.Error("reauth_frequency", "reauth_time already says when to authenticate anew", "keep one of them");
+        var weak = new WeaknessWarnings(section.Name, findings);
+        weak.Find(reader, "proposals", reader.Proposals("proposals", ProtocolId.Ike));
+        ImmutableArray<Child> children = [.. ChildrenOf(section, keep, weak, findings)];
+        var kept = keep != "no" || section.Section("children")?.Sections.Exists(child => child.Find("keep")?.Text is "up" or "on-demand") == true;
+        if (kept && reader.Has("keyingtries")) reader.Error("keyingtries", "keep already says how long to try: for ever", "remove keyingtries or keep");
         var dscp = reader.Text("dscp");
         return new Connection
         {
@@ -76,12 +87,12 @@ internal static class PolicyBuilder
             Proposals = reader.Proposals("proposals", ProtocolId.Ike),
             Local = local,
             Remote = remote,
-            Children = [.. ChildrenOf(section, keep, findings)],
+            Children = children,
             RekeyTime = rekey,
             OverTime = reader.TimeOrNull("over_time"),
             RandTime = reader.TimeOrNull("rand_time"),
-            DpdDelay = reader.Time("dpd_delay", keep == "no" ? TimeSpan.Zero : TimeSpan.FromSeconds(30)),
-            KeyingTries = keep == "no" ? (int)Math.Min(reader.Number("keyingtries", 1), int.MaxValue) : 0,
+            DpdDelay = reader.Time("dpd_delay", kept ? TimeSpan.FromSeconds(30) : TimeSpan.Zero),
+            KeyingTries = kept ? 0 : (int)Math.Min(reader.Number("keyingtries", 1), int.MaxValue),
             Unique = reader.Word("unique", "no") switch { "never" => UniquePolicy.Never, "keep" => UniquePolicy.Keep, "replace" => UniquePolicy.Replace, _ => UniquePolicy.No },
             ForceEncapsulation = reader.YesNo("encap", false),
             NatTraversal = reader.YesNo("nat_traversal", true),
@@ -93,7 +104,7 @@ internal static class PolicyBuilder
     private static IEnumerable<ConfigSection> Below(ConfigSection root, string name, List<Diagnostic> findings)
     {
         if (root.Section(name) is not { } parent) yield break;
-        foreach (var setting in parent.Settings) findings.Add(new Diagnostic(Severity.Error, setting.Position, $"key '{setting.Key}' directly in '{name}'", "it holds sections with names of your choice"));
+        foreach (var setting in parent.Settings) findings.Add(new Diagnostic(Severity.Error, setting.Position, name == "secrets" ? "a key directly in 'secrets'" : $"key '{setting.Key}' directly in '{name}'", "it holds sections with names of your choice"));
         foreach (var section in parent.Sections) yield return section;
     }
 
@@ -101,11 +112,8 @@ internal static class PolicyBuilder
     {
         switch (reader.Text("version"))
         {
-            case null:
+            case null when reader.Section.Find("version") is null:
                 reader.Add(Severity.Notice, reader.Section.Position, $"connection '{reader.Section.Name}' has no version: IKEv2 is used");
-                break;
-            case "0":
-                reader.Error("version", "version 0 (both) is not possible: a peer has exactly one IKE version, and none falls back to another", "write version = 2, or 1 for a peer that cannot do better");
                 break;
             case "1":
                 reader.Add(Severity.Limit, reader.PositionOf("version"), "IKEv1 is not there yet", "write version = 2");
@@ -117,9 +125,9 @@ internal static class PolicyBuilder
     {
         var reader = RoundOf(connection, "local", Scope.Local, findings);
         var local = new LocalAuth();
-        if (reader?.Text("id") is not { } text || IdentityPattern.TryParse(text, out var pattern, out _) && ReferenceEquals(pattern, IdentityPattern.Any)) return local;
-        if (pattern?.Exact is null && !Identities.TryParse(text, out _, out _)) reader.Error("id", $"the own identity '{text}' has a wildcard", "write one definite identity");
-        return local with { Id = Identities.TryParse(text, out var identity, out _) ? identity : null };
+        if (reader?.Text("id") is not { } text || !IdentityPattern.TryParse(text, out var pattern, out _) || ReferenceEquals(pattern, IdentityPattern.Any)) return local;
+        if (pattern.Exact is null) reader.Error("id", $"the own identity '{text}' is a pattern", "write one definite identity");
+        return local with { Id = pattern.Exact };
     }
 
     private static RemoteAuth RemoteAuthOf(ConfigSection connection, List<Diagnostic> findings)
@@ -160,7 +168,7 @@ internal static class PolicyBuilder
         else reader.Error("auth", $"unknown authentication '{method}'", "one of psk, pubkey, eap, xauth, or a list of signature schemes such as ecdsa-256-sha256");
     }
 
-    private static IEnumerable<Child> ChildrenOf(ConfigSection connection, string keep, List<Diagnostic> findings)
+    private static IEnumerable<Child> ChildrenOf(ConfigSection connection, string keep, WeaknessWarnings weak, List<Diagnostic> findings)
     {
         foreach (var section in connection.Sections)
         {
@@ -170,10 +178,10 @@ internal static class PolicyBuilder
 
         if (connection.Section("children") is not { } children) yield break;
         foreach (var setting in children.Settings) findings.Add(new Diagnostic(Severity.Error, setting.Position, $"key '{setting.Key}' directly in 'children'", "it holds sections with names of your choice"));
-        foreach (var section in children.Sections) yield return BuildChild(section, keep, findings);
+        foreach (var section in children.Sections) yield return BuildChild(section, keep, weak, findings);
     }
 
-    private static Child BuildChild(ConfigSection section, string connectionKeep, List<Diagnostic> findings)
+    private static Child BuildChild(ConfigSection section, string connectionKeep, WeaknessWarnings weak, List<Diagnostic> findings)
     {
         var reader = new SectionReader(section, Scope.Child, $"child '{section.Name}'", findings);
         foreach (var inner in section.Sections) findings.Add(new Diagnostic(Severity.Error, inner.Position, $"unknown section '{inner.Name}' in child '{section.Name}'", "a child holds keys only"));
@@ -190,22 +198,26 @@ internal static class PolicyBuilder
         var rekey = reader.TimeOrNull("rekey_time") ?? (life is { } limit ? limit / 1.1 : TimeSpan.FromHours(1));
         if (life is { } hard && reader.Has("rekey_time") && hard != TimeSpan.Zero && hard < rekey) reader.Error("life_time", "life_time is shorter than rekey_time: the pair would be gone before it is rekeyed", "make it longer, or rekey_time shorter");
         var window = (int)reader.Number("replay_window", 64);
-        if (window is > 0 and < 32) reader.Error("replay_window", $"'{window}' should be 0 (off) or 32..8192");
+        if (window is > 0 and < 32) reader.Error("replay_window", $"'{window}' is too small a window", "write 0 (off) or 32..8192");
         var mss = reader.Text("mss");
         var clamp = mss is null or "auto" ? 0 : mss == "no" ? -1 : ValueReader.TryNumber(mss, out var size) && size is >= 88 and <= 65495 ? (int)size : int.MinValue;
-        if (clamp == int.MinValue) reader.Error("mss", $"'{mss}' should be auto, no or a number of 88..65495");
+        if (clamp == int.MinValue) reader.Error("mss", $"'{mss}' is no MSS", "write auto, no or a number of 88..65495");
         var bound = reader.Text("bind_interface");
         if (bound is not null && (bound.Length > 15 || bound.AsSpan().ContainsAny("/ :%"))) reader.Error("bind_interface", $"'{bound}' is no name for an interface", "1 to 15 letters, digits, dots and dashes");
         if (reader.Has("leak") && bound is null) reader.Error("leak", "leak is for route-based children only", "add bind_interface, or remove leak");
         var proposals = reader.Proposals("esp_proposals", ProtocolId.Esp);
-        WarnOfWeakness(reader, "esp_proposals", proposals);
+        weak.Find(reader, "esp_proposals", proposals);
+        var (localTs, remoteTs) = (reader.Selectors("local_ts"), reader.Selectors("remote_ts"));
+        CheckSelectors(reader, localTs, remoteTs);
+        if (reader.Number("mtu", 0) is > 0 and < 576) reader.Error("mtu", "an MTU below 576 is no IPv4 link", "write 0 (by path) or 576..65535; IPv6 needs 1280");
+        if (reader.Has("df") && reader.Has("copy_df")) reader.Error("df", "copy_df already says what becomes of the DF bit", "keep one of them");
         var dscp = reader.Word("copy_dscp", "out");
         return new Child
         {
             Name = section.Name,
             Proposals = proposals,
-            LocalSelectors = reader.Selectors("local_ts"),
-            RemoteSelectors = reader.Selectors("remote_ts"),
+            LocalSelectors = localTs,
+            RemoteSelectors = remoteTs,
             Mode = mode switch { "transport" => ChildMode.Transport, "pass" => ChildMode.Pass, "drop" => ChildMode.Drop, _ => ChildMode.Tunnel },
             RekeyTime = rekey,
             LifeTime = life,
@@ -244,11 +256,18 @@ internal static class PolicyBuilder
         return trap ? (start ? StartAction.TrapAndStart : StartAction.Trap) : start ? StartAction.Start : StartAction.None;
     }
 
-    /// <summary>One warning for each key that names something weak.</summary>
-    private static void WarnOfWeakness(SectionReader reader, string key, ImmutableArray<Proposal> proposals)
+    /// <summary>RFC 7296 section 2.9: a pair needs one IP version and one protocol; "dynamic" takes any version.</summary>
+    private static void CheckSelectors(SectionReader reader, ImmutableArray<SelectorPattern> local, ImmutableArray<SelectorPattern> remote)
     {
-        var weak = proposals.SelectMany(proposal => ProposalKeywords.Weaknesses(proposal)).Distinct().ToList();
-        if (weak.Count > 0) reader.Add(Severity.Warning, reader.PositionOf(key), $"{key} of '{reader.Section.Name}' names weak algorithms: {string.Join(", ", weak)}", "keep them only for a peer that can do no better");
+        static bool Fits(SelectorPattern left, SelectorPattern right) =>
+            (left.IsDynamic || right.IsDynamic || left.Selector.Version == right.Selector.Version) && (left.Selector.Protocol == 0 || right.Selector.Protocol == 0 || left.Selector.Protocol == right.Selector.Protocol);
+        foreach (var (key, own, otherKey, others) in new[] { ("local_ts", local, "remote_ts", remote), ("remote_ts", remote, "local_ts", local) })
+        {
+            foreach (var one in own)
+            {
+                if (!others.Any(other => Fits(one, other))) reader.Error(key, $"{(one.IsDynamic ? "dynamic" : one.Selector.ToString())} has no counterpart of the same IP version and protocol in {otherKey}", "add one there, or remove it here");
+            }
+        }
     }
 
     private static void CheckPool(ConfigSection section, List<Diagnostic> findings)
@@ -290,15 +309,21 @@ internal static class PolicyBuilder
             return null;
         }
 
+        foreach (var setting in section.Settings)
+        {
+            if (setting.Key != "secret" && !setting.Key.StartsWith("id", StringComparison.Ordinal) && KeyRegistry.Find(Scope.Secret, setting.Key) is not null) findings.Add(new Diagnostic(Severity.Error, setting.Position, $"key '{setting.Key}' has no meaning for a pre-shared key", "a section ike… holds one secret and ids"));
+        }
+
         if (section.Find("secret") is not { } value)
         {
             findings.Add(new Diagnostic(Severity.Error, section.Position, $"secret '{section.Name}' has no value", "add 'secret = …'"));
             return null;
         }
 
+        if (value.Values.Count != 1) return null;
         if (!ValueReader.TrySecret(value.Values[0], out var octets, out var isKey, out var error))
         {
-            findings.Add(new Diagnostic(Severity.Error, value.ValuePosition, error));
+            findings.Add(new Diagnostic(Severity.Error, value.ValuePosition, $"secret '{section.Name}': {error}", "write the key in pairs of digits behind 0x, in base64 behind 0s, or text that begins otherwise"));
             return null;
         }
 
@@ -317,13 +342,26 @@ internal static class PolicyBuilder
         foreach (var inner in section.Sections) findings.Add(new Diagnostic(Severity.Error, inner.Position, $"unknown section '{inner.Name}' in 'daemon'", "it holds keys only"));
         var dataPlane = reader.Word("dataplane", "auto");
         if (dataPlane == "xfrm") reader.Add(Severity.Limit, reader.PositionOf("dataplane"), "the kernel's XFRM as data plane is not there yet", "use auto or tun");
+        var table = reader.Number("table", 8757);
+        if (table is >= 252 and <= 255) reader.Error("table", "tables 253 to 255 are the system's, and the next one is used too", "write another number");
+        var (port, portNatT) = (reader.Number("port", 500), reader.Number("port_nat_t", 4500));
+        if (port == portNatT && port != 0) reader.Error("port_nat_t", "port and port_nat_t are the same", "give them two numbers");
+        var words = PskDictionary.BuiltIn;
+        if (reader.Text("psk_words") is { } file)
+        {
+            words = words.With(Path.GetFullPath(file, Path.GetDirectoryName(Path.GetFullPath(reader.PositionOf("psk_words").File))!), out var unused, out var why);
+            if (why is not null) reader.Add(Severity.Limit, reader.PositionOf("psk_words"), $"psk_words: {why}", "the built-in words are used alone");
+            if (unused > 0) reader.Add(Severity.Notice, reader.PositionOf("psk_words"), $"psk_words: {unused} lines hold no word of {PskDictionary.ShortestWord} to {PskDictionary.LongestWord} letters a-z");
+        }
+
         return new DaemonSettings
         {
-            Port = (ushort)reader.Number("port", 500),
-            PortNatT = (ushort)reader.Number("port_nat_t", 4500),
+            Words = words,
+            Port = (ushort)port,
+            PortNatT = (ushort)portNatT,
             Sockets = [.. reader.Items("socket")],
             DataPlane = dataPlane == "xfrm" ? "auto" : dataPlane,
-            PskPolicy = reader.Text("psk_policy")?.ToLowerInvariant() switch { "warn" => PskPolicy.Warn, "off" => PskPolicy.Off, "strict" => PskPolicy.Strict, _ => null },
+            PskPolicy = reader.Text("psk_policy") is { } policy ? PskPolicyOf(policy) : null,
             PskWords = reader.Text("psk_words"),
             CookieThreshold = (int)reader.Number("cookie_threshold", 30),
             HalfOpenLimit = (int)reader.Number("half_open_limit", 1000),
@@ -333,9 +371,26 @@ internal static class PolicyBuilder
             RetransmitTries = (int)reader.Number("retransmit_tries", 6),
             KeepAlive = reader.Time("keep_alive", TimeSpan.FromSeconds(20)),
             FirewallMark = (uint)reader.Number("fwmark", 0x57),
-            Table = (uint)reader.Number("table", 8757),
+            Table = (uint)table,
             StateDirectory = reader.Text("state_dir") ?? "/var/lib/warifu",
             KeyLog = reader.Text("keylog"),
         };
+    }
+
+    private static PskPolicy? PskPolicyOf(string text) => text.ToLowerInvariant() switch { "warn" => PskPolicy.Warn, "off" => PskPolicy.Off, "strict" => PskPolicy.Strict, _ => null };
+}
+
+/// <summary>Warns of weak algorithms that a connection names, once for each.</summary>
+internal sealed class WeaknessWarnings(string connection, List<Diagnostic> findings)
+{
+    private readonly HashSet<string> _seen = new(StringComparer.Ordinal);
+
+    public void Find(SectionReader reader, string key, ImmutableArray<Proposal> proposals)
+    {
+        foreach (var weakness in proposals.SelectMany(proposal => proposal.Transforms).Select(WeakAlgorithms.Of).OfType<Weakness>())
+        {
+            if (!_seen.Add(weakness.Name)) continue;
+            findings.Add(new Diagnostic(Severity.Warning, reader.Section.Find(key)?.ValuePosition ?? reader.Section.Position, $"WEAK: connection '{connection}' names {weakness.Name} in {key}: {weakness.Why}", $"write {weakness.Instead} instead"));
+        }
     }
 }

@@ -1,7 +1,6 @@
 using System;
 using System.Collections.Generic;
 using System.Collections.Immutable;
-using System.Globalization;
 using System.Linq;
 using Warifu.Policy;
 using Warifu.Primitives;
@@ -47,11 +46,15 @@ internal sealed class SectionReader
 
     public IEnumerable<string> Items(string key) => !_bad.Contains(key) && _section.Find(key) is { } setting ? ValueReader.Items(setting) : [];
 
-    public ImmutableArray<HostPattern> Hosts(string key) =>
-        [.. Items(key).Select(item => ValueReader.TryHost(item, out var host, out _) ? host : HostPattern.Any).Where(host => !host.IsAny)];
+    /// <summary>Empty = any; one "any" in the list makes it any.</summary>
+    public ImmutableArray<HostPattern> Hosts(string key)
+    {
+        var hosts = Items(key).Select(item => ValueReader.TryHost(item, out var host, out _) ? host : HostPattern.Any).ToImmutableArray();
+        return hosts.Any(host => host.IsAny) ? [] : hosts;
+    }
 
     public ImmutableArray<SelectorPattern> Selectors(string key) =>
-        Has(key) ? [.. Items(key).Select(item => ValueReader.TrySelector(item, out var selector, out _) ? selector : SelectorPattern.Dynamic)] : [SelectorPattern.Dynamic];
+        Has(key) ? [.. Items(key).Select(item => Policy.Selectors.TryParse(item, out var selector, out _) ? selector : SelectorPattern.Dynamic)] : [SelectorPattern.Dynamic];
 
     public ImmutableArray<Proposal> Proposals(string key, ProtocolId protocol)
     {
@@ -74,92 +77,27 @@ internal sealed class SectionReader
         if (KeyRegistry.Find(_scope, setting.Key) is not { } info)
         {
             _bad.Add(setting.Key);
-            Add(Severity.Error, setting.Position, $"unknown key '{setting.Key}' in {what}", $"nearest known key: '{KeyRegistry.Nearest(_scope, setting.Key)}'");
+            var place = KeyRegistry.PlaceOf(setting.Key);
+            Add(Severity.Error, setting.Position, $"unknown key '{setting.Key}' in {what}", place is null ? $"nearest known key: '{KeyRegistry.Nearest(_scope, setting.Key)}'" : $"its place is {place}");
             return;
         }
 
-        var (error, severity) = Judge(info, setting);
-        if (error is not null)
+        // the value of a secret is never made text
+        if (info.Kind == ValueKind.Octets)
+        {
+            if (setting.Values.Count != 1) Add(Severity.Error, setting.Position, $"{setting.Key}: one value is expected, not a list");
+            return;
+        }
+
+        if (ValueCheck.Find(info, setting) is { } fault)
         {
             _bad.Add(setting.Key);
-            Add(severity, setting.ValuePosition, severity == Severity.Limit ? error : $"{setting.Key}: {error}");
+            Add(fault.Severity, setting.ValuePosition, $"{setting.Key}: {fault.Text}", fault.Remedy);
             return;
         }
 
-        if (info.Service == Service.Yes || IsDefault(info, setting)) return;
+        if (info.Service == Service.Yes || ValueCheck.IsDefault(info, setting)) return;
         if (info.Service == Service.NoEffect) Add(Severity.Notice, setting.Position, $"{setting.Key} has no effect: {info.Missing}");
         else Add(Severity.Limit, setting.Position, $"{setting.Key}: {info.Missing} {(info.Missing.EndsWith('s') ? "are" : "is")} not there yet", "remove the key, or wait for a version that has it");
-    }
-
-    private static bool IsDefault(KeyInfo info, ConfigSetting setting)
-    {
-        var (text, standard) = (setting.Text, info.Default);
-        if (text.Equals(standard, StringComparison.OrdinalIgnoreCase)) return true;
-        return info.Kind switch
-        {
-            ValueKind.YesNo => ValueReader.TryYesNo(text, out var value) && value == (standard == "yes"),
-            ValueKind.Time => ValueReader.TryTime(text, out var time) && ValueReader.TryTime(standard, out var wanted) && time == wanted,
-            ValueKind.Number or ValueKind.Mark or ValueKind.InterfaceId => ValueReader.TryNumber(text, out var number) && ValueReader.TryNumber(standard, out var wanted) && number == wanted,
-            _ => false,
-        };
-    }
-
-    private static (string? Error, Severity Severity) Judge(KeyInfo info, ConfigSetting setting)
-    {
-        if (info.Kind == ValueKind.Octets) return default;
-        if (setting.Values.Count > 1 && info.Kind is not (ValueKind.List or ValueKind.Hosts or ValueKind.Proposals or ValueKind.Selectors)) return ("one value is expected, not a list", Severity.Error);
-        var text = setting.Text;
-        string? error = null;
-        switch (info.Kind)
-        {
-            case ValueKind.YesNo:
-                return (ValueReader.TryYesNo(text, out _) ? null : $"'{text}' should be yes or no", Severity.Error);
-            case ValueKind.Time:
-                return (ValueReader.TryTime(text, out _) ? null : $"'{text}' is no time; write a number with s, m, h or d, for example 90s", Severity.Error);
-            case ValueKind.Size:
-                return (ValueReader.TrySize(text, out _) ? null : $"'{text}' is no size; write a number of octets with or without k, m or g", Severity.Error);
-            case ValueKind.Number:
-                if (!ValueReader.TryNumber(text, out var number) || number < info.Least || number > info.Most) error = string.Create(CultureInfo.InvariantCulture, $"'{text}' should be a number of {info.Least}..{info.Most}");
-                return (error, Severity.Error);
-            case ValueKind.Word:
-                return (info.Words.Contains(text, StringComparer.OrdinalIgnoreCase) ? null : $"'{text}' is not known; one of {string.Join(", ", info.Words)}", Severity.Error);
-            case ValueKind.Words:
-                return (text.Split('|').All(word => info.Words.Contains(word.Trim(), StringComparer.OrdinalIgnoreCase)) ? null : $"'{text}' is not known; one of {string.Join(", ", info.Words)}, joined by |", Severity.Error);
-            case ValueKind.Hosts:
-                foreach (var item in ValueReader.Items(setting))
-                {
-                    if (!ValueReader.TryHost(item, out _, out error)) return (error, Severity.Error);
-                }
-
-                return default;
-            case ValueKind.Selectors:
-                foreach (var item in ValueReader.Items(setting))
-                {
-                    if (!ValueReader.TrySelector(item, out _, out error)) return (error, Severity.Error);
-                }
-
-                return default;
-            case ValueKind.Proposals:
-                if (info.Service != Service.Yes) return default;
-                foreach (var item in ValueReader.Items(setting))
-                {
-                    if (!ProposalKeywords.TryParse(info.Scope == Scope.Connection ? ProtocolId.Ike : ProtocolId.Esp, item, out _, out error, out var isLimit)) return (error, isLimit ? Severity.Limit : Severity.Error);
-                }
-
-                return default;
-            case ValueKind.IdentityName:
-                return (IdentityPattern.TryParse(text, out _, out error) ? null : error, Severity.Error);
-            case ValueKind.Dscp:
-                return (text.Length == 6 && text.All(digit => digit is '0' or '1') ? null : $"'{text}' should be six binary digits", Severity.Error);
-            case ValueKind.Mark:
-                var parts = text.Split('/', 2);
-                var valid = parts[0] is "%unique" or "%unique-dir" or "%same" || (ValueReader.TryNumber(parts[0], out var mark) && mark <= uint.MaxValue);
-                if (parts.Length == 2) valid &= ValueReader.TryNumber(parts[1], out var mask) && mask <= uint.MaxValue;
-                return (valid ? null : $"'{text}' should be VALUE or VALUE/MASK", Severity.Error);
-            case ValueKind.InterfaceId:
-                return (text is "%unique" or "%unique-dir" || (ValueReader.TryNumber(text, out var id) && id <= uint.MaxValue) ? null : $"'{text}' should be a number, %unique or %unique-dir", Severity.Error);
-            default:
-                return default;
-        }
     }
 }

@@ -1,5 +1,8 @@
 using System;
 using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Security.Cryptography;
 using System.Text;
 
 namespace Warifu.App.Configuration;
@@ -8,7 +11,7 @@ namespace Warifu.App.Configuration;
 internal readonly record struct IncludedFile(string Name, byte[] Text);
 
 /// <summary>Finds the files of an include pattern, relative to the file that holds it.</summary>
-internal delegate IReadOnlyList<IncludedFile> IncludeReader(string pattern, string fromFile);
+internal delegate IReadOnlyList<IncludedFile> IncludeReader(string pattern, SourcePosition from);
 
 /// <summary>
 /// Reads the grammar of swanctl.conf: sections, settings, comments, quotes, <c>include</c>, and inheritance by <c>name : other.section { }</c>. Never throws; goes on after an error, so that one run
@@ -17,14 +20,23 @@ internal delegate IReadOnlyList<IncludedFile> IncludeReader(string pattern, stri
 internal sealed class SwanctlParser
 {
     private const int MaxDepth = 32;
-    private const int MaxIncludes = 1000;
+    private const int MaxIncludes = 200_000;
     private const int MaxName = 256;
+    private const int MaxErrors = 1000;
+    private const int MaxRemarks = 10_000;
+    private const int MaxCopies = 4_000_000;
 
     private readonly List<Diagnostic> _findings;
     private readonly IncludeReader? _include;
     private readonly Dictionary<ConfigSection, List<(string Path, SourcePosition Position)>> _references = [];
-    private readonly Dictionary<ConfigSection, byte> _resolved = [];
+    // false: its references are being followed
+    private readonly Dictionary<ConfigSection, bool> _resolved = [];
+    private readonly List<string> _open = [];
+    private readonly ValueBuffer _value = new();
     private int _includes;
+    private int _errors;
+    private int _remarks;
+    private int _copies;
 
     private SwanctlParser(IncludeReader? include, List<Diagnostic> findings) => (_include, _findings) = (include, findings);
 
@@ -39,14 +51,17 @@ internal sealed class SwanctlParser
         parser.ReadFile(text, file, root, 0);
         parser.Inherit(root, root, 0);
         DropUnset(root);
+        parser._value.Begin();
         return root;
     }
 
     private void ReadFile(ReadOnlySpan<byte> text, string file, ConfigSection into, int depth)
     {
         var cursor = new Cursor(text, file);
+        _open.Add(Path.GetFullPath(file));
         if (text.StartsWith((ReadOnlySpan<byte>)[0xEF, 0xBB, 0xBF])) cursor.Skip(3);
         ReadSection(ref cursor, into, depth, opened: null);
+        _open.RemoveAt(_open.Count - 1);
     }
 
     private void ReadSection(ref Cursor cursor, ConfigSection section, int depth, SourcePosition? opened)
@@ -59,6 +74,9 @@ internal sealed class SwanctlParser
                 if (opened is { } place) Error(place, $"section '{section.Name}' is not closed", "add a '}'");
                 return;
             }
+
+            if (_errors > MaxErrors) cursor.SkipAll();
+            if (cursor.AtEnd) continue;
 
             if (cursor.Current == '}')
             {
@@ -115,7 +133,8 @@ internal sealed class SwanctlParser
                 return;
             default:
                 cursor = beforeSpace;
-                Error(position, $"'{name}' is followed by neither '=' nor '{{'", $"write '{name} = VALUE' or '{name} {{ … }}'");
+                // the word is not repeated: it may be the rest of a secret that lacks its quotes
+                Error(position, "a name that is followed by neither '=' nor '{'", "write NAME = VALUE or NAME { … }, and put values that hold # or } into quotes");
                 cursor.SkipLine();
                 return;
         }
@@ -155,6 +174,7 @@ internal sealed class SwanctlParser
         }
 
         var section = parent.Section(name);
+        if (section is not null && depth > 0 && name != "children") Add(Severity.Notice, position, $"section '{name}' goes on here; it began at {section.Position}", "if it was to be another one, give it another name");
         if (section is null) parent.Sections.Add(section = new ConfigSection(name, position));
         if (references.Count > 0)
         {
@@ -178,14 +198,14 @@ internal sealed class SwanctlParser
     {
         cursor.SkipBlanks();
         var start = cursor.Position;
-        var value = new List<byte>();
+        var value = _value.Begin();
         var separate = false;
         while (!cursor.AtEnd && cursor.Current is not ((byte)'\n' or (byte)'}' or (byte)'#'))
         {
             if (cursor.Current is (byte)' ' or (byte)'\t' or (byte)'\r')
             {
                 cursor.Skip(1);
-                separate = value.Count > 0;
+                separate = value.Length > 0;
                 continue;
             }
 
@@ -208,12 +228,13 @@ internal sealed class SwanctlParser
             cursor.Skip(1);
         }
 
-        section.Settings.RemoveAll(setting => setting.Key == key);
-        section.Settings.Add(new ConfigSetting(key, position, start, [.. value]));
-        System.Runtime.InteropServices.CollectionsMarshal.AsSpan(value).Clear();
+        if (!separate && value.Length > 0 && !cursor.AtEnd && cursor.Current == '#') Add(Severity.Warning, cursor.Position, $"'#' ends the value of '{key}': what follows is a comment", "put the value into quotes if it belongs to it, or a blank before the '#'");
+        if (section.Set(new ConfigSetting(key, position, start, value.ToArray(pinned: IsSecret(key)))) is not { } before) return;
+        before.Erase();
+        Add(before.Position.File == position.File ? Severity.Warning : Severity.Notice, position, $"'{key}' is set again; the value of {before.Position} is not used", "keep one of them");
     }
 
-    private bool ReadQuoted(ref Cursor cursor, List<byte> value)
+    private bool ReadQuoted(ref Cursor cursor, ValueBuffer value)
     {
         var opened = cursor.Position;
         cursor.Skip(1);
@@ -243,44 +264,56 @@ internal sealed class SwanctlParser
     private void Include(ref Cursor cursor, ConfigSection section, int depth, SourcePosition position)
     {
         var pattern = cursor.ReadPattern();
-        if (_include is null || depth >= MaxDepth || ++_includes > MaxIncludes)
+        if (pattern.Length == 0)
         {
-            Error(position, _include is null ? "includes are not possible here" : "includes that include one another without end", "remove the include");
+            Error(position, "include without a file", "write include FILE, or a pattern such as conf.d/*.conf");
             return;
         }
 
-        foreach (var file in _include(pattern, position.File)) ReadFile(file.Text, file.Name, section, depth + 1);
+        if (_include is null || depth >= MaxDepth || ++_includes > MaxIncludes)
+        {
+            Error(position, _include is null ? "includes are not possible here" : "too many includes", "remove the include");
+            return;
+        }
+
+        var files = _include(pattern, position);
+        if (files.Count == 0) Add(Severity.Notice, position, $"no file fits '{pattern}'");
+        foreach (var file in files)
+        {
+            if (_open.Contains(Path.GetFullPath(file.Name))) Error(position, $"'{file.Name}' includes itself: {string.Join(" -> ", _open.Select(Path.GetFileName))} -> {Path.GetFileName(file.Name)}", "remove the include");
+            else ReadFile(file.Text, file.Name, section, depth + 1);
+            CryptographicOperations.ZeroMemory(file.Text);
+        }
     }
 
     // ---- inheritance
 
     private void Inherit(ConfigSection root, ConfigSection section, int depth)
     {
-        if (!_resolved.TryAdd(section, 1) || depth > MaxDepth) return;
-        if (_references.TryGetValue(section, out var references))
+        if (!_resolved.TryAdd(section, false)) return;
+        foreach (var (path, position) in _references.GetValueOrDefault(section) ?? [])
         {
-            foreach (var (path, position) in references)
+            var source = root;
+            foreach (var part in path.Split('.')) source = source?.Section(part);
+            if (source is null)
             {
-                var source = root;
-                foreach (var part in path.Split('.')) source = source?.Section(part);
-                if (source is null)
-                {
-                    Error(position, $"there is no section '{path}'", "give the whole path from the root, for example 'connections.base'");
-                    continue;
-                }
-
-                if (ReferenceEquals(source, section) || Holds(source, section))
-                {
-                    Error(position, $"section '{section.Name}' refers to itself", "remove the reference");
-                    continue;
-                }
-
-                Inherit(root, source, depth + 1);
-                CopyMissing(source, section, 0);
+                Error(position, $"there is no section '{path}'", "give the whole path from the root, for example 'connections.base'");
+                continue;
             }
+
+            if (ReferenceEquals(source, section) || Holds(source, section) || depth > MaxDepth)
+            {
+                Error(position, $"section '{section.Name}' refers to itself", "remove the reference");
+                continue;
+            }
+
+            Inherit(root, source, depth + 1);
+            if (!_resolved[source]) Error(position, $"sections refer to one another in a circle: '{section.Name}' to '{path}' and back", "remove one of the references");
+            else CopyMissing(source, section);
         }
 
         foreach (var child in section.Sections.ToArray()) Inherit(root, child, depth + 1);
+        _resolved[section] = true;
     }
 
     private static bool Holds(ConfigSection outer, ConfigSection inner)
@@ -293,21 +326,29 @@ internal sealed class SwanctlParser
         return false;
     }
 
-    private static void CopyMissing(ConfigSection from, ConfigSection to, int depth)
+    private void CopyMissing(ConfigSection from, ConfigSection to)
     {
-        if (depth > MaxDepth) return;
         foreach (var setting in from.Settings)
         {
             // values are copied: each is erased once
-            if (to.Find(setting.Key) is null) to.Settings.Add(new ConfigSetting(setting.Key, setting.Position, setting.ValuePosition, [.. Copies(setting)]));
+            if (to.Find(setting.Key) is not null || !MayCopy(setting.Position)) continue;
+            to.Set(new ConfigSetting(setting.Key, setting.Position, setting.ValuePosition, [.. Copies(setting)]));
         }
 
         foreach (var section in from.Sections)
         {
+            if (!MayCopy(section.Position)) return;
             var own = to.Section(section.Name);
             if (own is null) to.Sections.Add(own = new ConfigSection(section.Name, section.Position));
-            CopyMissing(section, own, depth + 1);
+            CopyMissing(section, own);
         }
+    }
+
+    /// <summary>Sections that inherit twice from sections that inherit twice double each time.</summary>
+    private bool MayCopy(SourcePosition position)
+    {
+        if (++_copies == MaxCopies) Error(position, "inheritance makes too many copies", "inherit less");
+        return _copies < MaxCopies;
     }
 
     private static IEnumerable<byte[]> Copies(ConfigSetting setting)
@@ -322,7 +363,17 @@ internal sealed class SwanctlParser
         foreach (var child in section.Sections) DropUnset(child);
     }
 
-    private void Error(SourcePosition position, string text, string remedy) => _findings.Add(new Diagnostic(Severity.Error, position, text, remedy));
+    private void Error(SourcePosition position, string text, string remedy) => Add(Severity.Error, position, text, remedy);
+
+    private void Add(Severity severity, SourcePosition position, string text, string remedy = "")
+    {
+        var (count, most) = severity == Severity.Error ? (++_errors, MaxErrors) : (++_remarks, MaxRemarks);
+        if (count <= most) _findings.Add(new Diagnostic(severity, position, text, remedy));
+        else if (severity == Severity.Error && count == most + 1) _findings.Add(new Diagnostic(Severity.Error, position, "too much is wrong; the rest is not read", "is this a configuration?"));
+        else if (count == most + 1) _findings.Add(new Diagnostic(Severity.Warning, position, "further remarks are left out"));
+    }
+
+    private static bool IsSecret(string key) => key.StartsWith("secret", StringComparison.Ordinal) || key == "pin" || key.Contains("key", StringComparison.Ordinal);
 
     private ref struct Cursor(ReadOnlySpan<byte> text, string file)
     {
@@ -330,12 +381,14 @@ internal sealed class SwanctlParser
         private int _at;
         private int _line = 1;
         private int _lineStart;
+        // octets of this line that begin no character
+        private int _following;
 
         public readonly bool AtEnd => _at >= _text.Length;
 
         public readonly byte Current => _text[_at];
 
-        public readonly SourcePosition Position => new(file, _line, _at - _lineStart + 1);
+        public readonly SourcePosition Position => new(file, _line, _at - _lineStart - _following + 1);
 
         public readonly string Shown => AtEnd ? "the end" : Current is > 0x20 and < 0x7F ? ((char)Current).ToString() : $"\\x{Current:x2}";
 
@@ -343,9 +396,11 @@ internal sealed class SwanctlParser
         {
             for (; count > 0 && !AtEnd; count--)
             {
-                if (_text[_at++] != '\n') continue;
+                var octet = _text[_at++];
+                if ((octet & 0xC0) == 0x80) _following++;
+                if (octet != '\n') continue;
                 _line++;
-                _lineStart = _at;
+                (_lineStart, _following) = (_at, 0);
             }
         }
 
@@ -353,6 +408,8 @@ internal sealed class SwanctlParser
         {
             while (!AtEnd && Current is (byte)' ' or (byte)'\t' or (byte)'\r') Skip(1);
         }
+
+        public void SkipAll() => Skip(_text.Length);
 
         public void SkipLine()
         {
@@ -391,5 +448,41 @@ internal sealed class SwanctlParser
 
         private static bool IsNamePart(byte octet, bool dots) =>
             octet > 0x20 && octet != 0x7F && octet is not ((byte)'#' or (byte)'{' or (byte)'}' or (byte)':' or (byte)',' or (byte)'=' or (byte)'"') && (dots || octet != '.');
+    }
+}
+
+/// <summary>Collects the octets of one value after the other. They may be a secret: the memory does not move and is zeroed.</summary>
+internal sealed class ValueBuffer
+{
+    private byte[] _octets = GC.AllocateArray<byte>(256, pinned: true);
+
+    public int Length { get; private set; }
+
+    /// <summary>Forgets the value before.</summary>
+    public ValueBuffer Begin()
+    {
+        CryptographicOperations.ZeroMemory(_octets.AsSpan(0, Length));
+        Length = 0;
+        return this;
+    }
+
+    public void Add(byte octet)
+    {
+        if (Length == _octets.Length)
+        {
+            var wider = GC.AllocateArray<byte>(Length * 2, pinned: true);
+            _octets.CopyTo(wider, 0);
+            CryptographicOperations.ZeroMemory(_octets);
+            _octets = wider;
+        }
+
+        _octets[Length++] = octet;
+    }
+
+    public byte[] ToArray(bool pinned)
+    {
+        var copy = GC.AllocateUninitializedArray<byte>(Length, pinned);
+        _octets.AsSpan(0, Length).CopyTo(copy);
+        return copy;
     }
 }

@@ -1,77 +1,19 @@
 using System;
+using System.Buffers;
+using System.Buffers.Text;
 using System.Collections.Generic;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Linq;
+using System.Security.Cryptography;
 using System.Text;
 using Warifu.Policy;
-using Warifu.Primitives;
 
 namespace Warifu.App.Configuration;
 
 /// <summary>The forms of values. Each method says what is wrong and what would be right.</summary>
 internal static class ValueReader
 {
-    private static readonly Dictionary<string, byte> s_protocols = new(StringComparer.OrdinalIgnoreCase)
-    {
-        ["any"] = 0,
-        ["icmp"] = 1,
-        ["igmp"] = 2,
-        ["ipip"] = 4,
-        ["ipencap"] = 4,
-        ["tcp"] = 6,
-        ["udp"] = 17,
-        ["ipv6"] = 41,
-        ["gre"] = 47,
-        ["esp"] = 50,
-        ["ah"] = 51,
-        ["ipv6-icmp"] = 58,
-        ["icmpv6"] = 58,
-        ["ospf"] = 89,
-        ["pim"] = 103,
-        ["vrrp"] = 112,
-        ["l2tp"] = 115,
-        ["sctp"] = 132,
-    };
-
-    private static readonly Dictionary<string, ushort> s_services = new(StringComparer.OrdinalIgnoreCase)
-    {
-        ["ftp"] = 21,
-        ["ssh"] = 22,
-        ["telnet"] = 23,
-        ["smtp"] = 25,
-        ["domain"] = 53,
-        ["dns"] = 53,
-        ["bootps"] = 67,
-        ["bootpc"] = 68,
-        ["tftp"] = 69,
-        ["http"] = 80,
-        ["www"] = 80,
-        ["kerberos"] = 88,
-        ["pop3"] = 110,
-        ["ntp"] = 123,
-        ["netbios-ns"] = 137,
-        ["netbios-dgm"] = 138,
-        ["netbios-ssn"] = 139,
-        ["imap2"] = 143,
-        ["imap"] = 143,
-        ["snmp"] = 161,
-        ["snmp-trap"] = 162,
-        ["bgp"] = 179,
-        ["ldap"] = 389,
-        ["https"] = 443,
-        ["microsoft-ds"] = 445,
-        ["isakmp"] = 500,
-        ["syslog"] = 514,
-        ["ldaps"] = 636,
-        ["imaps"] = 993,
-        ["pop3s"] = 995,
-        ["l2f"] = 1701,
-        ["l2tp"] = 1701,
-        ["radius"] = 1812,
-        ["ipsec-nat-t"] = 4500,
-    };
-
     public static bool TryYesNo(string text, out bool value)
     {
         value = text.ToLowerInvariant() is "1" or "yes" or "true" or "enabled";
@@ -116,44 +58,19 @@ internal static class ValueReader
             return true;
         }
 
-        if (TryRange(text, out var first, out var last, out error))
+        if (Selectors.TryParseAddresses(text, out var first, out var last, out error))
         {
             host = HostPattern.Range(first, last);
             return true;
         }
 
-        if (error is not null) return false;
-        if (text.Length <= 253 && text.Split('.').All(label => label.Length is > 0 and <= 63 && label.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_')) && !text.All(letter => char.IsAsciiDigit(letter) || letter == '.'))
+        if (IsHostName(text))
         {
-            host = HostPattern.Name(text);
+            (host, error) = (HostPattern.Name(text), null);
             return true;
         }
 
-        error = $"'{text}' is no address, range, subnet or host name";
-        return false;
-    }
-
-    /// <summary>One traffic selector: <c>dynamic | ADDR | ADDR/PREFIX | ADDR-ADDR</c>, then <c>[PROTO/PORT]</c>.</summary>
-    public static bool TrySelector(string text, out SelectorPattern selector, [NotNullWhen(false)] out string? error)
-    {
-        (selector, error) = (default, null);
-        var bracket = text.IndexOf('[', StringComparison.Ordinal);
-        var (addresses, rest) = bracket < 0 ? (text, "") : (text[..bracket].Trim(), text[bracket..]);
-        var limits = default(TrafficSelector) with { LastPort = ushort.MaxValue };
-        if (rest.Length > 0 && !TryLimits(rest, ref limits, out error)) return false;
-        if (addresses is "dynamic" or "%dynamic")
-        {
-            selector = new SelectorPattern(true, limits);
-            return true;
-        }
-
-        if (TryRange(addresses, out var first, out var last, out error))
-        {
-            selector = SelectorPattern.Of(limits with { First = first, Last = last });
-            return true;
-        }
-
-        error ??= $"'{addresses}' is no traffic selector; write dynamic, an address, ADDRESS/PREFIX or ADDRESS-ADDRESS, and [PROTOCOL/PORT] behind it";
+        if (!text.AsSpan().ContainsAny("/-:")) error = $"'{text}' is no address, range, subnet or host name";
         return false;
     }
 
@@ -165,7 +82,7 @@ internal static class ValueReader
         {
             isKey = true;
             var digits = value[2..];
-            var octets = new byte[(digits.Length + 1) / 2];
+            var octets = GC.AllocateArray<byte>((digits.Length + 1) / 2, pinned: true);
             // an odd number of digits has a zero in front
             var shift = digits.Length & 1;
             for (var i = 0; i < digits.Length; i++)
@@ -173,6 +90,7 @@ internal static class ValueReader
                 var digit = Nibble(digits[i]);
                 if (digit < 0)
                 {
+                    CryptographicOperations.ZeroMemory(octets);
                     error = "a value that begins with 0x may hold hexadecimal digits only";
                     return false;
                 }
@@ -187,25 +105,27 @@ internal static class ValueReader
         if (value.StartsWith("0s"u8))
         {
             isKey = true;
-            var octets = new byte[System.Buffers.Text.Base64.GetMaxDecodedFromUtf8Length(value.Length + 4)];
-            var padded = new byte[(value.Length - 2 + 3) / 4 * 4];
-            padded.AsSpan().Fill((byte)'=');
-            value[2..].CopyTo(padded);
-            var status = System.Buffers.Text.Base64.DecodeFromUtf8(padded, octets, out _, out var written);
-            System.Security.Cryptography.CryptographicOperations.ZeroMemory(padded);
-            if (status != System.Buffers.OperationStatus.Done)
-            {
-                error = "a value that begins with 0s must be base64";
-                return false;
-            }
-
-            secret = octets[..written];
-            System.Security.Cryptography.CryptographicOperations.ZeroMemory(octets);
-            return true;
+            // in place; padding may be left out
+            var text = value[2..].TrimEnd((byte)'=');
+            var octets = GC.AllocateArray<byte>((text.Length + 3) / 4 * 4, pinned: true);
+            octets.AsSpan().Fill((byte)'=');
+            text.CopyTo(octets);
+            var status = Base64.DecodeFromUtf8InPlace(octets, out var written);
+            if (status == OperationStatus.Done) secret = Copy(octets.AsSpan(0, written));
+            else error = "a value that begins with 0s must be base64";
+            CryptographicOperations.ZeroMemory(octets);
+            return error is null;
         }
 
-        secret = value.ToArray();
+        secret = Copy(value);
         return true;
+    }
+
+    private static byte[] Copy(ReadOnlySpan<byte> value)
+    {
+        var copy = GC.AllocateUninitializedArray<byte>(value.Length, pinned: true);
+        value.CopyTo(copy);
+        return copy;
     }
 
     private static int Nibble(byte digit) => digit switch
@@ -234,107 +154,6 @@ internal static class ValueReader
         return true;
     }
 
-    /// <summary>False without an error: it is none of these forms.</summary>
-    private static bool TryRange(string text, out IpAddress first, out IpAddress last, out string? error)
-    {
-        (first, last, error) = (default, default, null);
-        var slash = text.IndexOf('/', StringComparison.Ordinal);
-        if (slash > 0)
-        {
-            if (!IpAddress.TryParse(text.AsSpan(0, slash), out var address)) return false;
-            if (!int.TryParse(text.AsSpan(slash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var length) || length > address.BitLength)
-            {
-                error = $"'{text}': the prefix length must be 0..{address.BitLength}";
-                return false;
-            }
-
-            var prefix = new IpPrefix(address, length);
-            (first, last) = (prefix.Address, prefix.Last);
-            return true;
-        }
-
-        var dash = text.IndexOf('-', StringComparison.Ordinal);
-        if (dash > 0 && IpAddress.TryParse(text.AsSpan(0, dash).Trim(), out first))
-        {
-            if (!IpAddress.TryParse(text.AsSpan(dash + 1).Trim(), out last) || last.Version != first.Version || last < first)
-            {
-                error = $"'{text}': a range needs two addresses of one version, the lower one first";
-                return false;
-            }
-
-            return true;
-        }
-
-        if (!IpAddress.TryParse(text, out first)) return false;
-        last = first;
-        return true;
-    }
-
-    private static bool TryLimits(string text, ref TrafficSelector limits, [NotNullWhen(false)] out string? error)
-    {
-        error = $"'{text}' should be [PROTOCOL] or [PROTOCOL/PORT], for example [tcp/443] or [udp/1000-2000]";
-        if (text.Length < 3 || text[^1] != ']') return false;
-        var parts = text[1..^1].Split('/', 2);
-        var name = parts[0].Trim();
-        byte protocol;
-        if (TryNumber(name, out var number) && number <= 255)
-        {
-            protocol = (byte)number;
-        }
-        else if (!s_protocols.TryGetValue(name, out protocol))
-        {
-            error = $"unknown protocol '{name}'; write its number";
-            return false;
-        }
-
-        limits = limits with { Protocol = protocol };
-        error = null;
-        if (parts.Length == 1) return true;
-        var port = parts[1].Trim();
-        if (port.Equals("any", StringComparison.OrdinalIgnoreCase)) return true;
-        if (port.Equals("opaque", StringComparison.OrdinalIgnoreCase))
-        {
-            limits = limits with { FirstPort = ushort.MaxValue, LastPort = 0 };
-            return true;
-        }
-
-        var dash = port.IndexOf('-', 1);
-        if (!TryPort(dash < 0 ? port : port[..dash], protocol, out var low) || !TryPort(dash < 0 ? port : port[(dash + 1)..], protocol, out var high) || high < low)
-        {
-            error = $"'{port}' is no port, range of ports or known service";
-            return false;
-        }
-
-        // ICMP: below 256 it is a type with any code, else type and code
-        if (protocol is 1 or 58)
-        {
-            if (low < 256) low = (ushort)(low << 8);
-            high = high < 256 ? (ushort)((high << 8) | 0xFF) : high;
-        }
-
-        limits = limits with { FirstPort = low, LastPort = high };
-        return true;
-    }
-
-    private static bool TryPort(string text, byte protocol, out ushort port)
-    {
-        text = text.Trim();
-        port = 0;
-        // TYPE(CODE), as listings print it
-        var bracket = text.IndexOf('(', StringComparison.Ordinal);
-        if (protocol is 1 or 58 && bracket > 0 && text[^1] == ')')
-        {
-            if (!byte.TryParse(text.AsSpan(0, bracket), out var type) || !byte.TryParse(text.AsSpan(bracket + 1, text.Length - bracket - 2), out var code)) return false;
-            port = (ushort)((type << 8) | code);
-            return true;
-        }
-
-        if (TryNumber(text, out var number))
-        {
-            port = (ushort)number;
-            return number <= ushort.MaxValue;
-        }
-
-        return s_services.TryGetValue(text, out port);
-    }
+    private static bool IsHostName(string text) =>
+        text.Length <= 253 && text.Any(char.IsAsciiLetter) && text.Split('.').All(label => label.Length is > 0 and <= 63 && label.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_'));
 }

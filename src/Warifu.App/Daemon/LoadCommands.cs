@@ -105,7 +105,7 @@ internal static class LoadCommands
         }
 
         var findings = new List<Diagnostic>();
-        PskCheck.Judge(secret, daemon.Settings.PskPolicy ?? PskPolicy.Warn, findings);
+        PskCheck.Judge(secret, daemon.Settings.PskPolicy ?? PskPolicy.Warn, daemon.Settings.Words, findings);
         if (findings.Find(finding => finding.Severity == Severity.Error) is { Text: { } text }) return Commands.Failure(text);
         foreach (var finding in findings) daemon.Events.Tell("", NoticeLevel.Warning, finding.Text);
         daemon.Config.Add(secret);
@@ -125,7 +125,7 @@ internal static class LoadCommands
         request.Session.Staged = null;
         var findings = new List<Diagnostic>();
         var built = PolicyBuilder.Build(staged.Root, findings) with { Secrets = [.. staged.Secrets] };
-        foreach (var secret in built.Secrets) PskCheck.Judge(secret, daemon.Settings.PskPolicy ?? PskPolicy.Warn, findings);
+        foreach (var secret in built.Secrets) PskCheck.Judge(secret, daemon.Settings.PskPolicy ?? PskPolicy.Warn, daemon.Settings.Words, findings);
         var errors = findings.Where(finding => finding.Severity == Severity.Error).Select(finding => finding.ToString()).ToList();
         if (errors.Count > 0) return Commands.Failure($"{errors.Count} errors; nothing was changed").Add("errors", errors);
         if (staged.DryRun) return Commands.Success().Add("changes", Array.Empty<string>()).Add("left-out", built.LeftOut.Select(left => $"{left.Name}: {left.Why}"));

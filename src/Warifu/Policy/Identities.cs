@@ -1,10 +1,9 @@
 using System;
 using System.Collections.Generic;
+using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
-using System.Formats.Asn1;
 using System.Globalization;
-using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
+using System.Linq;
 using System.Text;
 using Warifu.Primitives;
 
@@ -24,21 +23,21 @@ public static class Identities
         (identity, error) = (null, null);
         var colon = text.IndexOf(':', StringComparison.Ordinal);
         if (colon > 0 && TypeOf(text[..colon]) is { } type) return TryParseTyped(type, text[(colon + 1)..], out identity, out error);
-        if (text.Contains('=', StringComparison.Ordinal) && TryEncodeName(text, out var name))
+        if (IsAny(text))
         {
-            identity = new Identity(IdType.DerAsn1Dn, [.. name]);
+            error = $"'{text}' means any identity; a definite one is needed here";
+            return false;
+        }
+
+        if (text.Contains('=', StringComparison.Ordinal))
+        {
+            identity = DistinguishedName.TryEncode(text, out var name) ? new Identity(IdType.DerAsn1Dn, [.. name]) : Identity.KeyId(Encoding.UTF8.GetBytes(text));
             return true;
         }
 
         if (!text.Contains('@', StringComparison.Ordinal))
         {
-            if (text is "" or "%any" or "%any6" or "0.0.0.0" or "*" or "::" or "0::0")
-            {
-                error = $"'{text}' means any identity; a definite one is needed here";
-                return false;
-            }
-
-            identity = IpAddress.TryParse(text, out var address) ? Identity.Of(address) : text.Contains(':', StringComparison.Ordinal) ? Identity.KeyId(Encoding.UTF8.GetBytes(text)) : Identity.Fqdn(text);
+            identity = IpAddress.TryParse(text, out var address) ? Identity.Of(address) : colon >= 0 ? Identity.KeyId(Encoding.UTF8.GetBytes(text)) : Identity.Fqdn(text);
             return true;
         }
 
@@ -46,85 +45,47 @@ public static class Identities
         identity = text.StartsWith("@@", StringComparison.Ordinal) ? Identity.Rfc822(text[2..]) : text[0] == '@' ? Identity.Fqdn(text[1..]) : Identity.Rfc822(text);
         if (!identity.Data.IsEmpty) return true;
         error = $"'{text}' is an empty identity";
+        identity = null;
         return false;
     }
 
-    /// <summary>What people read: names as they are, DNs as "C=CH, O=Example, CN=gw", binary key ids as hex with colons. Control characters never come out.</summary>
+    /// <summary>What people read: names as they are, DNs as "C=CH, O=Example, CN=gw", binary key ids as hex. Control characters never come out.</summary>
     public static string Print(Identity? identity)
     {
         if (identity is null) return "%any";
-        if (identity.Type == IdType.DerAsn1Dn && TryPrintName(identity.Data.AsSpan(), out var name)) return name;
+        if (identity.Type == IdType.DerAsn1Dn && DistinguishedName.TryPrint(identity.Data.AsMemory(), out var name)) return name;
         return identity.ToString();
     }
 
-    /// <summary>Reads text with names of attributes into DER.</summary>
-    internal static bool TryEncodeName(string text, [NotNullWhen(true)] out byte[]? der)
+    /// <summary>The text stands for every identity.</summary>
+    internal static bool IsAny(string text) => text is "" or "%any" or "%any6" or "0.0.0.0" or "*" or "::" or "0::0";
+
+    /// <summary>Equal for identities that mean the same: domain names and mail addresses without regard to case, DNs by attributes and values in either order. Everything else is itself.</summary>
+    internal static Identity Canonical(Identity identity)
     {
-        der = null;
-        try
+        switch (identity.Type)
         {
-            // "/C=CH/O=Example" is the other usual form
-            if (text.StartsWith('/')) text = string.Join(", ", text[1..].Split('/'));
-            der = new X500DistinguishedName(text, X500DistinguishedNameFlags.None).RawData;
-            return true;
-        }
-        catch (CryptographicException)
-        {
-            return false;
+            case IdType.Fqdn or IdType.Rfc822Addr:
+                return identity.Data.AsSpan().ContainsAnyInRange((byte)'A', (byte)'Z') ? new Identity(identity.Type, [.. identity.Data.Select(octet => octet is >= (byte)'A' and <= (byte)'Z' ? (byte)(octet | 0x20) : octet)]) : identity;
+            case IdType.DerAsn1Dn when DistinguishedName.TryRead(identity.Data.AsMemory(), out var parts):
+                var texts = parts.Select(part => $"{part.Name}={DistinguishedName.Fold(part.Value)}").ToArray();
+                var (forward, backward) = (string.Join('\0', texts), string.Join('\0', texts.Reverse()));
+                return new Identity(IdType.DerAsn1Dn, [.. Encoding.UTF8.GetBytes(string.CompareOrdinal(forward, backward) <= 0 ? forward : backward)]);
+            default:
+                return identity;
         }
     }
 
-    internal static bool TryPrintName(ReadOnlySpan<byte> der, [NotNullWhen(true)] out string? text)
+    /// <summary>Legal in swanctl.conf, and not supported by this build: types that no IKE identity has a number for, and regular expressions.</summary>
+    internal static bool IsLater(string text, [NotNullWhen(true)] out string? what)
     {
-        text = null;
-        try
-        {
-            var printed = new StringBuilder();
-            foreach (var (name, value) in ReadName(der))
-            {
-                if (printed.Length > 0) printed.Append(", ");
-                printed.Append(name).Append('=');
-                foreach (var character in value) printed.Append(char.IsControl(character) ? '?' : character);
-            }
-
-            text = printed.ToString();
-            return printed.Length > 0;
-        }
-        catch (Exception exception) when (exception is AsnContentException or CryptographicException or InvalidOperationException)
-        {
-            return false;
-        }
+        var colon = text.IndexOf(':', StringComparison.Ordinal);
+        var (prefix, rest) = colon > 0 ? (text[..colon], text[(colon + 1)..]) : ("", "");
+        what = prefix is "uri" or "xmppaddr" ? $"identities of the type '{prefix}'"
+            : prefix is "rfc822" or "email" or "userfqdn" or "fqdn" or "dns" or "asn1dn" && rest is ['^', .., '$'] ? "identities by regular expression"
+            : null;
+        return what is not null;
     }
-
-    internal static List<(string Name, string Value)> ReadName(ReadOnlySpan<byte> der)
-    {
-        var found = new List<(string, string)>();
-        foreach (var part in new X500DistinguishedName(der).EnumerateRelativeDistinguishedNames(reversed: false))
-        {
-            if (part.HasMultipleElements) throw new InvalidOperationException("an RDN with several attributes");
-            var type = part.GetSingleElementType();
-            found.Add((NameOf(type), part.GetSingleElementValue() ?? ""));
-        }
-
-        return found;
-    }
-
-    private static string NameOf(Oid type) => type.Value switch
-    {
-        "2.5.4.3" => "CN",
-        "2.5.4.5" => "serialNumber",
-        "2.5.4.6" => "C",
-        "2.5.4.7" => "L",
-        "2.5.4.8" => "ST",
-        "2.5.4.9" => "STREET",
-        "2.5.4.10" => "O",
-        "2.5.4.11" => "OU",
-        "2.5.4.12" => "T",
-        "0.9.2342.19200300.100.1.1" => "UID",
-        "0.9.2342.19200300.100.1.25" => "DC",
-        "1.2.840.113549.1.9.1" => "E",
-        _ => type.Value ?? "?",
-    };
 
     private static IdType? TypeOf(string prefix) => prefix switch
     {
@@ -142,21 +103,38 @@ public static class Identities
     private static bool TryParseTyped(IdType type, string text, [NotNullWhen(true)] out Identity? identity, [NotNullWhen(false)] out string? error)
     {
         (identity, error) = (null, null);
-        try
+        var data = text.StartsWith('#') ? FromHex(text.AsSpan(1))
+            : type is IdType.Ipv4Addr or IdType.Ipv6Addr ? (IpAddress.TryParse(text, out var address) ? address.ToOctets() : null)
+            : type == IdType.DerAsn1Dn ? (DistinguishedName.TryEncode(text, out var name) ? name : null)
+            : Encoding.UTF8.GetBytes(text);
+        var fits = data is not null && type switch { IdType.Ipv4Addr => data.Length == 4, IdType.Ipv6Addr => data.Length == 16, _ => data.Length > 0 };
+        if (fits)
         {
-            byte[] data = text.StartsWith('#') ? Convert.FromHexString(text.AsSpan(1).ToString().Replace(":", "", StringComparison.Ordinal))
-                : type is IdType.Ipv4Addr or IdType.Ipv6Addr ? IpAddress.Parse(text).ToOctets()
-                : type == IdType.DerAsn1Dn ? (TryEncodeName(text, out var name) ? name : throw new FormatException())
-                : Encoding.UTF8.GetBytes(text);
-            var fits = type switch { IdType.Ipv4Addr => data.Length == 4, IdType.Ipv6Addr => data.Length == 16, _ => data.Length > 0 };
-            if (!fits) throw new FormatException();
-            identity = new Identity(type, [.. data]);
+            identity = new Identity(type, [.. data!]);
             return true;
         }
-        catch (FormatException)
+
+        error = type switch
         {
-            error = $"'{text}' is not a valid identity of type {type}; write hexadecimal after '#' for raw octets";
-            return false;
+            _ when text.StartsWith('#') => $"'{text}' is not hexadecimal of the right length; write pairs of digits after '#', with or without colons",
+            IdType.Ipv4Addr => $"'{text}' is no IPv4 address",
+            IdType.Ipv6Addr => $"'{text}' is no IPv6 address",
+            IdType.DerAsn1Dn => $"'{text}' is no distinguished name; write for example C=CH, O=Example, CN=gw",
+            _ => "an empty identity; write one behind the colon",
+        };
+        return false;
+    }
+
+    private static byte[]? FromHex(ReadOnlySpan<char> digits)
+    {
+        var octets = new List<byte>(digits.Length / 2);
+        for (var i = 0; i < digits.Length; i += 2)
+        {
+            if (i > 0 && digits[i] == ':') i++;
+            if (i + 2 > digits.Length || !byte.TryParse(digits.Slice(i, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var octet)) return null;
+            octets.Add(octet);
         }
+
+        return [.. octets];
     }
 }

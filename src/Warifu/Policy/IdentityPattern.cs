@@ -1,8 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Diagnostics.CodeAnalysis;
-using System.Formats.Asn1;
-using System.Security.Cryptography;
+using System.Linq;
 using System.Text;
 using Warifu.Primitives;
 
@@ -17,10 +16,14 @@ internal enum IdentityMatch
     Exact,
 }
 
-/// <summary>Which identities are acceptable: any, exactly one, or one with wildcards ("*.example.org", "*@example.org", "C=CH, CN=*").</summary>
+/// <summary>Which identities are acceptable: any, exactly one, one with wildcards ("*.example.org", "*@example.org", "C=CH, CN=*"), or the addresses of a subnet or range.</summary>
 public sealed record IdentityPattern
 {
-    private IdentityPattern(Identity? exact, string text) => (Exact, Text) = (exact, text);
+    private IdentityPattern(Identity? exact, string text)
+    {
+        (Exact, Text) = (exact, text);
+        if (exact is not null) Canonical = Identities.Canonical(exact);
+    }
 
     /// <summary>Every identity.</summary>
     public static IdentityPattern Any { get; } = new(null, "%any");
@@ -43,13 +46,26 @@ public sealed record IdentityPattern
     {
         ArgumentNullException.ThrowIfNull(text);
         (pattern, error) = (null, null);
-        if (text is "" or "%any" or "%any6" or "0.0.0.0" or "*" or "::" or "0::0")
+        if (Identities.IsAny(text))
         {
             pattern = Any;
             return true;
         }
 
+        if (Identities.IsLater(text, out var later))
+        {
+            error = $"{later} are not there yet";
+            return false;
+        }
+
+        if (TryParseAddresses(text, ref pattern, out error)) return error is null;
         if (!Identities.TryParse(text, out var identity, out error)) return false;
+        if (identity.Type is IdType.Fqdn or IdType.Rfc822Addr && identity.Data.AsSpan()[1..].Contains((byte)'*'))
+        {
+            error = $"'{text}' has a wildcard that is not at its beginning; write *.DOMAIN or *@DOMAIN";
+            return false;
+        }
+
         pattern = HasWildcard(identity) ? new IdentityPattern(null, text) { Template = identity } : new IdentityPattern(identity, text);
         return true;
     }
@@ -62,62 +78,59 @@ public sealed record IdentityPattern
 
     internal IdentityMatch Match(Identity identity)
     {
-        if (Exact is not null) return SameName(Exact, identity) ? IdentityMatch.Exact : IdentityMatch.No;
+        if (Exact is not null) return Exact.Equals(identity) || (Exact.Type == identity.Type && Canonical!.Equals(Identities.Canonical(identity))) ? IdentityMatch.Exact : IdentityMatch.No;
+        if (!First.IsNone) return AddressOf(identity) is { IsNone: false } address && address.Version == First.Version && address >= First && address <= Last ? IdentityMatch.Wildcard : IdentityMatch.No;
         if (Template is null) return IdentityMatch.Any;
         if (Template.Type != identity.Type) return IdentityMatch.No;
         if (Template.Type == IdType.DerAsn1Dn) return MatchesName(Template, identity) ? IdentityMatch.Wildcard : IdentityMatch.No;
         // "*.example.org" and "*@example.org": something before the fixed end
         var end = Template.Data.AsSpan()[1..];
         var data = identity.Data.AsSpan();
-        return data.Length > end.Length && EndsWithIgnoreCase(data, end) ? IdentityMatch.Wildcard : IdentityMatch.No;
+        return data.Length > end.Length && Ascii.EqualsIgnoreCase(data[^end.Length..], end) ? IdentityMatch.Wildcard : IdentityMatch.No;
     }
 
+    private Identity? Canonical { get; }
+
     private Identity? Template { get; init; }
+
+    private IpAddress First { get; init; }
+
+    private IpAddress Last { get; init; }
+
+    /// <summary>Subnets and ranges: with their prefixes, or bare. False: it is no such thing.</summary>
+    private static bool TryParseAddresses(string text, ref IdentityPattern? pattern, out string? error)
+    {
+        error = null;
+        var typed = new[] { "ipv4net:", "ipv6net:", "ipv4range:", "ipv6range:" }.FirstOrDefault(prefix => text.StartsWith(prefix, StringComparison.Ordinal));
+        var addresses = text[(typed?.Length ?? 0)..];
+        if (typed is null && (text.AsSpan().ContainsAny('@', '=') || !text.AsSpan().ContainsAny('/', '-'))) return false;
+        if (Selectors.TryParseAddresses(addresses, out var first, out var last, out var wrong) && (typed is null || first.Version == typed[3] - '0'))
+        {
+            pattern = new IdentityPattern(null, text) { First = first, Last = last };
+            return true;
+        }
+
+        if (typed is null) return false;
+        error = wrong ?? $"'{addresses}' is of the other IP version";
+        return true;
+    }
+
+    private static IpAddress? AddressOf(Identity identity) => identity.Type is IdType.Ipv4Addr or IdType.Ipv6Addr ? IpAddress.FromOctets(identity.Data.AsSpan()) : null;
 
     private static bool HasWildcard(Identity identity) => identity.Type switch
     {
         IdType.Fqdn or IdType.Rfc822Addr => identity.Data.Length > 1 && identity.Data[0] == '*',
-        IdType.DerAsn1Dn => TryRead(identity, out var parts) && parts.Exists(part => part.Value == "*"),
+        IdType.DerAsn1Dn => DistinguishedName.TryRead(identity.Data.AsMemory(), out var parts) && parts.Exists(part => part.Value == "*"),
         _ => false,
     };
 
-    /// <summary>Domain names and mail addresses do not depend on case; the rest is compared by octets, DNs by their attributes.</summary>
-    private static bool SameName(Identity left, Identity right)
-    {
-        if (left.Type != right.Type) return false;
-        if (left.Data.AsSpan().SequenceEqual(right.Data.AsSpan())) return true;
-        return left.Type switch
-        {
-            IdType.Fqdn or IdType.Rfc822Addr => left.Data.Length == right.Data.Length && EndsWithIgnoreCase(left.Data.AsSpan(), right.Data.AsSpan()),
-            IdType.DerAsn1Dn => MatchesName(left, right),
-            _ => false,
-        };
-    }
-
-    private static bool EndsWithIgnoreCase(ReadOnlySpan<byte> data, ReadOnlySpan<byte> end) => Ascii.EqualsIgnoreCase(data[^end.Length..], end);
-
+    /// <summary>Attribute by attribute. Some print a DN from the country to the name, others the other way round: both orders are the same name.</summary>
     private static bool MatchesName(Identity template, Identity identity)
     {
-        if (!TryRead(template, out var wanted) || !TryRead(identity, out var given) || wanted.Count != given.Count) return false;
-        for (var i = 0; i < wanted.Count; i++)
-        {
-            if (wanted[i].Name != given[i].Name || (wanted[i].Value != "*" && !wanted[i].Value.Equals(given[i].Value, StringComparison.OrdinalIgnoreCase))) return false;
-        }
-
-        return true;
+        if (!DistinguishedName.TryRead(template.Data.AsMemory(), out var wanted) || !DistinguishedName.TryRead(identity.Data.AsMemory(), out var given) || wanted.Count != given.Count) return false;
+        return MatchesInOrder(wanted, given) || MatchesInOrder(wanted, Enumerable.Reverse(given));
     }
 
-    private static bool TryRead(Identity identity, out List<(string Name, string Value)> parts)
-    {
-        parts = [];
-        try
-        {
-            parts = Identities.ReadName(identity.Data.AsSpan());
-            return true;
-        }
-        catch (Exception exception) when (exception is AsnContentException or CryptographicException or InvalidOperationException)
-        {
-            return false;
-        }
-    }
+    private static bool MatchesInOrder(List<(string Name, string Value)> wanted, IEnumerable<(string Name, string Value)> given) =>
+        wanted.Zip(given).All(pair => pair.First.Name == pair.Second.Name && (pair.First.Value == "*" || DistinguishedName.Fold(pair.First.Value) == DistinguishedName.Fold(pair.Second.Value)));
 }

@@ -16,12 +16,7 @@ public static class ProposalKeywords
     private static readonly FrozenDictionary<string, Transform> s_words = Words().ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
 
     /// <summary>Words that are legal in swanctl.conf but that this build has no algorithm for.</summary>
-    private static readonly FrozenSet<string> s_later = new[]
-    {
-        "des", "cast128", "blowfish", "blowfish128", "blowfish192", "blowfish256", "serpent", "serpent128", "serpent192", "serpent256", "twofish", "twofish128", "twofish192", "twofish256",
-        "camellia128ctr", "camellia192ctr", "camellia256ctr", "camellia128ccm16", "camellia256ccm16", "chacha20poly1305compat", "md5_128", "sha1_160", "sha256_96", "sha2_256_96", "camelliaxcbc",
-        "prfcamelliaxcbc", "gost256", "gost512", "mlkem512", "mlkem768", "mlkem1024", "modpnull",
-    }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
+    private static readonly FrozenSet<string> s_later = Later().Where(word => !s_words.ContainsKey(word)).ToFrozenSet(StringComparer.OrdinalIgnoreCase);
 
     private static readonly FrozenDictionary<Transform, string> s_names = s_words.GroupBy(pair => pair.Value).ToFrozenDictionary(group => group.Key, group => group.Select(pair => pair.Key).OrderBy(Preference).First());
 
@@ -38,7 +33,7 @@ public static class ProposalKeywords
         "aes256-aes128-sha256-sha384-sha512-x25519-ecp256-ecp384-modp3072-modp2048-none-noesn");
 
     /// <summary>Reads one list item.</summary>
-    /// <param name="protocol">IKE or ESP.</param>
+    /// <param name="protocol">IKE, ESP or AH.</param>
     /// <param name="text">Keywords joined by "-", or "default".</param>
     /// <param name="proposals">One or more: AEAD and other ciphers that stand together are split into two (RFC 7296 section 3.3 does not allow them in one).</param>
     /// <param name="error">What is wrong and what would be right.</param>
@@ -62,8 +57,8 @@ public static class ProposalKeywords
                 continue;
             }
 
-            isLimit = s_later.Contains(word) || (word.Length > 4 && word.StartsWith("ke", StringComparison.OrdinalIgnoreCase) && word[2] is >= '1' and <= '7' && word[3] == '_');
-            error = isLimit ? $"algorithm '{word}' is not supported by this build" : $"unknown algorithm '{word}'; nearest known word: '{Nearest(word)}'";
+            isLimit = s_later.Contains(word) || IsAdditionalExchange(word);
+            error = isLimit ? $"algorithm '{word}' is not there yet" : $"unknown algorithm '{word}'; nearest known word: '{Nearest(word)}'";
             return false;
         }
 
@@ -85,15 +80,11 @@ public static class ProposalKeywords
     public static string Word(Transform transform) =>
         s_names.TryGetValue(transform, out var word) ? word : string.Create(CultureInfo.InvariantCulture, $"{transform.Type}({transform.Id}{(transform.KeyBits == 0 ? "" : "/" + transform.KeyBits.ToString(CultureInfo.InvariantCulture))})");
 
-    /// <summary>Keywords of the transforms that are weak today.</summary>
-    public static ImmutableArray<string> Weaknesses(Proposal proposal)
-    {
-        ArgumentNullException.ThrowIfNull(proposal);
-        return [.. proposal.Transforms.Where(transform => Algorithms.StrengthOf(transform) == Strength.Weak).Select(Word).Distinct()];
-    }
-
     /// <summary>All keywords, for listings.</summary>
     public static IEnumerable<string> All => s_words.Keys.Order(StringComparer.Ordinal);
+
+    /// <summary>What a keyword stands for; null when it is none.</summary>
+    internal static Transform? Lookup(string word) => s_words.TryGetValue(word, out var transform) ? transform : null;
 
     private static bool TryComplete(ProtocolId protocol, string text, List<Transform> transforms, out ImmutableArray<Proposal> proposals, [NotNullWhen(false)] out string? error)
     {
@@ -104,6 +95,7 @@ public static class ProposalKeywords
         var prfs = Of(TransformType.Prf);
         var exchanges = Of(TransformType.Ke);
         var sequence = Of(TransformType.Esn);
+        if (protocol == ProtocolId.Ah) return TryCompleteAh(text, encryption, integrity, exchanges, sequence, out proposals, out error);
         if (encryption.Count == 0) return Fail($"'{text}' has no encryption algorithm; begin with one, for example aes256gcm16", out error);
         if (protocol == ProtocolId.Ike)
         {
@@ -128,6 +120,21 @@ public static class ProposalKeywords
         proposals = found.ToImmutable();
         return true;
     }
+
+    /// <summary>AH has integrity only; a GMAC word names the integrity transform of its key length (RFC 4543 section 6).</summary>
+    private static bool TryCompleteAh(string text, List<Transform> encryption, List<Transform> integrity, List<Transform> exchanges, List<Transform> sequence, out ImmutableArray<Proposal> proposals, [NotNullWhen(false)] out string? error)
+    {
+        (proposals, error) = ([], null);
+        if (encryption.Find(transform => transform.Id != (ushort)EncrId.NullAesGmac) is { Type: TransformType.Encr } cipher) return Fail($"'{Word(cipher)}' encrypts, and AH does not; leave it out, or use esp_proposals", out error);
+        integrity.AddRange(encryption.Select(transform => new Transform(TransformType.Integ, (ushort)(9 + ((transform.KeyBits - 128) / 64)))));
+        if (integrity.Count == 0) return Fail($"'{text}' has no integrity algorithm; begin with one, for example sha256", out error);
+        proposals = [new Proposal(ProtocolId.Ah, [.. integrity, .. exchanges, .. sequence.Count == 0 ? [Transform.Esn(false)] : sequence])];
+        return true;
+    }
+
+    /// <summary>keN_METHOD, N = 1..7 (RFC 9370).</summary>
+    private static bool IsAdditionalExchange(string word) =>
+        word is ['k' or 'K', 'e' or 'E', >= '1' and <= '7', '_', ..] && (s_later.Contains(word[4..]) || (s_words.TryGetValue(word[4..], out var method) && method.Type == TransformType.Ke));
 
     private static ImmutableArray<Transform> Join(ProtocolId protocol, List<Transform> encryption, List<Transform> integrity, List<Transform> prfs, List<Transform> exchanges, List<Transform> sequence) =>
         protocol == ProtocolId.Ike ? [.. encryption, .. integrity, .. prfs, .. exchanges] : [.. encryption, .. integrity, .. exchanges, .. sequence];
@@ -162,26 +169,17 @@ public static class ProposalKeywords
         _ => word.Contains('_', StringComparison.Ordinal) ? 3 : word is "aes" or "sha" or "camellia" ? 2 : 1,
     };
 
-    private static string Nearest(string word) => s_words.Keys.Concat(s_later).OrderBy(known => Distance(known, word)).ThenBy(known => known, StringComparer.Ordinal).First();
+    private static string Nearest(string word) => Spelling.Nearest(word, s_words.Keys.Concat(s_later));
 
-    /// <summary>Edit distance.</summary>
-    internal static int Distance(string left, string right)
+    private static IEnumerable<string> Later()
     {
-        if (right.Length > 64) return int.MaxValue;
-        var row = Enumerable.Range(0, right.Length + 1).ToArray();
-        for (var i = 1; i <= left.Length; i++)
+        string[] sizes = ["128", "192", "256"];
+        foreach (var word in new[] { "des", "cast128", "blowfish", "serpent", "twofish", "chacha20poly1305compat", "md5_128", "sha1_160", "sha256_96", "sha2_256_96", "camelliaxcbc", "prfcamelliaxcbc", "gost256", "gost512", "mlkem512", "mlkem768", "mlkem1024", "modpnull" }) yield return word;
+        foreach (var size in sizes)
         {
-            var diagonal = row[0];
-            row[0] = i;
-            for (var j = 1; j <= right.Length; j++)
-            {
-                var cost = Math.Min(Math.Min(row[j] + 1, row[j - 1] + 1), diagonal + (char.ToLowerInvariant(left[i - 1]) == char.ToLowerInvariant(right[j - 1]) ? 0 : 1));
-                diagonal = row[j];
-                row[j] = cost;
-            }
+            foreach (var cipher in new[] { "blowfish", "serpent", "twofish" }) yield return cipher + size;
+            foreach (var mode in new[] { "ctr", "ccm", "ccm8", "ccm64", "ccm12", "ccm96", "ccm16", "ccm128" }) yield return $"camellia{size}{mode}";
         }
-
-        return row[^1];
     }
 
     private static Dictionary<string, Transform> Words()

@@ -47,8 +47,10 @@ public readonly record struct TrafficSelector(IpAddress First, IpAddress Last, b
         if (IsOpaque) return $"{addresses}[{protocol}/OPAQUE]";
         if (Protocol is 1 or 58)
         {
-            var type = FirstPort >> 8;
-            return (LastPort & 0xFF) == 0xFF && (FirstPort & 0xFF) == 0 && LastPort >> 8 == type ? $"{addresses}[{protocol}/{type}]" : $"{addresses}[{protocol}/{type}({FirstPort & 0xFF})]";
+            // whole types, else TYPE(CODE)
+            var types = (FirstPort & 0xFF) == 0 && (LastPort & 0xFF) == 0xFF;
+            var (first, last) = types ? ($"{FirstPort >> 8}", $"{LastPort >> 8}") : ($"{FirstPort >> 8}({FirstPort & 0xFF})", $"{LastPort >> 8}({LastPort & 0xFF})");
+            return first == last ? $"{addresses}[{protocol}/{first}]" : $"{addresses}[{protocol}/{first}-{last}]";
         }
 
         return FirstPort == LastPort ? $"{addresses}[{protocol}/{FirstPort}]" : $"{addresses}[{protocol}/{FirstPort}-{LastPort}]";

@@ -126,7 +126,7 @@ internal static class AuthResponder
     private static Connection? Select(IkeSa sa, Identity remote, Identity? wanted)
     {
         var best = (Score: -1, Connection: (Connection?)null);
-        foreach (var candidate in sa.Engine.Index.Candidates(sa.Local.Address, sa.Remote.Address, IkeVersion.V2))
+        foreach (var candidate in sa.Engine.Index.Candidates(sa.Local.Address, sa.Remote.Address, IkeVersion.V2, remote))
         {
             var theirs = candidate.Remote.Id.Match(remote);
             if (theirs == IdentityMatch.No) continue;

@@ -105,6 +105,8 @@ internal sealed class ChildProposal
         if (!_isFirst) builder.Nonce(nr);
         if (keyExchange is not null) builder.Ke(method, keyExchange.PublicValue);
         keyExchange?.Dispose();
+        // section 2.9: what was left out would also have been acceptable, in a child of its own
+        if (narrowed.MorePossible) builder.Notify(NotifyType.AdditionalTsPossible);
         builder.Ts(PayloadType.TsI, narrowed.Remote.AsSpan()).Ts(PayloadType.TsR, narrowed.Local.AsSpan());
         var terms = new ChildTerms
         {

@@ -117,7 +117,7 @@ internal sealed class InitExchange : Exchange
         ProposalChoice? choice = null;
         Connection? first = null;
         ProposalChoice? firstChoice = null;
-        foreach (var candidate in engine.Index.Candidates(local.Address, remote.Address, IkeVersion.V2))
+        foreach (var candidate in engine.Index.FirstCandidates(local.Address, remote.Address, IkeVersion.V2))
         {
             var attempt = ProposalSelection.Select(candidate.Proposals, offered);
             if (first is null) (first, firstChoice) = (candidate, attempt);
