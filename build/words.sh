@@ -12,7 +12,7 @@ chmod 755 "$work"
 version=$(dpkg-deb -f "$work"/wamerican_*.deb Version)
 cp "$work/usr/share/doc/wamerican/copyright" "$out/LICENSE.txt"
 # what people take for passwords and no dictionary has
-ours="admin asdf asdfgh asdfghjkl azerty cisco fortinet ikev ipsec isakmp juniper junos letmein libreswan login mikrotik passwd psk qwerty qwertz qwertyuiop strongswan sysadmin vpn warifu zxcv zxcvbn zxcvbnm"
+ours="abcdef abcdefgh admin asdf asdfgh asdfghjkl azerty cisco fortinet iloveyou ikev ipsec isakmp juniper junos letmein libreswan login mikrotik passwd psk qwerty qwertz qwertyuiop strongswan sysadmin trustno vpn warifu zxcv zxcvbn zxcvbnm"
 {
   echo "# $(grep -c . <(sed "s/'s\$//" "$work/usr/share/dict/american-english")) entries of Debian's wamerican $version (SCOWL, Copyright 2000-2011 by Kevin Atkinson and others: LICENSE.txt), made by build/words.sh:"
   echo "# modified: folded to ASCII lower case, possessives and words of less than 3 letters left out, a few common passwords added."

@@ -26,6 +26,9 @@ internal sealed class ConfigSection(string name, SourcePosition position)
 
     public List<ConfigSection> Sections { get; } = [];
 
+    /// <summary>Another section inherits from it, so at the root it need not be a section that we know.</summary>
+    public bool IsTemplate { get; set; }
+
     // made when a section has many entries: a hundred thousand connections stand in one
     private Dictionary<string, ConfigSetting>? _settings;
     private Dictionary<string, ConfigSection>? _sections;

@@ -20,7 +20,7 @@ internal static class PolicyBuilder
         foreach (var setting in root.Settings) findings.Add(new Diagnostic(Severity.Error, setting.Position, $"key '{setting.Key}' outside of any section", $"sections are {string.Join(", ", s_sections)}"));
         foreach (var section in root.Sections)
         {
-            if (!s_sections.Contains(section.Name)) findings.Add(new Diagnostic(Severity.Error, section.Position, $"unknown section '{section.Name}'", $"nearest known section: '{Spelling.Nearest(section.Name, s_sections)}'"));
+            if (!s_sections.Contains(section.Name) && !section.IsTemplate) findings.Add(new Diagnostic(Severity.Error, section.Position, $"unknown section '{section.Name}'", $"nearest known section: '{Spelling.Nearest(section.Name, s_sections)}'"));
         }
 
         var policies = ImmutableDictionary.CreateBuilder<string, PskPolicy>();

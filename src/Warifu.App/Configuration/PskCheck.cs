@@ -5,6 +5,7 @@ using System.IO;
 using System.Linq;
 using System.Text;
 using Warifu.Policy;
+using Warifu.Primitives;
 
 namespace Warifu.App.Configuration;
 
@@ -22,16 +23,13 @@ internal static class PskCheck
     /// <param name="findings">Findings are added.</param>
     public static void Judge(BuiltConfiguration built, PskPolicy fallback, List<Diagnostic> findings)
     {
-        foreach (var secret in built.Secrets)
-        {
-            var policy = built.Daemon.PskPolicy ?? (DefaultFor(secret.Position.File) == PskPolicy.Warn ? PskPolicy.Warn : fallback);
-            Judge(secret, PolicyOf(secret, policy, built), built.Daemon.Words, findings);
-        }
-
+        var index = new PskIndex(built.Secrets.Select((secret, i) => new PskEntry(new SecretRef(i + 1), secret.Name, secret.Owners)));
+        var own = PoliciesOf(built, fallback, index);
+        for (var i = 0; i < built.Secrets.Length; i++) Judge(built.Secrets[i], own[i], built.Daemon.Words, findings);
         FindSameOwners(built.Secrets, findings);
         foreach (var connection in built.Policy.Connections)
         {
-            if (connection.Local.Kind != AuthKind.Psk || built.Secrets.Any(secret => MayServe(secret, connection))) continue;
+            if (connection.Local.Kind != AuthKind.Psk || Serving(connection, built.Secrets, index).Any()) continue;
             findings.Add(new Diagnostic(Severity.Warning, built.PositionOf(connection.Name), $"no secret in this configuration is for connection '{connection.Name}'", "add one to 'secrets' whose ids hold the peer's identity, or load it by other means"));
         }
     }
@@ -73,27 +71,30 @@ internal static class PskCheck
         if (faults.HasFlag(PskFaults.Words)) yield return "is made of dictionary words";
     }
 
-    private static PskPolicy PolicyOf(ConfiguredSecret secret, PskPolicy policy, BuiltConfiguration built)
+    /// <summary>For each secret the strictest policy of the connections that it may serve; the daemon's when it serves none.</summary>
+    private static PskPolicy[] PoliciesOf(BuiltConfiguration built, PskPolicy fallback, PskIndex index)
     {
-        if (built.PskPolicies.IsEmpty) return policy;
-        var strictest = (PskPolicy?)null;
+        var standard = built.Secrets.Select(secret => built.Daemon.PskPolicy ?? (DefaultFor(secret.Position.File) == PskPolicy.Warn ? PskPolicy.Warn : fallback)).ToArray();
+        if (built.PskPolicies.IsEmpty) return standard;
+        var strictest = new PskPolicy?[standard.Length];
         foreach (var connection in built.Policy.Connections)
         {
-            if (!MayServe(secret, connection)) continue;
-            var own = built.PskPolicies.GetValueOrDefault(connection.Name, policy);
-            if (strictest is null || own < strictest) strictest = own;
+            foreach (var i in Serving(connection, built.Secrets, index))
+            {
+                var policy = built.PskPolicies.GetValueOrDefault(connection.Name, standard[i]);
+                if (strictest[i] is not { } known || policy < known) strictest[i] = policy;
+            }
         }
 
-        return strictest ?? policy;
+        return [.. standard.Select((policy, i) => strictest[i] ?? policy)];
     }
 
-    /// <summary>True when the connection's peer may be an owner of the secret.</summary>
-    private static bool MayServe(ConfiguredSecret secret, Connection connection)
+    /// <summary>Indices of the secrets that the connection's peer may be an owner of.</summary>
+    private static IEnumerable<int> Serving(Connection connection, ImmutableArray<ConfiguredSecret> secrets, PskIndex index)
     {
-        if (secret.Owners.IsEmpty) return true;
         var remote = connection.Remote.Id;
-        if (remote.Exact is { } peer) return secret.Owners.Any(owner => owner.Matches(peer));
-        return secret.Owners.Any(owner => owner.Exact is not { } name || remote.Matches(name));
+        if (remote.Exact is { } peer) return index.Serving(peer).Select(entry => entry.Secret.Id - 1);
+        return Enumerable.Range(0, secrets.Length).Where(i => secrets[i].Owners.IsEmpty || secrets[i].Owners.Any(owner => owner.Exact is not { } name || remote.Matches(name)));
     }
 
     private static void FindSameOwners(ImmutableArray<ConfiguredSecret> secrets, List<Diagnostic> findings)

@@ -277,7 +277,7 @@ internal sealed class SwanctlParser
         }
 
         var files = _include(pattern, position);
-        if (files.Count == 0) Add(Severity.Notice, position, $"no file fits '{pattern}'");
+        if (files.Count == 0 && pattern.AsSpan().ContainsAny("*?[")) Add(Severity.Notice, position, $"no file fits '{pattern}'");
         foreach (var file in files)
         {
             if (_open.Contains(Path.GetFullPath(file.Name))) Error(position, $"'{file.Name}' includes itself: {string.Join(" -> ", _open.Select(Path.GetFileName))} -> {Path.GetFileName(file.Name)}", "remove the include");
@@ -294,7 +294,9 @@ internal sealed class SwanctlParser
         foreach (var (path, position) in _references.GetValueOrDefault(section) ?? [])
         {
             var source = root;
-            foreach (var part in path.Split('.')) source = source?.Section(part);
+            var parts = path.Split('.');
+            foreach (var part in parts) source = source?.Section(part);
+            if (root.Section(parts[0]) is { } template) template.IsTemplate = true;
             if (source is null)
             {
                 Error(position, $"there is no section '{path}'", "give the whole path from the root, for example 'connections.base'");
