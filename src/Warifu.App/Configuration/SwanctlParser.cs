@@ -24,7 +24,7 @@ internal sealed class SwanctlParser
     private const int MaxName = 256;
     private const int MaxErrors = 1000;
     private const int MaxRemarks = 10_000;
-    private const int MaxCopies = 4_000_000;
+    private const int MaxCopies = 2_000_000;
 
     private readonly List<Diagnostic> _findings;
     private readonly IncludeReader? _include;
