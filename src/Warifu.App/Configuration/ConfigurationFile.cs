@@ -79,7 +79,7 @@ internal static class ConfigurationFile
         return at.ToList();
     }
 
-    private static IEnumerable<string> Entries(string folder, bool files)
+    private static string[] Entries(string folder, bool files)
     {
         try
         {
