@@ -275,7 +275,7 @@ public sealed class IkeNode : IAsyncDisposable
         {
             case Ask.FindPsk find:
                 var (secret, whyNot) = _options.Secrets.Index().Find(find.Local, find.Remote);
-                _pump.Post(new Answer.SecretHandle(id, secret, whyNot));
+                _pump.Post(new Answer.SecretHandle(id, secret, whyNot, _options.Secrets.NameOf(secret)));
                 break;
             case Ask.PskAuth auth:
                 Secret? value = null;

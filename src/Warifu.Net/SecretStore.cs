@@ -54,6 +54,22 @@ public sealed class SecretStore : IDisposable
         }
     }
 
+    /// <summary>A copy of everything, to come back to; the caller disposes it.</summary>
+    internal KeptSecrets Keep()
+    {
+        lock (_gate) return new KeptSecrets([.. _byName.Select(entry => (entry.Key, new Secret(_byRef[entry.Value.Handle.Id].Span), entry.Value.Owners))]);
+    }
+
+    /// <summary>Puts back what was kept; what came since is removed.</summary>
+    internal void Restore(KeptSecrets kept)
+    {
+        lock (_gate)
+        {
+            Clear();
+            foreach (var (name, value, owners) in kept.Entries) SetPsk(name, value.Span, owners.AsSpan());
+        }
+    }
+
     /// <summary>Zeroes everything.</summary>
     public void Clear()
     {
@@ -73,6 +89,21 @@ public sealed class SecretStore : IDisposable
     internal PskIndex Index()
     {
         lock (_gate) return _index ??= new PskIndex(_byName.Select(entry => new PskEntry(entry.Value.Handle, entry.Key, entry.Value.Owners)));
+    }
+
+    /// <summary>The name of a handle; empty when there is none.</summary>
+    internal string NameOf(SecretRef handle)
+    {
+        if (handle.IsNone) return "";
+        lock (_gate)
+        {
+            foreach (var (name, entry) in _byName)
+            {
+                if (entry.Handle == handle) return name;
+            }
+        }
+
+        return "";
     }
 
     /// <summary>Lends the octets during <paramref name="use"/>; false when the handle is gone.</summary>
@@ -95,4 +126,15 @@ public sealed class SecretStore : IDisposable
     }
 
     private readonly record struct Entry(SecretRef Handle, ImmutableArray<IdentityPattern> Owners);
+}
+
+/// <summary>Copies of secrets, until they are put back or thrown away.</summary>
+internal sealed class KeptSecrets(ImmutableArray<(string Name, Secret Value, ImmutableArray<IdentityPattern> Owners)> entries) : IDisposable
+{
+    public ImmutableArray<(string Name, Secret Value, ImmutableArray<IdentityPattern> Owners)> Entries => entries;
+
+    public void Dispose()
+    {
+        foreach (var entry in entries) entry.Value.Dispose();
+    }
 }

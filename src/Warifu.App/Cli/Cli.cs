@@ -1,6 +1,8 @@
 using System;
 using System.CommandLine;
+using System.CommandLine.Help;
 using System.IO;
+using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using Warifu.App.Cli.Demo;
@@ -18,7 +20,8 @@ internal static class CommandTree
 
     public static async Task<int> RunAsync(string[] args)
     {
-        var root = new RootCommand("Warifu: IKE and IPsec") { s_socket, Run(), Check(), Load(), Up(), Down(), Rekey(), Status(), List(), Log(), Explain(), Demo(), Publish() };
+        // not a RootCommand: that would be named after the file of the program
+        var root = new Command("warifu", "Warifu: IKE and IPsec") { new HelpOption(), new VersionOption(), s_socket, Run(), Check(), Load(), Up(), Down(), Rekey(), Status(), List(), Log(), Explain(), Demo(), Publish() };
         var parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)
         {
@@ -72,9 +75,25 @@ internal static class CommandTree
 
     private static Command Load()
     {
-        var file = new Argument<string>("FILE") { Description = "the configuration" };
-        var command = new Command("load", "loads or reloads configuration into the running daemon, as a whole") { file };
-        command.SetAction((parsed, stop) => Client(parsed, client => LoadCommand.RunAsync(client, parsed.GetValue(file)!, stop), stop));
+        var file = new Argument<string?>("FILE") { Description = "the configuration", Arity = ArgumentArity.ZeroOrOne };
+        var within = new Option<int>("--confirm-within") { Description = "seconds after which the change is taken back unless it is confirmed" };
+        var dryRun = new Option<bool>("--dry-run") { Description = "says what would change" };
+        var confirm = new Option<bool>("--confirm") { Description = "keeps the last change" };
+        var rollback = new Option<bool>("--rollback") { Description = "takes back the last change that is not confirmed" };
+        within.Validators.Add(result =>
+        {
+            if (result.Tokens is [{ Value: var text }] && !(int.TryParse(text, out var seconds) && seconds is >= 1 and <= 86400)) result.AddError("--confirm-within is a number of seconds, 1 to 86400");
+        });
+        var command = new Command("load", "loads or reloads configuration into the running daemon, as a whole") { file, within, dryRun, confirm, rollback };
+        command.Validators.Add(result =>
+        {
+            var given = new[] { result.GetValue(file) is not null, result.GetValue(confirm), result.GetValue(rollback) }.Count(one => one);
+            if (given != 1) result.AddError("load takes a file, or --confirm, or --rollback");
+        });
+        command.SetAction((parsed, stop) => Client(
+            parsed,
+            client => parsed.GetValue(file) is { } name ? LoadCommand.RunAsync(client, name, parsed.GetValue(within), parsed.GetValue(dryRun), stop) : LoadCommand.DecideAsync(client, parsed.GetValue(confirm), stop),
+            stop));
         return command;
     }
 
@@ -100,9 +119,13 @@ internal static class CommandTree
     {
         var name = new Argument<string>("NAME") { Description = "connection, child, or CONNECTION/CHILD" };
         var ike = new Option<bool>("--ike") { Description = "the IKE SA (the default for a connection)" };
-        var child = new Option<bool>("--child") { Description = "all children of the connection" };
+        var child = new Option<bool>("--child") { Description = "all children of the connection (the default for a child is itself)" };
         var command = new Command("rekey", "rekeys a connection or child") { name, ike, child };
-        command.SetAction((parsed, stop) => Client(parsed, client => ControlCommands.RekeyAsync(client, parsed.GetValue(name)!, parsed.GetValue(child), stop), stop));
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(ike) && result.GetValue(child)) result.AddError("rekey takes --ike or --child, not both");
+        });
+        command.SetAction((parsed, stop) => Client(parsed, client => ControlCommands.RekeyAsync(client, parsed.GetValue(name)!, parsed.GetValue(ike), parsed.GetValue(child), stop), stop));
         return command;
     }
 
@@ -117,7 +140,10 @@ internal static class CommandTree
     private static Command List()
     {
         var command = new Command("list", "lists what is there");
-        foreach (var (name, description) in new[] { ("sas", "IKE SAs and their children"), ("conns", "loaded connections"), ("policies", "traps and shunts"), ("counters", "messages, drops and their reasons"), ("algorithms", "what this build can compute") })
+        var algorithms = new Command("algorithms", "what this build can compute; needs no daemon") { s_json };
+        algorithms.SetAction(parsed => Listings.Algorithms(parsed.GetValue(s_json)));
+        command.Add(algorithms);
+        foreach (var (name, description) in new[] { ("sas", "IKE SAs and their children"), ("conns", "loaded connections"), ("policies", "traps and shunts"), ("counters", "messages, drops and their reasons") })
         {
             var one = new Command(name, description) { s_json };
             one.SetAction((parsed, stop) => Client(parsed, client => Listings.RunAsync(client, name, parsed.GetValue(s_json), stop), stop));
@@ -141,6 +167,10 @@ internal static class CommandTree
         var name = new Argument<string?>("NAME") { Description = "connection or child", Arity = ArgumentArity.ZeroOrOne };
         var last = new Option<bool>("--last") { Description = "the latest negotiation of all" };
         var command = new Command("explain", "the last negotiation, step by step: offered, accepted, first difference, what to change") { name, last, s_json };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(name) is not null == result.GetValue(last)) result.AddError("explain takes a name, or --last");
+        });
         command.SetAction((parsed, stop) => Client(parsed, client => Listings.ExplainAsync(client, parsed.GetValue(last) ? null : parsed.GetValue(name), parsed.GetValue(s_json), stop), stop));
         return command;
     }

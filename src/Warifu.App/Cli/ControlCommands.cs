@@ -26,9 +26,10 @@ internal static class ControlCommands
         return await EndAsync(answer, $"{name} is down");
     }
 
-    public static async Task<int> RekeyAsync(ViciClient client, string name, bool children, CancellationToken stop)
+    public static async Task<int> RekeyAsync(ViciClient client, string name, bool ike, bool children, CancellationToken stop)
     {
         var message = await TargetAsync(client, name, stop);
+        if (ike) message = new ViciMessage().Add("ike", message.Text("ike")!);
         if (children && message.Text("child") is null)
         {
             foreach (var child in await ChildrenAsync(client, name, stop))

@@ -4,6 +4,7 @@ using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
 using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using Warifu.App.Vici;
 
@@ -14,6 +15,9 @@ internal static class Json
 {
     public static string Print(ViciMessage message) => Print(writer => Write(writer, message));
 
+    /// <summary>On one line, for streams.</summary>
+    public static string PrintLine(ViciMessage message) => Print(writer => Write(writer, message), indented: false);
+
     /// <summary>Several messages as one array.</summary>
     public static string Print(IEnumerable<ViciMessage> messages) => Print(writer =>
     {
@@ -23,15 +27,12 @@ internal static class Json
     });
 
     /// <summary>Messages that each hold named sections, as one object.</summary>
-    public static string Merge(IEnumerable<ViciMessage> messages) => Print(messages.SelectMany(message => message.Elements).Aggregate(new ViciMessage(), Append));
+    public static string Merge(IEnumerable<ViciMessage> messages) => Print(messages.SelectMany(message => message.Elements).Aggregate(new ViciMessage(), (all, element) => all.Add(element)));
 
-    private static ViciMessage Append(ViciMessage into, ViciElement element) =>
-        element.Section is { } section ? into.Add(element.Name, section) : element.Items is { } items ? into.AddList(element.Name, items) : into.Add(element.Name, element.Value!);
-
-    private static string Print(Action<Utf8JsonWriter> write)
+    private static string Print(Action<Utf8JsonWriter> write, bool indented = true)
     {
         var buffer = new ArrayBufferWriter<byte>();
-        using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { Indented = true })) write(writer);
+        using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { Indented = indented, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping })) write(writer);
         return Encoding.UTF8.GetString(buffer.WrittenSpan);
     }
 

@@ -31,10 +31,16 @@ internal static class Listings
                 Console.WriteLine(json ? Json.Print(counters) : string.Join('\n', Counters(counters)));
                 return 0;
             default:
-                var algorithms = await client.RequestAsync("get-algorithms", cancellationToken: stop);
-                Console.WriteLine(json ? Json.Print(algorithms) : string.Join('\n', algorithms.Elements.Where(element => element.Section is { IsEmpty: false }).Select(element => $"{element.Name}: {string.Join(' ', element.Section!.Elements.Select(one => one.Name))}")));
-                return 0;
+                throw new ArgumentException($"nothing is called '{what}'", nameof(what));
         }
+    }
+
+    /// <summary>What this build can compute.</summary>
+    public static int Algorithms(bool json)
+    {
+        var algorithms = ViciListings.AlgorithmList();
+        Console.WriteLine(json ? Json.Print(algorithms) : string.Join('\n', algorithms.Elements.Where(element => element.Section is { IsEmpty: false }).Select(element => $"{element.Name}: {string.Join(' ', element.Section!.Elements.Select(one => one.Name))}")));
+        return 0;
     }
 
     public static async Task<int> StatusAsync(ViciClient client, string? name, bool json, CancellationToken stop)
@@ -58,11 +64,12 @@ internal static class Listings
 
         Console.WriteLine($"warifu {daemon.Text("version")} since {daemon.Text("since")}: {daemon.Text("ike-sas")} IKE SAs, {daemon.Text("children")} children, data plane {daemon.Text("dataplane")}, UDP {daemon.Text("port")} and {daemon.Text("port-nat-t")}");
         if (daemon.Text("clear-text-guard") is { } guard and not "on") Console.WriteLine($"  warning: unprotected packets are not filtered: {guard}");
+        if (daemon.Bool("unconfirmed")) Console.WriteLine("  warning: the last change is not confirmed yet: 'warifu load --confirm' keeps it");
         foreach (var element in connections.SelectMany(connection => connection.Elements))
         {
             var section = element.Section!;
             Console.WriteLine($"{element.Name}: {section.Text("state")}{Comma(section.Text("next"))}{(section.Text("reason") is { } reason ? $"\n  why: {reason}" : "")}");
-            foreach (var child in section.Section("children")?.Elements ?? []) Console.WriteLine($"  {child.Name}: {child.Section!.Text("state")}{Comma(child.Section!.Text("next"))}");
+            foreach (var child in section.Section("children")?.Elements ?? []) Console.WriteLine($"  {child.Name}: {child.Section!.Text("state")}{Comma(child.Section!.Text("next"))}{(child.Section!.Text("reason") is { } why ? $"\n    why: {why}" : "")}");
         }
 
         return 0;
@@ -73,7 +80,7 @@ internal static class Listings
         void Print(string name, ViciMessage line)
         {
             if (name != "warifu-event" || (connection is not null && line.Text("connection") != connection)) return;
-            Console.WriteLine(json ? Json.Print(line) : $"{line.Text("at")} {line.Text("level")}: {line.Text("text")}");
+            Console.WriteLine(json ? Json.PrintLine(line) : $"{line.Text("at")} {line.Text("level")}: {line.Text("text")}");
         }
 
         await client.RegisterAsync("warifu-event", stop);
@@ -81,8 +88,18 @@ internal static class Listings
         if (connection is not null) request.Add("conn", connection);
         await client.RequestAsync("warifu-events", request, Print, stop);
         if (!follow) return 0;
-        await foreach (var (name, message) in client.EventsAsync(stop)) Print(name, message);
-        return 0;
+        try
+        {
+            await foreach (var (name, message) in client.EventsAsync(stop)) Print(name, message);
+        }
+        catch (OperationCanceledException)
+        {
+            // the user has seen enough
+            return 0;
+        }
+
+        await Console.Error.WriteLineAsync("warifu: the daemon has ended");
+        return 1;
     }
 
     public static async Task<int> ExplainAsync(ViciClient client, string? name, bool json, CancellationToken stop)

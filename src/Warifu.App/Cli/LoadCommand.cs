@@ -11,7 +11,12 @@ namespace Warifu.App.Cli;
 /// <summary><c>warifu load FILE</c>: reads and checks the file here, hands it over in one transaction, prints what changed.</summary>
 internal static class LoadCommand
 {
-    public static async Task<int> RunAsync(ViciClient client, string file, CancellationToken stop)
+    /// <param name="client">The daemon.</param>
+    /// <param name="file">The configuration.</param>
+    /// <param name="confirmWithin">Seconds after which the change is taken back unless it is confirmed; 0 = final.</param>
+    /// <param name="dryRun">Says what would change.</param>
+    /// <param name="stop">Gives up.</param>
+    public static async Task<int> RunAsync(ViciClient client, string file, int confirmWithin, bool dryRun, CancellationToken stop)
     {
         var findings = new List<Diagnostic>();
         var tree = ConfigurationFile.Read(file, findings);
@@ -19,7 +24,7 @@ internal static class LoadCommand
         PskCheck.Judge(built, PskCheck.DefaultFor(file), findings);
         foreach (var finding in findings.Where(finding => finding.Severity != Severity.Notice)) await Console.Error.WriteLineAsync(finding.ToString());
         if (findings.Exists(finding => finding.Severity == Severity.Error)) return 2;
-        await client.RequestAsync("warifu-begin", new ViciMessage(), cancellationToken: stop);
+        await client.RequestAsync("warifu-begin", new ViciMessage().Flag("dry-run", dryRun), cancellationToken: stop);
         foreach (var connection in tree.Section("connections")?.Sections ?? [])
         {
             if (await Failed(client, "load-conn", new ViciMessage().Add(connection.Name, ViciConfig.FromTree(connection, Scope.Connection)), stop)) return 1;
@@ -34,7 +39,10 @@ internal static class LoadCommand
         }
 
         tree.Erase();
-        var answer = await client.RequestAsync("warifu-commit", new ViciMessage(), cancellationToken: stop);
+        if (tree.Section("daemon") is { } daemon) await Console.Error.WriteLineAsync($"{daemon.Position}: notice: the section 'daemon' takes effect when the daemon starts");
+        var commit = new ViciMessage();
+        if (confirmWithin > 0) commit.Add("confirm-within", confirmWithin);
+        var answer = await client.RequestAsync("warifu-commit", commit, cancellationToken: stop);
         foreach (var error in answer.Items("errors")) await Console.Error.WriteLineAsync(error);
         if (answer.Text("success") != "yes")
         {
@@ -45,7 +53,17 @@ internal static class LoadCommand
         var changes = answer.Items("changes").ToList();
         foreach (var change in changes) Console.WriteLine(change);
         foreach (var left in answer.Items("left-out")) Console.WriteLine($"! left out: {left}");
-        Console.WriteLine(changes.Count == 0 ? $"{file} is loaded; nothing changed" : $"{file} is loaded");
+        var state = dryRun ? "would be loaded" : "is loaded";
+        Console.WriteLine(changes.Count == 0 ? $"{file} {state}; nothing {(dryRun ? "would change" : "changed")}" : $"{file} {state}");
+        if (confirmWithin > 0 && !dryRun) Console.WriteLine($"it is taken back in {confirmWithin} s unless 'warifu load --confirm' comes before");
+        return 0;
+    }
+
+    /// <summary>Keeps the last change, or takes it back at once.</summary>
+    public static async Task<int> DecideAsync(ViciClient client, bool keep, CancellationToken stop)
+    {
+        if (await Failed(client, keep ? "warifu-commit" : "warifu-rollback", new ViciMessage(), stop)) return 1;
+        Console.WriteLine(keep ? "the last change is confirmed" : "the last change is taken back");
         return 0;
     }
 

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using Warifu.Policy;
@@ -25,6 +26,9 @@ internal sealed record BuiltConfiguration(PolicySet Policy, DaemonSettings Daemo
     {
         foreach (var secret in Secrets) CryptographicOperations.ZeroMemory(secret.Value);
     }
+
+    /// <summary>Where the settings of each connection stand, by its name.</summary>
+    public IReadOnlyDictionary<string, SettingPlaces> Places { get; init; } = ImmutableDictionary<string, SettingPlaces>.Empty;
 }
 
 /// <summary>A connection that cannot be served.</summary>

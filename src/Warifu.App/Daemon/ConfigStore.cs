@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Linq;
+using System.Security.Cryptography;
 using System.Threading;
 using System.Threading.Tasks;
 using Warifu.App.Configuration;
@@ -11,37 +12,56 @@ using Warifu.Policy;
 
 namespace Warifu.App.Daemon;
 
-/// <summary>What is loaded: connections by name in their order, those that were left out and why, and secrets. Changes are applied to the node as a whole, one after the other.</summary>
+/// <summary>What is loaded: connections by name in their order, those that were left out and why, secrets, and where all that stands in files. Changes are applied to the node as a whole, one after the other.</summary>
 internal sealed class ConfigStore(SecretStore secrets) : IDisposable
 {
     private readonly SemaphoreSlim _gate = new(1);
-    private ImmutableList<Connection> _connections = [];
-    private ImmutableList<LeftOutConnection> _leftOut = [];
+    private Loaded _loaded = new([], [], ImmutableDictionary<string, SettingPlaces>.Empty, ImmutableDictionary<string, SettingPlaces>.Empty);
+    private Unconfirmed? _unconfirmed;
 
-    public ImmutableList<Connection> Connections => _connections;
+    public ImmutableList<Connection> Connections => _loaded.Connections;
 
-    public ImmutableList<LeftOutConnection> LeftOut => _leftOut;
+    public ImmutableList<LeftOutConnection> LeftOut => _loaded.LeftOut;
 
     public SecretStore Secrets => secrets;
 
-    public PolicySet Policy => new() { Connections = [.. _connections] };
+    /// <summary>True while a change waits to be confirmed.</summary>
+    public bool IsUnconfirmed => _unconfirmed is not null;
+
+    public Connection? Find(string name) => _loaded.Connections.Find(connection => connection.Name == name);
+
+    /// <summary>Settings that a text names by their paths, and where they stand.</summary>
+    public IEnumerable<NamedSetting> Named(string text)
+    {
+        var loaded = _loaded;
+        return loaded.Places.Concat(loaded.SecretPlaces).Where(entry => text.Contains(entry.Key, StringComparison.Ordinal)).SelectMany(entry => entry.Value.Named(text)).DistinctBy(setting => setting.Path);
+    }
 
     /// <summary>Replaces everything. Returns what changed, a line each.</summary>
-    public async Task<ImmutableArray<string>> ReplaceAsync(BuiltConfiguration built, IkeNode? node)
+    /// <param name="built">The new configuration, without errors.</param>
+    /// <param name="node">The node that takes it.</param>
+    /// <param name="confirmWithin">Unless it is confirmed in this time, what was there before comes back; null = final.</param>
+    /// <param name="onRollback">Told when it comes back.</param>
+    public async Task<ImmutableArray<string>> ReplaceAsync(BuiltConfiguration built, IkeNode node, TimeSpan? confirmWithin = null, Action<ImmutableArray<string>>? onRollback = null)
     {
         await _gate.WaitAsync();
         try
         {
-            var changes = Compare(_connections, built.Policy.Connections);
+            var changes = Compare(built);
+            // a further trial keeps what the first one kept
+            var kept = confirmWithin is null ? null : _unconfirmed ?? new Unconfirmed(_loaded, secrets.Keep());
+            if (kept is null) _unconfirmed?.Dispose();
+            else kept.Restart(confirmWithin!.Value, () => _ = RollBackAsync(node, onRollback));
+            _unconfirmed = kept;
             var wanted = built.Secrets.Select(secret => secret.Name).ToHashSet(StringComparer.Ordinal);
             foreach (var name in secrets.Names)
             {
                 if (!wanted.Contains(name)) secrets.Remove(name);
             }
 
-            foreach (var secret in built.Secrets) Add(secret);
-            (_connections, _leftOut) = ([.. built.Policy.Connections], [.. built.LeftOut]);
-            if (node is not null) await node.LoadAsync(Policy);
+            foreach (var secret in built.Secrets) Set(secret);
+            _loaded = new Loaded([.. built.Policy.Connections], [.. built.LeftOut], built.Places.ToImmutableDictionary(), built.Secrets.ToImmutableDictionary(secret => secret.Name, secret => SettingPlaces.OfSecret(secret.Name, secret.Position)));
+            await node.LoadAsync(_loaded.Policy);
             return changes;
         }
         finally
@@ -50,33 +70,92 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
         }
     }
 
+    /// <summary>What <see cref="ReplaceAsync"/> would change, a line each.</summary>
+    public ImmutableArray<string> Compare(BuiltConfiguration built) => Compare(_loaded.Connections, built.Policy.Connections);
+
+    /// <summary>The last change stays. False when none waits.</summary>
+    public async Task<bool> ConfirmAsync()
+    {
+        await _gate.WaitAsync();
+        try
+        {
+            if (_unconfirmed is null) return false;
+            _unconfirmed.Dispose();
+            _unconfirmed = null;
+            return true;
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    /// <summary>What was there before the unconfirmed change comes back. False when none waits.</summary>
+    public async Task<bool> RollBackAsync(IkeNode node, Action<ImmutableArray<string>>? onRollback)
+    {
+        ImmutableArray<string> changes;
+        await _gate.WaitAsync();
+        try
+        {
+            if (_unconfirmed is not { } kept) return false;
+            _unconfirmed = null;
+            changes = Compare(_loaded.Connections, [.. kept.Before.Connections]);
+            _loaded = kept.Before;
+            secrets.Restore(kept.Secrets);
+            kept.Dispose();
+            await node.LoadAsync(_loaded.Policy);
+        }
+        finally
+        {
+            _gate.Release();
+        }
+
+        onRollback?.Invoke(changes);
+        return true;
+    }
+
     /// <summary>Adds or replaces one connection.</summary>
-    public Task PutAsync(Connection connection, IkeNode node) => ChangeAsync(node, connections => connections.FindIndex(known => known.Name == connection.Name) is var at and >= 0 ? connections.SetItem(at, connection) : connections.Add(connection));
+    public Task PutAsync(Connection connection, SettingPlaces places, IkeNode node) => ChangeAsync(node, loaded => loaded with
+    {
+        Connections = loaded.Connections.FindIndex(known => known.Name == connection.Name) is var at and >= 0 ? loaded.Connections.SetItem(at, connection) : loaded.Connections.Add(connection),
+        LeftOut = loaded.LeftOut.RemoveAll(left => left.Name == connection.Name),
+        Places = loaded.Places.SetItem(connection.Name, places),
+    });
 
     /// <summary>Removes one connection; false when there is none of that name.</summary>
     public async Task<bool> RemoveAsync(string name, IkeNode node)
     {
-        var found = _connections.Any(connection => connection.Name == name);
-        if (found) await ChangeAsync(node, connections => connections.RemoveAll(connection => connection.Name == name));
-        return found;
+        if (Find(name) is null) return false;
+        await ChangeAsync(node, loaded => loaded with { Connections = loaded.Connections.RemoveAll(connection => connection.Name == name), Places = loaded.Places.Remove(name) });
+        return true;
     }
 
     /// <summary>Adds or replaces a secret and erases the value that was given.</summary>
     public void Add(ConfiguredSecret secret)
     {
-        secrets.SetPsk(secret.Name, secret.Value, [.. secret.Owners]);
-        System.Security.Cryptography.CryptographicOperations.ZeroMemory(secret.Value);
+        Set(secret);
+        _loaded = _loaded with { SecretPlaces = _loaded.SecretPlaces.SetItem(secret.Name, SettingPlaces.OfSecret(secret.Name, secret.Position)) };
     }
 
-    public void Dispose() => _gate.Dispose();
+    public void Dispose()
+    {
+        _unconfirmed?.Dispose();
+        _gate.Dispose();
+    }
 
-    private async Task ChangeAsync(IkeNode node, Func<ImmutableList<Connection>, ImmutableList<Connection>> change)
+    private void Set(ConfiguredSecret secret)
+    {
+        secrets.SetPsk(secret.Name, secret.Value, [.. secret.Owners]);
+        CryptographicOperations.ZeroMemory(secret.Value);
+    }
+
+    private async Task ChangeAsync(IkeNode node, Func<Loaded, Loaded> change)
     {
         await _gate.WaitAsync();
         try
         {
-            _connections = change(_connections);
-            await node.LoadAsync(Policy);
+            _loaded = change(_loaded);
+            await node.LoadAsync(_loaded.Policy);
         }
         finally
         {
@@ -87,21 +166,58 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
     private static ImmutableArray<string> Compare(IReadOnlyList<Connection> before, ImmutableArray<Connection> after)
     {
         var lines = ImmutableArray.CreateBuilder<string>();
+        var (old, now) = (before.ToDictionary(connection => connection.Name), after.Select(connection => connection.Name).ToHashSet(StringComparer.Ordinal));
         foreach (var connection in after)
         {
-            var old = before.FirstOrDefault(known => known.Name == connection.Name);
-            if (old is null) lines.Add($"+ connection {connection.Name}");
-            else if (!IsSame(old, connection)) lines.Add($"~ connection {connection.Name}");
+            if (!old.TryGetValue(connection.Name, out var was)) lines.Add($"+ connection {connection.Name}");
+            else if (!PolicyDiff.SameButChildren(was, connection)) lines.Add($"~ connection {connection.Name}");
+            else lines.AddRange(CompareChildren(was, connection));
         }
 
         foreach (var connection in before)
         {
-            if (!after.Any(known => known.Name == connection.Name)) lines.Add($"- connection {connection.Name}");
+            if (!now.Contains(connection.Name)) lines.Add($"- connection {connection.Name}");
         }
 
         return lines.ToImmutable();
     }
 
-    private static bool IsSame(Connection left, Connection right) =>
-        PolicyDiff.SameButChildren(left, right) && left.Children.Length == right.Children.Length && left.Children.Zip(right.Children).All(pair => PolicyDiff.Same(pair.First, pair.Second));
+    private static IEnumerable<string> CompareChildren(Connection before, Connection after)
+    {
+        foreach (var child in after.Children)
+        {
+            var was = before.Children.FirstOrDefault(known => known.Name == child.Name);
+            if (was is null) yield return $"+ child {child.Name} of {after.Name}";
+            else if (!PolicyDiff.Same(was, child)) yield return $"~ child {child.Name} of {after.Name}";
+        }
+
+        foreach (var child in before.Children.Where(child => !after.Children.Any(other => other.Name == child.Name))) yield return $"- child {child.Name} of {after.Name}";
+    }
+
+    private sealed record Loaded(ImmutableList<Connection> Connections, ImmutableList<LeftOutConnection> LeftOut, ImmutableDictionary<string, SettingPlaces> Places, ImmutableDictionary<string, SettingPlaces> SecretPlaces)
+    {
+        public PolicySet Policy => new() { Connections = [.. Connections] };
+    }
+
+    /// <summary>What comes back unless somebody confirms.</summary>
+    private sealed class Unconfirmed(Loaded before, KeptSecrets kept) : IDisposable
+    {
+        private Timer? _timer;
+
+        public Loaded Before => before;
+
+        public KeptSecrets Secrets => kept;
+
+        public void Restart(TimeSpan wait, Action end)
+        {
+            _timer?.Dispose();
+            _timer = new Timer(_ => end(), null, wait, Timeout.InfiniteTimeSpan);
+        }
+
+        public void Dispose()
+        {
+            _timer?.Dispose();
+            kept.Dispose();
+        }
+    }
 }

@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
+using System.Threading.Channels;
 using System.Threading.Tasks;
 using Warifu.App.Vici;
 using Warifu.Engine;
@@ -17,52 +18,68 @@ internal sealed class EventHub(ViciServer server, ReqIds reqIds, Action<NoticeLe
     private const int MaxReportedConnections = 10_000;
 
     private readonly object _gate = new();
-    private readonly Queue<(DateTimeOffset At, string Connection, NoticeLevel Level, string Text)> _lines = new();
+    private readonly Queue<LogLine> _lines = new();
     private readonly Dictionary<string, LinkedList<NegotiationReport>> _reports = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, string> _downReasons = new(StringComparer.Ordinal);
+    private readonly Dictionary<(string Connection, string Child), string> _downReasons = [];
     private readonly Dictionary<uint, IkeSaSnapshot> _known = [];
-    private readonly List<Action<string, NoticeLevel, string>> _watchers = [];
+    private readonly List<Action<LogLine>> _watchers = [];
     private NegotiationReport? _last;
+    private Channel<IkeEvent>? _channel;
+    private volatile bool _telling;
+    private uint _lastFailed;
 
     /// <summary>Reads events until the node ends.</summary>
     public async Task RunAsync(IkeNode node)
     {
-        var channel = node.Listen(capacity: 16384);
-        await foreach (var happening in channel.Reader.ReadAllAsync())
+        _channel = node.Listen(capacity: 16384);
+        while (await _channel.Reader.WaitToReadAsync())
         {
-            Remember(happening);
-            if (ReportText.Line(happening) is var (level, text)) Tell(happening.Connection, level, text);
-            await RaiseAsync(node, happening);
+            _telling = true;
+            while (_channel.Reader.TryRead(out var happening))
+            {
+                Remember(happening);
+                if (ReportText.Line(happening) is var (level, text)) Tell(happening.Connection, level, text, happening.IkeId);
+                await RaiseAsync(node, happening);
+            }
+
+            _telling = false;
         }
     }
 
+    /// <summary>Waits until everything that has happened so far is told.</summary>
+    public async Task CaughtUpAsync()
+    {
+        for (var i = 0; i < 500 && (_telling || _channel is { Reader.Count: > 0 }); i++) await Task.Delay(1);
+    }
+
     /// <summary>Sees every line until it is disposed.</summary>
-    public IDisposable Watch(Action<string, NoticeLevel, string> watcher)
+    public IDisposable Watch(Action<LogLine> watcher)
     {
         lock (_gate) _watchers.Add(watcher);
         return new Watching(this, watcher);
     }
 
     /// <summary>A line of the daemon itself.</summary>
-    public void Tell(string connection, NoticeLevel level, string text)
+    public void Tell(string connection, NoticeLevel level, string text, uint ikeId = 0)
     {
+        var line = new LogLine(DateTimeOffset.Now, connection, level, text, ikeId);
+        Action<LogLine>[] watchers;
         lock (_gate)
         {
-            _lines.Enqueue((DateTimeOffset.Now, connection, level, text));
+            _lines.Enqueue(line);
             if (_lines.Count > MaxLines) _lines.Dequeue();
+            watchers = [.. _watchers];
         }
 
         log(level, text);
-        Action<string, NoticeLevel, string>[] watchers;
-        lock (_gate) watchers = [.. _watchers];
-        foreach (var watcher in watchers) watcher(connection, level, text);
-        if (level > NoticeLevel.Debug && server.IsWanted("log")) server.Raise("log", new ViciMessage().Add("group", "IKE").Add("level", 1).Add("thread", 1).Add("msg", text));
-        if (server.IsWanted("warifu-event")) server.Raise("warifu-event", EventMessage(DateTimeOffset.Now, connection, level, text));
+        foreach (var watcher in watchers) watcher(line);
+        if (level > NoticeLevel.Debug && server.IsWanted("log")) server.Raise("log", line.ToLogEvent(thread: true));
+        if (server.IsWanted("warifu-event")) server.Raise("warifu-event", line.ToMessage());
     }
 
     public IReadOnlyList<ViciMessage> Lines(string? connection)
     {
-        lock (_gate) return [.. _lines.Where(line => connection is null || line.Connection == connection).Select(line => EventMessage(line.At, line.Connection, line.Level, line.Text))];
+        lock (_gate) return [.. _lines.Where(line => connection is null || line.Connection == connection).Select(line => line.ToMessage())];
     }
 
     /// <summary>The latest negotiation of a connection (or of a child), or of all.</summary>
@@ -76,14 +93,21 @@ internal sealed class EventHub(ViciServer server, ReqIds reqIds, Action<NoticeLe
         }
     }
 
-    /// <summary>Why a connection is down; null when it is up, or was never tried.</summary>
-    public string? DownReason(string connection)
+    /// <summary>Why a connection or one of its children is down; null when it is up, or was never tried.</summary>
+    public string? DownReason(string connection, string child = "")
     {
-        lock (_gate) return _downReasons.GetValueOrDefault(connection);
+        lock (_gate) return _downReasons.GetValueOrDefault((connection, child));
     }
 
-    private static ViciMessage EventMessage(DateTimeOffset at, string connection, NoticeLevel level, string text) =>
-        new ViciMessage().Add("at", at.ToString("yyyy-MM-dd'T'HH:mm:ss.fffzzz", CultureInfo.InvariantCulture)).Add("level", level.ToString().ToLowerInvariant()).Add("connection", connection).Add("text", text);
+    /// <summary>Forgets what belongs to connections that are gone.</summary>
+    public void Prune(Func<string, bool> exists)
+    {
+        lock (_gate)
+        {
+            foreach (var key in _downReasons.Keys.Where(key => !exists(key.Connection)).ToList()) _downReasons.Remove(key);
+            foreach (var name in _reports.Keys.Where(name => name.Length > 0 && !exists(name)).ToList()) _reports.Remove(name);
+        }
+    }
 
     private void Remember(IkeEvent happening)
     {
@@ -101,16 +125,22 @@ internal sealed class EventHub(ViciServer server, ReqIds reqIds, Action<NoticeLe
 
                     reports.AddLast(report);
                     if (reports.Count > ReportsPerConnection) reports.RemoveFirst();
-                    if (!report.Success && report.Failure is { } failure && report.Connection.Length > 0) _downReasons[report.Connection] = failure.Sentence + (failure.Remedy.Length > 0 ? "; " + failure.Remedy : "");
+                    if (report is not { Failure: { } failure, Connection.Length: > 0 }) break;
+                    _downReasons[(report.Connection, report.Child ?? "")] = ReportText.Sentence(failure);
+                    if (report.Child is null) _lastFailed = happening.IkeId;
                     break;
                 case ChildUp up:
-                    _downReasons.Remove(up.Connection);
+                    _downReasons.Remove((up.Connection, up.Child));
                     break;
-                case IkeSaDown { Connection.Length: > 0 } down:
-                    if (!_downReasons.ContainsKey(down.Connection)) _downReasons[down.Connection] = down.Text;
+                case ChildDown { Reason: not ("rekeyed" or "redundant") } down:
+                    _downReasons[(down.Connection, down.Child)] = down.Text;
+                    break;
+                // a negotiation that failed has said it better
+                case IkeSaDown { Connection.Length: > 0, Reason: not ("rekeyed" or "redundant" or "replaced") } down when down.IkeId != _lastFailed:
+                    _downReasons[(down.Connection, "")] = down.Text;
                     break;
                 case IkeSaUp up:
-                    _downReasons.Remove(up.Connection);
+                    _downReasons.Remove((up.Connection, ""));
                     break;
             }
         }
@@ -160,11 +190,31 @@ internal sealed class EventHub(ViciServer server, ReqIds reqIds, Action<NoticeLe
         }
     }
 
-    private sealed class Watching(EventHub hub, Action<string, NoticeLevel, string> watcher) : IDisposable
+    private sealed class Watching(EventHub hub, Action<LogLine> watcher) : IDisposable
     {
         public void Dispose()
         {
             lock (hub._gate) hub._watchers.Remove(watcher);
         }
     }
+}
+
+/// <summary>One line of the log.</summary>
+internal sealed record LogLine(DateTimeOffset At, string Connection, NoticeLevel Level, string Text, uint IkeId)
+{
+    /// <summary>As our own clients read it.</summary>
+    public ViciMessage ToMessage() =>
+        new ViciMessage().Add("at", At.ToString("yyyy-MM-dd'T'HH:mm:ss.fffzzz", CultureInfo.InvariantCulture)).Add("level", Level.ToString().ToLowerInvariant()).Add("connection", Connection).Add("text", Text);
+
+    /// <summary>Body of the events log (with a thread) and control-log.</summary>
+    public ViciMessage ToLogEvent(bool thread)
+    {
+        var message = new ViciMessage().Add("group", "IKE").Add("level", Loudness);
+        if (thread) message.Add("thread", 1);
+        if (Connection.Length > 0 && IkeId != 0) message.Add("ikesa-name", Connection).Add("ikesa-uniqueid", IkeId);
+        return message.Add("msg", Text);
+    }
+
+    /// <summary>Levels as others number them: 0 always, 1 control, 2 more.</summary>
+    public int Loudness => Level == NoticeLevel.Debug ? 2 : Level == NoticeLevel.Info ? 1 : 0;
 }

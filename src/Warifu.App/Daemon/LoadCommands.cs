@@ -37,19 +37,31 @@ internal static class LoadCommands
             server.Register(command, (_, _) => Task.FromResult(Commands.Failure($"{what} are not there yet")));
         }
 
+        server.Register("unload-pool", (request, _) => Task.FromResult(Commands.Failure(request.Message.Text("name") is { } name ? $"{name} not found" : "missing pool name to unload")));
+        server.Register("unload-authority", (request, _) => Task.FromResult(Commands.Failure(request.Message.Text("name") is { } name ? $"unload: authority '{name}' not found" : "unload: missing authority name")));
+        server.Register("unload-key", (request, _) => Task.FromResult(Commands.Failure(request.Message.Text("id") is null ? "key id missing" : "key not found")));
         server.Register("warifu-begin", (request, _) =>
         {
+            request.Session.Staged?.Erase();
             request.Session.Staged = new StagedConfiguration(request.Message.Bool("dry-run"));
             return Task.FromResult(Commands.Success());
         });
-        server.Register("warifu-rollback", (request, _) =>
-        {
-            var was = request.Session.Staged;
-            request.Session.Staged = null;
-            was?.Root.Erase();
-            return Task.FromResult(was is null ? Commands.Failure("there is nothing to roll back; begin with warifu-begin") : Commands.Success());
-        });
+        server.Register("warifu-rollback", (request, _) => RollBackAsync(daemon, request));
         server.Register("warifu-commit", (request, _) => CommitAsync(daemon, request));
+    }
+
+    /// <summary>Throws away what was gathered; with nothing gathered, takes back the change that waits to be confirmed.</summary>
+    private static async Task<ViciMessage> RollBackAsync(WarifuDaemon daemon, ViciRequest request)
+    {
+        if (request.Session.Staged is { } staged)
+        {
+            request.Session.Staged = null;
+            staged.Erase();
+            return Commands.Success();
+        }
+
+        var changes = ImmutableArray<string>.Empty;
+        return await daemon.Config.RollBackAsync(daemon.Node, taken => changes = taken) ? Commands.Success().Add("changes", changes) : Commands.Failure("there is nothing to roll back; begin with warifu-begin");
     }
 
     private static async Task<ViciMessage> LoadConnAsync(WarifuDaemon daemon, ViciRequest request)
@@ -61,6 +73,7 @@ internal static class LoadCommands
             var tree = ViciConfig.ToTree(element.Name, section);
             if (request.Session.Staged is { } staged)
             {
+                if (!staged.TryGrow(request.Length)) return Commands.Failure("the transaction holds more than 64 MiB");
                 Section(staged.Root, "connections").Sections.Add(tree);
                 continue;
             }
@@ -69,7 +82,7 @@ internal static class LoadCommands
             var connection = PolicyBuilder.BuildConnection(tree, findings);
             if (findings.Find(finding => finding.Severity >= Severity.Limit) is { Text: { } text } worst) return Commands.Failure($"{text}{(worst.Remedy.Length > 0 ? "; " + worst.Remedy : "")}, config discarded");
             foreach (var warning in findings.Where(finding => finding.Severity == Severity.Warning)) daemon.Events.Tell(connection.Name, NoticeLevel.Warning, warning.Text);
-            await daemon.Config.PutAsync(connection, daemon.Node);
+            await daemon.Config.PutAsync(connection, SettingPlaces.OfConnection(tree), daemon.Node);
         }
 
         return Commands.Success();
@@ -78,7 +91,9 @@ internal static class LoadCommands
     private static async Task<ViciMessage> UnloadConnAsync(WarifuDaemon daemon, ViciRequest request)
     {
         if (request.Message.Text("name") is not { } name) return Commands.Failure("unload: missing connection name");
-        return await daemon.Config.RemoveAsync(name, daemon.Node) ? Commands.Success() : Commands.Failure($"unload: connection '{name}' not found");
+        if (!await daemon.Config.RemoveAsync(name, daemon.Node)) return Commands.Failure($"unload: connection '{name}' not found");
+        daemon.Events.Prune(daemon.Knows);
+        return Commands.Success();
     }
 
     private static ViciMessage LoadShared(WarifuDaemon daemon, ViciRequest request)
@@ -100,6 +115,7 @@ internal static class LoadCommands
         var secret = new ConfiguredSecret(name, data.ToArray(), message.Bool("x-key"), owners.ToImmutable(), ViciConfig.ToTree(name, message).Position);
         if (request.Session.Staged is { } staged)
         {
+            if (!staged.TryGrow(request.Length)) return Commands.Failure("the transaction holds more than 64 MiB");
             staged.Secrets.Add(secret);
             return Commands.Success();
         }
@@ -119,19 +135,29 @@ internal static class LoadCommands
         return Commands.Success();
     }
 
+    /// <summary>Applies what was gathered, as a whole or not at all; with nothing gathered, confirms the change that waits for it.</summary>
     private static async Task<ViciMessage> CommitAsync(WarifuDaemon daemon, ViciRequest request)
     {
-        if (request.Session.Staged is not { } staged) return Commands.Failure("there is nothing to commit; begin with warifu-begin");
+        if (request.Session.Staged is not { } staged) return await daemon.Config.ConfirmAsync() ? Commands.Success().Add("changes", Array.Empty<string>()) : Commands.Failure("there is nothing to commit; begin with warifu-begin");
         request.Session.Staged = null;
-        var findings = new List<Diagnostic>();
-        var built = PolicyBuilder.Build(staged.Root, findings) with { Secrets = [.. staged.Secrets] };
-        foreach (var secret in built.Secrets) PskCheck.Judge(secret, daemon.Settings.PskPolicy ?? PskPolicy.Warn, daemon.Settings.Words, findings);
-        var errors = findings.Where(finding => finding.Severity == Severity.Error).Select(finding => finding.ToString()).ToList();
-        if (errors.Count > 0) return Commands.Failure($"{errors.Count} errors; nothing was changed").Add("errors", errors);
-        if (staged.DryRun) return Commands.Success().Add("changes", Array.Empty<string>()).Add("left-out", built.LeftOut.Select(left => $"{left.Name}: {left.Why}"));
-        var changes = await daemon.Config.ReplaceAsync(built, daemon.Node);
-        foreach (var left in built.LeftOut) daemon.Events.Tell(left.Name, NoticeLevel.Warning, $"connection {left.Name} is left out: {left.Why}");
-        return Commands.Success().Add("changes", changes).Add("left-out", built.LeftOut.Select(left => $"{left.Name}: {left.Why}"));
+        try
+        {
+            var seconds = request.Message.Number("confirm-within", 0);
+            if (request.Message.Find("confirm-within") is not null && seconds is < 1 or > 86400) return Commands.Failure("confirm-within is a number of seconds, 1 to 86400");
+            var findings = new List<Diagnostic>();
+            var built = PolicyBuilder.Build(staged.Root, findings) with { Secrets = [.. staged.Secrets], Places = SettingPlaces.OfAll(staged.Root) };
+            foreach (var secret in built.Secrets) PskCheck.Judge(secret, daemon.Settings.PskPolicy ?? PskPolicy.Warn, daemon.Settings.Words, findings);
+            var errors = findings.Where(finding => finding.Severity == Severity.Error).Select(finding => finding.ToString()).ToList();
+            if (errors.Count > 0) return Commands.Failure($"{errors.Count} error{(errors.Count == 1 ? "" : "s")}; nothing was changed").Add("errors", errors);
+            var leftOut = built.LeftOut.Select(left => $"{left.Name}: {left.Why}").ToList();
+            if (staged.DryRun) return Commands.Success().Add("changes", daemon.Config.Compare(built)).Add("left-out", leftOut);
+            var changes = await daemon.ReplaceAsync(built, seconds > 0 ? TimeSpan.FromSeconds(seconds) : null);
+            return Commands.Success().Add("changes", changes).Add("left-out", leftOut);
+        }
+        finally
+        {
+            staged.Erase();
+        }
     }
 
     private static ConfigSection Section(ConfigSection root, string name)

@@ -1,5 +1,7 @@
 using System;
 using System.Collections.Generic;
+using System.Collections.Immutable;
+using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Runtime.InteropServices;
@@ -79,8 +81,7 @@ internal sealed class WarifuDaemon : IAsyncDisposable
             if (settings.KeyLog is { } folder) daemon.Events.Tell("", NoticeLevel.Warning, $"keys of all SAs are written to {folder}: whoever reads them reads the traffic");
             Commands.Register(daemon);
             foreach (var path in sockets.Count > 0 ? sockets : settings.Sockets.IsEmpty ? [DefaultSocket] : (IReadOnlyList<string>)settings.Sockets) daemon.Server.Listen(path);
-            await daemon.Config.ReplaceAsync(built, node);
-            foreach (var left in built.LeftOut) daemon.Events.Tell(left.Name, NoticeLevel.Warning, $"connection {left.Name} is left out: {left.Why}");
+            await daemon.ReplaceAsync(built);
             return daemon;
         }
         catch
@@ -94,6 +95,16 @@ internal sealed class WarifuDaemon : IAsyncDisposable
     public static async Task<int> RunAsync(string file, IReadOnlyList<string> sockets, string? dataPlane)
     {
         var log = new DaemonLog();
+        // before anything is made: whoever stops us early finds a clean host too
+        var end = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        void Stop(PosixSignalContext context)
+        {
+            context.Cancel = true;
+            end.TrySetResult();
+        }
+
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
         if (Load(file, log.Write) is not { } built) return 2;
         WarifuDaemon daemon;
         try
@@ -108,21 +119,12 @@ internal sealed class WarifuDaemon : IAsyncDisposable
 
         await using (daemon)
         {
-            var end = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            void Stop(PosixSignalContext context)
-            {
-                context.Cancel = true;
-                end.TrySetResult();
-            }
-
-            using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-            using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+            var notifier = new SystemdNotifier();
             using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
             {
                 context.Cancel = true;
-                _ = daemon.ReloadAsync(file);
+                _ = daemon.ReloadAsync(file, notifier);
             });
-            var notifier = new SystemdNotifier();
             notifier.Notify(ServiceState.Ready);
             daemon.Events.Tell("", NoticeLevel.Info, $"warifu is ready: UDP ports {daemon.Node.Port} and {daemon.Node.PortNatT}, {daemon.Config.Connections.Count} connections from {file}");
             await end.Task;
@@ -137,7 +139,7 @@ internal sealed class WarifuDaemon : IAsyncDisposable
     {
         var findings = new List<Diagnostic>();
         var tree = ConfigurationFile.Read(file, findings);
-        var built = PolicyBuilder.Build(tree, findings);
+        var built = PolicyBuilder.Build(tree, findings) with { Places = SettingPlaces.OfAll(tree) };
         PskCheck.Judge(built, PskCheck.DefaultFor(file), findings);
         tree.Erase();
         foreach (var finding in findings.OrderByDescending(finding => finding.Severity))
@@ -146,6 +148,24 @@ internal sealed class WarifuDaemon : IAsyncDisposable
         }
 
         return findings.Exists(finding => finding.Severity == Severity.Error) ? null : built;
+    }
+
+    /// <summary>True for names of connections that are loaded or were left out.</summary>
+    public bool Knows(string connection) => Config.Find(connection) is not null || Config.LeftOut.Exists(left => left.Name == connection);
+
+    /// <summary>Replaces the configuration as a whole, and tells what was left out. Returns what changed.</summary>
+    /// <param name="built">Without errors.</param>
+    /// <param name="confirmWithin">What was there before comes back unless somebody confirms in this time.</param>
+    public async Task<ImmutableArray<string>> ReplaceAsync(BuiltConfiguration built, TimeSpan? confirmWithin = null)
+    {
+        var changes = await Config.ReplaceAsync(built, Node, confirmWithin, taken =>
+        {
+            Events.Prune(Knows);
+            Events.Tell("", NoticeLevel.Warning, $"the last change was not confirmed and is taken back: {(taken.IsEmpty ? "secrets only" : string.Join(", ", taken))}");
+        });
+        Events.Prune(Knows);
+        foreach (var left in built.LeftOut) Events.Tell(left.Name, NoticeLevel.Warning, $"connection {left.Name} is left out: {left.Why}");
+        return changes;
     }
 
     public async ValueTask DisposeAsync()
@@ -158,6 +178,20 @@ internal sealed class WarifuDaemon : IAsyncDisposable
         _secrets.Dispose();
     }
 
+    private async Task ReloadAsync(string file, SystemdNotifier notifier)
+    {
+        // a service of the type notify-reload: CLOCK_MONOTONIC tells the manager which reload this is
+        notifier.Notify(new ServiceState(string.Create(CultureInfo.InvariantCulture, $"RELOADING=1\nMONOTONIC_USEC={Environment.TickCount64 * 1000}")));
+        try
+        {
+            await ReloadAsync(file);
+        }
+        finally
+        {
+            notifier.Notify(ServiceState.Ready);
+        }
+    }
+
     private async Task ReloadAsync(string file)
     {
         if (Load(file, (level, text) => Events.Tell("", level, text)) is not { } built)
@@ -166,7 +200,7 @@ internal sealed class WarifuDaemon : IAsyncDisposable
             return;
         }
 
-        var changes = await Config.ReplaceAsync(built, Node);
+        var changes = await ReplaceAsync(built);
         Events.Tell("", NoticeLevel.Info, $"{file} is loaded: {(changes.IsEmpty ? "no changes" : string.Join(", ", changes))}");
     }
 }

@@ -27,9 +27,17 @@ internal sealed class ViciClient : IAsyncDisposable
         catch (Exception exception) when (exception is SocketException or ArgumentException)
         {
             socket.Dispose();
-            throw new IOException($"no daemon answers at {path} ({exception.Message}); start one with 'warifu run', or name its socket with --socket", exception);
+            throw new IOException($"no daemon answers at {path}: {Reason(path, exception)}", exception);
         }
     }
+
+    private static string Reason(string path, Exception exception) => exception is not SocketException failed ? exception.Message : !File.Exists(path) ? "there is no such socket; start a daemon with 'warifu run', or name its socket with --socket" : failed.SocketErrorCode switch
+    {
+        SocketError.ConnectionRefused => "the socket is there, nobody listens on it: the daemon has ended; start it with 'warifu run'",
+        SocketError.AccessDenied => "permission denied: whoever commands the daemon must be root",
+        SocketError.AddressNotAvailable or SocketError.InvalidArgument => "that is no socket; name the daemon's socket with --socket",
+        _ => failed.Message,
+    };
 
     /// <summary>Sends a command and returns its answer; events that come in between go to <paramref name="onEvent"/>.</summary>
     /// <exception cref="IOException">The daemon is gone, or does not know the command.</exception>
@@ -91,7 +99,7 @@ internal sealed class ViciClient : IAsyncDisposable
     public ValueTask DisposeAsync() => _stream.DisposeAsync();
 
     private async Task SendAsync(ViciKind kind, string name, ViciMessage? message, CancellationToken cancellationToken) =>
-        await _stream.WriteAsync(ViciPacket.Frame(kind, name, message), cancellationToken);
+        await _stream.WriteAsync(ViciPacket.Frame(kind, name, message) ?? throw new IOException($"the request '{name}' is larger than a packet may be (512 KiB)"), cancellationToken);
 
     private async Task<(ViciKind Kind, string Name, ViciMessage Body)> ReceiveAsync(CancellationToken cancellationToken)
     {

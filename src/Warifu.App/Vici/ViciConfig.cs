@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
 using Warifu.App.Configuration;
@@ -8,28 +9,41 @@ namespace Warifu.App.Vici;
 /// <summary>Configuration as VICI messages and back: load-conn and its kin go through the same rules as files.</summary>
 internal static class ViciConfig
 {
+    /// <summary>Of a section: <c>file:line:column</c>.</summary>
     private const string SourceKey = "x-source";
 
-    /// <summary>A section as a tree. Positions come from <c>x-source = file:line:column</c> of each section.</summary>
+    /// <summary>Of the values in a section: a list of <c>key=file:line:column</c>.</summary>
+    private const string PlacesKey = "x-places";
+
+    /// <summary>A section as a tree. Positions come from <c>x-source</c> and <c>x-places</c>, where the client sends them.</summary>
     public static ConfigSection ToTree(string name, ViciMessage message, string client = "vici")
     {
-        var position = Position(message.Text(SourceKey), client);
-        var section = new ConfigSection(name, position);
+        var own = Position(message.Text(SourceKey)) ?? new SourcePosition(client, 0, 0);
+        var section = new ConfigSection(name, own);
+        var places = new Dictionary<string, SourcePosition>(StringComparer.Ordinal);
+        foreach (var item in message.Items(PlacesKey))
+        {
+            if (item.IndexOf('=', StringComparison.Ordinal) is var at and > 0 && Position(item[(at + 1)..]) is { } place) places[item[..at]] = place;
+        }
+
         foreach (var element in message.Elements)
         {
+            if (element.Name is SourceKey or PlacesKey) continue;
+            var position = places.GetValueOrDefault(element.Name, own);
             if (element.Section is { } inner) section.Sections.Add(ToTree(element.Name, inner, client));
             // values are copied: the request is erased when it is answered
             else if (element.Items is { } items) section.Settings.Add(new ConfigSetting(element.Name, position, position, [.. items.Select(item => item.ToArray())]));
-            else if (element.Name != SourceKey && element.Value is { Length: > 0 } value) section.Settings.Add(new ConfigSetting(element.Name, position, position, [.. new[] { value.ToArray() }]));
+            else if (element.Value is { Length: > 0 } value) section.Settings.Add(new ConfigSetting(element.Name, position, position, [.. new[] { value.ToArray() }]));
         }
 
         return section;
     }
 
-    /// <summary>A section as a message, lists as lists, with its place.</summary>
+    /// <summary>A section as a message, lists as lists, with its places.</summary>
     public static ViciMessage FromTree(ConfigSection section, Scope scope)
     {
         var message = new ViciMessage().Add(SourceKey, section.Position.ToString());
+        if (section.Settings.Count > 0) message.Add(PlacesKey, section.Settings.Select(setting => $"{setting.Key}={setting.ValuePosition}"));
         foreach (var setting in section.Settings)
         {
             if (KeyRegistry.Find(scope, setting.Key)?.Kind is ValueKind.List or ValueKind.Hosts or ValueKind.Proposals or ValueKind.Selectors) message.Add(setting.Key, ValueReader.Items(setting));
@@ -48,13 +62,10 @@ internal static class ViciConfig
         _ => Scope.Child,
     };
 
-    private static SourcePosition Position(string? text, string client)
+    private static SourcePosition? Position(string? text)
     {
-        if (text?.Split(':') is [.., var file, var line, var column] parts && int.TryParse(line, NumberStyles.None, CultureInfo.InvariantCulture, out var row) && int.TryParse(column, NumberStyles.None, CultureInfo.InvariantCulture, out var at))
-        {
-            return new SourcePosition(parts.Length == 3 ? file : string.Join(':', parts[..^2]), row, at);
-        }
-
-        return new SourcePosition(client, 0, 0);
+        if (text?.Split(':') is not [.., var line, var column] parts || parts.Length < 3) return null;
+        if (!int.TryParse(line, NumberStyles.None, CultureInfo.InvariantCulture, out var row) || !int.TryParse(column, NumberStyles.None, CultureInfo.InvariantCulture, out var at)) return null;
+        return new SourcePosition(string.Join(':', parts[..^2]), row, at);
     }
 }

@@ -18,10 +18,12 @@ internal delegate bool CounterSource(uint childId, out ChildCounters counters);
 /// <summary>State as VICI messages: pure functions, with the keys, order and forms that existing clients read.</summary>
 internal static class ViciListings
 {
-    /// <summary>Names of the counters in their order: they follow the fields of <see cref="EngineCounters"/>.</summary>
-    private static readonly string[] s_messageCounters = ["ike-init", "ike-auth", "create-child", "info"];
-
-    private static readonly string[] s_directions = ["in-req", "in-resp", "out-req", "out-resp"];
+    /// <summary>Names of the counters in their order: that of <see cref="CounterValues"/>.</summary>
+    private static readonly string[] s_counters =
+    [
+        "ike-rekey-init", "ike-rekey-resp", "child-rekey", "invalid", "invalid-spi",
+        .. new[] { "ike-init", "ike-auth", "create-child", "info" }.SelectMany(exchange => new[] { "in-req", "in-resp", "out-req", "out-resp" }.Select(direction => $"{exchange}-{direction}")),
+    ];
 
     /// <summary>Body of list-sa: one IKE SA.</summary>
     /// <param name="sa">The IKE SA.</param>
@@ -119,16 +121,18 @@ internal static class ViciListings
     }
 
     /// <summary>The 21 counters.</summary>
-    public static ViciMessage Counters(EngineCounters counters)
+    /// <param name="counters">As they are.</param>
+    /// <param name="floor">What they were at the last reset; default = zero.</param>
+    public static ViciMessage Counters(MessageCounters counters, ImmutableArray<long> floor)
     {
-        var body = new ViciMessage().Add("ike-rekey-init", counters.IkeRekeyInit).Add("ike-rekey-resp", counters.IkeRekeyResp).Add("child-rekey", counters.ChildRekey).Add("invalid", counters.Invalid).Add("invalid-spi", counters.InvalidSpi);
-        for (var exchange = 0; exchange < s_messageCounters.Length; exchange++)
-        {
-            for (var direction = 0; direction < s_directions.Length; direction++) body.Add($"{s_messageCounters[exchange]}-{s_directions[direction]}", counters.Messages[(exchange * 4) + direction]);
-        }
-
+        var values = CounterValues(counters);
+        var body = new ViciMessage();
+        for (var i = 0; i < values.Length; i++) body.Add(s_counters[i], values[i] - (floor.IsDefault ? 0 : floor[i]));
         return body;
     }
+
+    /// <summary>The 21 values in their order.</summary>
+    public static ImmutableArray<long> CounterValues(MessageCounters counters) => [counters.IkeRekeyInit, counters.IkeRekeyResp, counters.ChildRekey, counters.Invalid, counters.InvalidSpi, .. counters.Messages];
 
     /// <summary>A selector as listings print it.</summary>
     public static string Print(TrafficSelector selector) => selector.ToString();

@@ -46,6 +46,12 @@ internal sealed class ViciMessage
         return this;
     }
 
+    public ViciMessage Add(ViciElement element)
+    {
+        _elements.Add(element);
+        return this;
+    }
+
     public ViciMessage Add(string name, ViciMessage section)
     {
         _elements.Add(new ViciElement(name, null, null, section));
@@ -85,8 +91,7 @@ internal sealed class ViciMessage
         }
     }
 
-    /// <summary>The octets.</summary>
-    /// <exception cref="InvalidOperationException">A name is longer than 255 octets or a value than 65535.</exception>
+    /// <summary>The octets. What does not fit is cut: names after 255 octets, values after 65535.</summary>
     public byte[] Encode()
     {
         var octets = new List<byte>(256);
@@ -177,15 +182,15 @@ internal sealed class ViciMessage
 
     private static void AddName(List<byte> octets, string name)
     {
-        var encoded = Encoding.UTF8.GetBytes(name);
-        if (encoded.Length > byte.MaxValue) throw new InvalidOperationException($"the name '{name}' is longer than 255 octets");
+        var encoded = Encoding.UTF8.GetBytes(name).AsSpan();
+        if (encoded.Length > byte.MaxValue) encoded = encoded[..byte.MaxValue];
         octets.Add((byte)encoded.Length);
         octets.AddRange(encoded);
     }
 
-    private static void AddValue(List<byte> octets, byte[] value)
+    private static void AddValue(List<byte> octets, ReadOnlySpan<byte> value)
     {
-        if (value.Length > ushort.MaxValue) throw new InvalidOperationException("a value is longer than 65535 octets");
+        if (value.Length > ushort.MaxValue) value = value[..ushort.MaxValue];
         octets.Add((byte)(value.Length >> 8));
         octets.Add((byte)value.Length);
         octets.AddRange(value);

@@ -25,12 +25,13 @@ internal readonly record struct ViciPacket(ViciKind Kind, string Name, ReadOnlyM
 {
     public static bool HasName(ViciKind kind) => kind is ViciKind.Request or ViciKind.Register or ViciKind.Unregister or ViciKind.Event;
 
-    /// <summary>The frame: length, kind, name, message.</summary>
-    public static byte[] Frame(ViciKind kind, string name, ViciMessage? message)
+    /// <summary>The frame: length, kind, name, message. Null when it would be larger than a packet may be.</summary>
+    public static byte[]? Frame(ViciKind kind, string name, ViciMessage? message)
     {
         var body = message?.Encode() ?? [];
         var encoded = HasName(kind) ? Encoding.UTF8.GetBytes(name) : [];
         var length = 1 + (HasName(kind) ? 1 + encoded.Length : 0) + body.Length;
+        if (length > ViciMessage.MaxLength) return null;
         var frame = new byte[4 + length];
         BinaryPrimitives.WriteInt32BigEndian(frame, length);
         frame[4] = (byte)kind;

@@ -8,6 +8,7 @@ using System.Threading;
 using System.Threading.Channels;
 using System.Threading.Tasks;
 using Warifu.App.Configuration;
+using Warifu.Net.Linux;
 
 namespace Warifu.App.Vici;
 
@@ -18,27 +19,49 @@ internal delegate Task<ViciMessage> ViciHandler(ViciRequest request, Cancellatio
 internal sealed class ViciRequest
 {
     private readonly Func<string, ViciMessage, bool> _emit;
+    private readonly Func<Task> _room;
 
-    public ViciRequest(ViciMessage message, ViciSession session, Func<string, ViciMessage, bool> emit) => (Message, Session, _emit) = (message, session, emit);
+    public ViciRequest(ViciMessage message, int length, ViciSession session, Func<string, ViciMessage, bool> emit, Func<Task> room) => (Message, Length, Session, _emit, _room) = (message, length, session, emit, room);
 
     public ViciMessage Message { get; }
+
+    /// <summary>Octets of the message.</summary>
+    public int Length { get; }
 
     /// <summary>What one client keeps from request to request.</summary>
     public ViciSession Session { get; }
 
     /// <summary>Sends an event to this client if it has registered for it. False: it has not, or it is gone.</summary>
     public bool Emit(string name, ViciMessage message) => _emit(name, message);
+
+    /// <summary>Sends one of many events and waits while the client has much to read: a long listing goes at the pace of its reader.</summary>
+    public Task StreamAsync(string name, ViciMessage message) => _emit(name, message) ? _room() : Task.CompletedTask;
 }
 
 /// <summary>Configuration between <c>warifu-begin</c> and <c>warifu-commit</c>.</summary>
 internal sealed class StagedConfiguration(bool dryRun)
 {
+    /// <summary>Octets that a transaction may gather.</summary>
+    private const long MaxLength = 64 << 20;
+
+    private long _length;
+
     public bool DryRun => dryRun;
 
     /// <summary>A tree as a file gives it.</summary>
     public ConfigSection Root { get; } = new("", new SourcePosition("vici", 0, 0));
 
     public List<ConfiguredSecret> Secrets { get; } = [];
+
+    /// <summary>Counts what a client adds; false when it is too much.</summary>
+    public bool TryGrow(int octets) => (_length += octets) <= MaxLength;
+
+    /// <summary>Zeroes everything.</summary>
+    public void Erase()
+    {
+        Root.Erase();
+        foreach (var secret in Secrets) CryptographicOperations.ZeroMemory(secret.Value);
+    }
 }
 
 /// <summary>What belongs to one connection.</summary>
@@ -57,8 +80,11 @@ internal sealed class ViciServer : IAsyncDisposable
     private const int Backlog = 128;
     private const int MaxConnections = 256;
 
-    /// <summary>Octets that may wait for a client.</summary>
-    private const int MaxQueued = 16 << 20;
+    /// <summary>Octets that may wait for a client before it is cut off.</summary>
+    private const int MaxQueued = 4 << 20;
+
+    /// <summary>Octets that may wait before a listing stops for its reader.</summary>
+    private const int StreamQueued = 1 << 20;
 
     private readonly Dictionary<string, ViciHandler> _handlers = new(StringComparer.Ordinal);
     private readonly HashSet<string> _events = new(StringComparer.Ordinal);
@@ -79,18 +105,31 @@ internal sealed class ViciServer : IAsyncDisposable
     /// <exception cref="IOException">Somebody listens there, or the folder cannot be had.</exception>
     public void Listen(string path)
     {
-        if (Path.GetDirectoryName(path) is { Length: > 0 } folder) Directory.CreateDirectory(folder);
+        try
+        {
+            if (Path.GetDirectoryName(path) is { Length: > 0 } folder) Directory.CreateDirectory(folder);
+        }
+        catch (UnauthorizedAccessException exception)
+        {
+            throw new IOException($"{path}: {exception.Message}", exception);
+        }
+
         if (File.Exists(path))
         {
+            if (!FileKind.IsSocket(path)) throw new IOException($"{path}: there is a file of that name, and it is no socket; remove it, or choose another name with --socket");
             using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
             try
             {
                 probe.Connect(new UnixDomainSocketEndPoint(path));
                 throw new IOException($"{path}: another daemon listens there; give this one its own socket with --socket");
             }
-            catch (SocketException)
+            catch (SocketException exception) when (exception.SocketErrorCode == SocketError.ConnectionRefused)
             {
                 File.Delete(path);
+            }
+            catch (SocketException exception)
+            {
+                throw new IOException($"{path}: {exception.Message}", exception);
             }
         }
 
@@ -101,7 +140,7 @@ internal sealed class ViciServer : IAsyncDisposable
             File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
             socket.Listen(Backlog);
         }
-        catch (SocketException exception)
+        catch (Exception exception) when (exception is SocketException or ArgumentException)
         {
             socket.Dispose();
             throw new IOException($"{path}: {exception.Message}", exception);
@@ -181,11 +220,15 @@ internal sealed class ViciServer : IAsyncDisposable
         private readonly Channel<byte[]> _out = Channel.CreateUnbounded<byte[]>(new UnboundedChannelOptions { SingleReader = true });
         private readonly ConcurrentDictionary<string, bool> _registered = new(StringComparer.Ordinal);
         private int _queued;
+        private volatile TaskCompletionSource? _room;
+        private volatile bool _gone;
 
         public bool IsRegistered(string name) => _registered.ContainsKey(name);
 
-        public void Queue(byte[] frame)
+        public void Queue(byte[]? frame)
         {
+            // too large for a packet: nobody could read it
+            if (frame is null) return;
             if (Interlocked.Add(ref _queued, frame.Length) > MaxQueued || !_out.Writer.TryWrite(frame)) Close();
         }
 
@@ -217,6 +260,7 @@ internal sealed class ViciServer : IAsyncDisposable
             {
                 server._connections.TryRemove(this, out _);
                 _out.Writer.TryComplete();
+                _session.Staged?.Erase();
                 await writing;
                 await _stream.DisposeAsync();
             }
@@ -229,12 +273,28 @@ internal sealed class ViciServer : IAsyncDisposable
                 await foreach (var frame in _out.Reader.ReadAllAsync())
                 {
                     await _stream.WriteAsync(frame);
-                    Interlocked.Add(ref _queued, -frame.Length);
+                    if (Interlocked.Add(ref _queued, -frame.Length) <= StreamQueued) _room?.TrySetResult();
                 }
             }
             catch (Exception exception) when (exception is IOException or ObjectDisposedException or SocketException)
             {
                 _out.Writer.TryComplete();
+            }
+            finally
+            {
+                _gone = true;
+                _room?.TrySetResult();
+            }
+        }
+
+        /// <summary>Waits until the client has read most of what is queued, or is gone.</summary>
+        private async Task RoomAsync()
+        {
+            while (!_gone && Volatile.Read(ref _queued) > StreamQueued)
+            {
+                var room = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                _room = room;
+                if (!_gone && Volatile.Read(ref _queued) > StreamQueued) await room.Task;
             }
         }
 
@@ -251,7 +311,8 @@ internal sealed class ViciServer : IAsyncDisposable
                     Queue(ViciPacket.Frame(_registered.TryRemove(packet.Name, out _) ? ViciKind.Confirm : ViciKind.UnknownEvent, "", null));
                     break;
                 case ViciKind.Request when server._handlers.TryGetValue(packet.Name, out var handler):
-                    Queue(ViciPacket.Frame(ViciKind.Response, "", await AnswerAsync(handler, packet.Body, stop)));
+                    var answer = await AnswerAsync(handler, packet.Body, stop);
+                    Queue(ViciPacket.Frame(ViciKind.Response, "", answer) ?? ViciPacket.Frame(ViciKind.Response, "", Failure("the answer is larger than a packet may be")));
                     break;
                 case ViciKind.Request:
                     Queue(ViciPacket.Frame(ViciKind.UnknownCommand, "", null));
@@ -264,7 +325,7 @@ internal sealed class ViciServer : IAsyncDisposable
             if (!ViciMessage.TryDecode(body.Span, out var message)) return Failure("parsing request failed");
             try
             {
-                return await handler(new ViciRequest(message, _session, Emit), stop);
+                return await handler(new ViciRequest(message, body.Length, _session, Emit, RoomAsync), stop);
             }
 #pragma warning disable CA1031 // a bug in one command must not end the daemon
             catch (Exception exception) when (exception is not OperationCanceledException)

@@ -73,8 +73,8 @@ internal abstract record Ask
 /// <summary>A host's answer.</summary>
 internal abstract record Answer(AskId Id)
 {
-    /// <summary>A handle, or none when there is no such secret; <paramref name="WhyNot"/> says what was searched for and what there is.</summary>
-    internal sealed record SecretHandle(AskId Id, SecretRef Secret, string WhyNot = "") : Answer(Id);
+    /// <summary>A handle and its name in the configuration, or none when there is no such secret; <paramref name="WhyNot"/> says what was searched for and what there is.</summary>
+    internal sealed record SecretHandle(AskId Id, SecretRef Secret, string WhyNot = "", string Name = "") : Answer(Id);
 
     internal sealed record Octets(AskId Id, Secret Value) : Answer(Id);
 

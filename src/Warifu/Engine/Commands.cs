@@ -21,6 +21,9 @@ internal abstract record IkeCommand(CommandId Id)
     /// <summary>Rekeys what <paramref name="Target"/> names.</summary>
     internal sealed record Rekey(CommandId Id, SaTarget Target) : IkeCommand(Id);
 
+    /// <summary>Holds the traffic of a child until it is up (or passes, or discards it), or stops doing so.</summary>
+    internal sealed record Hold(CommandId Id, string Connection, string Child, bool On) : IkeCommand(Id);
+
     /// <summary>Secret of stateless cookies (RFC 7296 section 2.6), shared by all shards; the previous one stays valid until the next rotation.</summary>
     internal sealed record CookieSecret(CommandId Id, byte Version, Secret Secret) : IkeCommand(Id);
 

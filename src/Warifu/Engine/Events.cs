@@ -119,5 +119,5 @@ public enum StepDirection
 /// <param name="Offered">What one side offered, a line each.</param>
 /// <param name="Accepted">What the other side would accept, a line each.</param>
 /// <param name="FirstDifference">For each of our proposals the first transform that differs, or the pair of selectors or identities.</param>
-/// <param name="Remedy">Which side changes which setting to what.</param>
+/// <param name="Remedy">Which side changes which setting to what: clauses that begin with "here:", "at the peer:" or "between:" and name own settings by their whole path, separated by "; or ". Empty when nobody can change anything.</param>
 public sealed record NegotiationFailure(string Reason, string Sentence, ImmutableArray<string> Offered, ImmutableArray<string> Accepted, ImmutableArray<string> FirstDifference, string Remedy);

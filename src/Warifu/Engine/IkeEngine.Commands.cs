@@ -18,7 +18,21 @@ internal sealed partial class IkeEngine
     private readonly PriorityQueue<(string Connection, string Child), Instant> _retries = new();
     private readonly Dictionary<string, int> _attempts = new(StringComparer.Ordinal);
     private readonly HashSet<(string Connection, string Child)> _policies = [];
+    private readonly Dictionary<string, MessageCounters> _counters = new(StringComparer.Ordinal);
     private CommandId _shutdown;
+
+    /// <summary>Counters of a connection; those of removed ones are forgotten.</summary>
+    public MessageCounters CountersOf(string connection)
+    {
+        if (!_counters.TryGetValue(connection, out var counters))
+        {
+            counters = new MessageCounters();
+            // an SA may outlive its connection for the moment that its delete takes
+            if (Index.Find(connection) is not null) _counters.Add(connection, counters);
+        }
+
+        return counters;
+    }
 
     private Instant NextRetry => _retries.TryPeek(out _, out var at) ? at : Instant.Never;
 
@@ -75,6 +89,9 @@ internal sealed partial class IkeEngine
                 break;
             case IkeCommand.Rekey rekey:
                 Rekey(rekey.Id, rekey.Target);
+                break;
+            case IkeCommand.Hold hold:
+                Complete(hold.Id, new CommandResult(Switch(hold)));
                 break;
             case IkeCommand.CookieSecret cookie:
                 _cookies.Rotate(cookie.Version, cookie.Secret);
@@ -171,7 +188,7 @@ internal sealed partial class IkeEngine
         Ask(null, new Ask.Resolve(host.DnsName!), answer =>
         {
             if (answer is Answer.Addresses { Values: [var first, ..] }) FindLocal(connection, first, waiting);
-            else CannotInitiate(connection, waiting, new NegotiationFailure("name", $"the name {host.DnsName} has no address", [], [], [], $"check connections.{connection.Name}.remote_addrs and the name server"));
+            else CannotInitiate(connection, waiting, new NegotiationFailure("name", $"the name {host.DnsName} has no address", [], [], [], $"here: check connections.{connection.Name}.remote_addrs and the name server"));
         });
     }
 
@@ -187,7 +204,7 @@ internal sealed partial class IkeEngine
         Ask(null, new Ask.SourceAddress(remote), answer =>
         {
             if (answer is Answer.Addresses { Values: [var first, ..] }) Begin(connection, first, remote, waiting);
-            else CannotInitiate(connection, waiting, new NegotiationFailure("no-route", $"there is no route to {remote}", [], [], [], "check the addresses and routes of this machine"));
+            else CannotInitiate(connection, waiting, new NegotiationFailure("no-route", $"there is no route to {remote}", [], [], [], $"here: check connections.{connection.Name}.remote_addrs and the routes of this machine"));
         });
     }
 
@@ -337,6 +354,7 @@ internal sealed partial class IkeEngine
         foreach (var connection in before)
         {
             var now = Index.Find(connection.Name);
+            if (now is null) _counters.Remove(connection.Name);
             if (now is not null && PolicyDiff.SameButChildren(connection, now))
             {
                 foreach (var sa in OfConnection(connection.Name).ToArray()) Adopt(sa, now);
@@ -401,6 +419,15 @@ internal sealed partial class IkeEngine
             Remote = remote ?? default,
             Options = ChildInstall.OptionsOf(child),
         }));
+    }
+
+    private bool Switch(IkeCommand.Hold command)
+    {
+        if (Index.Find(command.Connection) is not { } connection || connection.Children.FirstOrDefault(child => child.Name == command.Child) is not { } child) return false;
+        var was = _policies.Contains((connection.Name, child.Name));
+        if (command.On) Trap(connection, child);
+        else Untrap(connection, child);
+        return command.On ? _policies.Contains((connection.Name, child.Name)) : was;
     }
 
     private void Untrap(Connection connection, Child child)

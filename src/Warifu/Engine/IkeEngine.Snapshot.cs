@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Linq;
 using Warifu.Primitives;
 using Warifu.V2;
@@ -7,7 +8,12 @@ namespace Warifu.Engine;
 /// <summary>Status on demand.</summary>
 internal sealed partial class IkeEngine
 {
-    public EngineSnapshot Snapshot() => new([.. _byId.Values.OrderBy(sa => sa.Id).Select(Snapshot)], _halfOpen.Count, Counters);
+    public EngineSnapshot Snapshot() => new([.. _byId.Values.OrderBy(sa => sa.Id).Select(Snapshot)], _halfOpen.Count, Counters)
+    {
+        Policies = [.. _policies],
+        OfConnections = _counters.ToImmutableDictionary(),
+        Retries = _retries.UnorderedItems.GroupBy(item => item.Element.Connection).ToImmutableDictionary(group => group.Key, group => group.Min(item => item.Priority)),
+    };
 
     private static IkeSaSnapshot Snapshot(IkeSa sa) => new()
     {

@@ -273,12 +273,6 @@ internal sealed partial class IkeEngine : IDisposable
         if (_byId.TryGetValue(ikeId, out var sa)) sa.Close("replaced", "the same peer connected anew");
     }
 
-    public void CountMessage(ExchangeType exchange, bool isResponse, bool outgoing)
-    {
-        var row = exchange switch { ExchangeType.IkeSaInit => 0, ExchangeType.IkeAuth => 4, ExchangeType.CreateChildSa => 8, _ => 12 };
-        Counters.Messages[row + (outgoing ? 2 : 0) + (isResponse ? 1 : 0)]++;
-    }
-
     /// <summary>A negotiation is over: its report goes out. Returns it.</summary>
     public NegotiationReport? ReportDone(IkeSa sa, string? child, NegotiationFailure? failure)
     {
@@ -374,7 +368,7 @@ internal sealed partial class IkeEngine : IDisposable
             return RefuseInit(header, local, remote, message.Length, violation.Error, [(byte)violation.Payload]);
         }
 
-        CountMessage(ExchangeType.IkeSaInit, isResponse: false, outgoing: false);
+        Counters.Count(ExchangeType.IkeSaInit, isResponse: false, outgoing: false);
         view.TryGet(PayloadType.Nonce, out var nonce);
         var hasCookie = view.TryGetNotify(NotifyType.Cookie, out var cookie);
         // a wrong cookie counts as none: secrets rotate (section 2.6)

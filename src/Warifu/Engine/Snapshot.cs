@@ -4,7 +4,17 @@ using Warifu.Primitives;
 namespace Warifu.Engine;
 
 /// <summary>State of the engine for status listings, made on demand on the engine's thread.</summary>
-internal sealed record EngineSnapshot(ImmutableArray<IkeSaSnapshot> IkeSas, int HalfOpen, EngineCounters Counters);
+internal sealed record EngineSnapshot(ImmutableArray<IkeSaSnapshot> IkeSas, int HalfOpen, EngineCounters Counters)
+{
+    /// <summary>Children whose traffic is held, passed or discarded by an entry of its own.</summary>
+    public required ImmutableHashSet<(string Connection, string Child)> Policies { get; init; }
+
+    /// <summary>Counters of connections that have exchanged messages.</summary>
+    public required ImmutableDictionary<string, MessageCounters> OfConnections { get; init; }
+
+    /// <summary>When a connection that must stay up is tried again.</summary>
+    public required ImmutableDictionary<string, Instant> Retries { get; init; }
+}
 
 internal sealed record IkeSaSnapshot
 {
@@ -83,8 +93,8 @@ internal sealed record ChildSnapshot
     public Instant? ExpireAt { get; init; }
 }
 
-/// <summary>Counters since the start; drops by reason are indexed by <c>DropReason</c>.</summary>
-internal sealed class EngineCounters
+/// <summary>Counters of one connection, or of all.</summary>
+internal class MessageCounters
 {
     public long IkeRekeyInit { get; set; }
 
@@ -99,6 +109,17 @@ internal sealed class EngineCounters
     /// <summary>Messages by exchange: [IKE_SA_INIT, IKE_AUTH, CREATE_CHILD_SA, INFORMATIONAL] x [in request, in response, out request, out response].</summary>
     public long[] Messages { get; } = new long[16];
 
+    /// <summary>Counts a message of one of the four exchanges.</summary>
+    public void Count(ExchangeType exchange, bool isResponse, bool outgoing)
+    {
+        var row = exchange switch { ExchangeType.IkeSaInit => 0, ExchangeType.IkeAuth => 4, ExchangeType.CreateChildSa => 8, ExchangeType.Informational => 12, _ => -1 };
+        if (row >= 0) Messages[row + (outgoing ? 2 : 0) + (isResponse ? 1 : 0)]++;
+    }
+}
+
+/// <summary>Counters since the start; drops by reason are indexed by <c>DropReason</c>.</summary>
+internal sealed class EngineCounters : MessageCounters
+{
     /// <summary>Drops by reason.</summary>
     public long[] Drops { get; } = new long[64];
 

@@ -100,6 +100,7 @@ internal static class ChildInstall
         if (terms.Replaces is { } old)
         {
             sa.Engine.Counters.ChildRekey++;
+            sa.Engine.CountersOf(sa.Connection.Name).ChildRekey++;
             sa.Engine.Raise(new ChildRekeyed(config.Name, old.Id, child.Id) { Connection = sa.Connection.Name, IkeId = sa.Id });
         }
         else

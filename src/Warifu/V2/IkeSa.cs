@@ -157,7 +157,7 @@ internal sealed class IkeSa
         var message = Seal(type, isResponse: true, Window.NextReceive, builder);
         Window.Answered(message);
         Transmit(message);
-        Engine.CountMessage(type, isResponse: true, outgoing: true);
+        Count(type, isResponse: true, outgoing: true);
     }
 
     /// <summary>Answers with one error notify.</summary>
@@ -201,8 +201,10 @@ internal sealed class IkeSa
             return Misbehaved(header, violation.Error, violation.Error == NotifyType.UnsupportedCriticalPayload ? type : default);
         }
 
+        // the peer begins something new
+        if (header is { IsResponse: false, Exchange: ExchangeType.CreateChildSa } && Report.Ended) Report = new ReportBuilder(Engine.Now, initiator: false);
         Trace(StepDirection.In, header, view);
-        Engine.CountMessage(header.Exchange, header.IsResponse, outgoing: false);
+        Count(header.Exchange, header.IsResponse, outgoing: false);
         if (header.IsResponse)
         {
             var exchange = Window.TakeActive();
@@ -299,7 +301,7 @@ internal sealed class IkeSa
         if (MessageView.TryParse(header.NextPayload, message[IkeHeader.Length..], out var view) != ParseError.None) return DropReason.Malformed;
         if (PayloadRules.Check(ExchangeType.IkeSaInit, true, view) is not null) return DropReason.Malformed;
         Trace(StepDirection.In, header, view);
-        Engine.CountMessage(ExchangeType.IkeSaInit, true, outgoing: false);
+        Count(ExchangeType.IkeSaInit, true, outgoing: false);
         exchange.OnInitResponse(this, header, message, view, new Endpoint(local.Address, Local.Port));
         Window.StartNext();
         Reschedule();
@@ -317,9 +319,17 @@ internal sealed class IkeSa
         foreach (var child in Children.Values) Engine.Emit(new IkeAction.MoveChild(child.Id, Local, Remote, child.Encapsulated, LocalBehindNat));
     }
 
+    /// <summary>Counts a message for the connection and for all.</summary>
+    internal void Count(ExchangeType exchange, bool isResponse, bool outgoing)
+    {
+        Engine.Counters.Count(exchange, isResponse, outgoing);
+        Engine.CountersOf(Connection.Name).Count(exchange, isResponse, outgoing);
+    }
+
     private DropReason Misbehaved(in IkeHeader header, NotifyType error, ReadOnlySpan<byte> data)
     {
         Engine.Counters.Invalid++;
+        Engine.CountersOf(Connection.Name).Invalid++;
         if (header.IsResponse)
         {
             // an answer that makes no sense ends the SA (section 2.21): nothing else can be done about it
@@ -347,6 +357,9 @@ internal sealed class Handshake : IDisposable
     public byte[] OwnMessage { get; set; } = [];
 
     public byte[] PeerMessage { get; set; } = [];
+
+    /// <summary>Name of the secret that proves us, for sentences about its failure; empty when unknown.</summary>
+    public string SecretName { get; set; } = "";
 
     /// <summary>Children that wait for the IKE SA; the first goes into IKE_AUTH.</summary>
     public Queue<ChildRequest> Children { get; } = new();

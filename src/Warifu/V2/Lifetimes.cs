@@ -175,8 +175,8 @@ internal static class Lifetimes
                 [],
                 [],
                 init
-                    ? $"check that connections.{sa.Connection.Name}.remote_addrs is right, that an IKE daemon listens there, and that no firewall drops UDP {sa.Remote.Port}"
-                    : $"IKE_SA_INIT was answered but IKE_AUTH was not: check that no firewall drops UDP {sa.Remote.Port}, and that IP fragments pass"));
+                    ? $"here: check that connections.{sa.Connection.Name}.remote_addrs is right; or at the peer: check that an IKE daemon listens there; or between: that no firewall drops UDP {sa.Remote.Port}"
+                    : $"between: IKE_SA_INIT was answered but IKE_AUTH was not: check that no firewall drops UDP {sa.Remote.Port}, and that IP fragments pass"));
             return;
         }
 
@@ -193,7 +193,7 @@ internal static class Lifetimes
         switch (sa.State)
         {
             case IkeState.Connecting:
-                Fail(sa, "timeout", $"{sa.Remote} did not finish the negotiation in time", "if the peer is strongSwan, its log shows which message it did not send");
+                Fail(sa, "timeout", $"{sa.Remote} did not finish the negotiation in time", "at the peer: its log shows why it did not send the next message (no secret for these identities is the usual reason)");
                 break;
             case IkeState.Established:
                 Delete(sa, "expired", "its hard lifetime is over");

@@ -130,7 +130,7 @@ internal sealed class Window(IkeSa sa)
     private void Transmit()
     {
         sa.Transmit(_request!);
-        sa.Engine.CountMessage(Active!.Type, isResponse: false, outgoing: true);
+        sa.Count(Active!.Type, isResponse: false, outgoing: true);
         var jitter = 1 + (((sa.Engine.Entropy.NextDouble() * 2) - 1) * ProtocolTimes.RetransmitJitter);
         RetransmitAt = sa.Engine.Now + (_wait * jitter);
         _wait = _wait * ProtocolTimes.RetransmitFactor;

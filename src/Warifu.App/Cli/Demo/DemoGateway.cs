@@ -126,7 +126,7 @@ internal sealed class DemoGateway : IAsyncDisposable
         await _daemon!.Node.UpAsync("net");
         // the report follows the completion
         for (var i = 0; i < 100 && _daemon.Events.Report("net") is null; i++) await Task.Delay(10);
-        return _daemon.Events.Report("net") is { } report ? ReportText.Explain(report).ToList() : [];
+        return _daemon.Events.Report("net") is { } report ? new Explanation(report).Lines().ToList() : [];
     }
 
     private async Task<IReadOnlyCollection<string>> SasAsync()

@@ -35,7 +35,7 @@ internal static class DemoInMemory
         await foreach (var happening in events.Reader.ReadAllAsync(stop))
         {
             if (happening is not NegotiationEnded { Report: var report }) continue;
-            foreach (var line in ReportText.Explain(report)) Console.WriteLine("  " + line);
+            foreach (var line in new Explanation(report).Lines()) Console.WriteLine("  " + line);
             break;
         }
 

@@ -34,6 +34,7 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
                 return;
             }
 
+            sa.Handshake!.SecretName = handle.Name;
             sa.Engine.Ask(sa, new Ask.PskAuth(handle.Secret, sa.Keys!.Prf, AuthSupport.OwnOctets(sa)), computed =>
             {
                 if (computed is not Answer.Octets octets)
@@ -101,6 +102,7 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
                 return;
             }
 
+            if (sa.Handshake is { } handshake) handshake.SecretName = handle.Name;
             sa.Engine.Ask(sa, new Ask.PskAuth(handle.Secret, sa.Keys!.Prf, octets), computed => Verify(sa, computed, given, answer));
         });
     }

@@ -61,6 +61,7 @@ internal static class AuthResponder
                 return;
             }
 
+            sa.Handshake!.SecretName = handle.Name;
             sa.Engine.Ask(sa, new Ask.PskAuth(handle.Secret, sa.Keys!.Prf, octets), computed =>
             {
                 var good = false;

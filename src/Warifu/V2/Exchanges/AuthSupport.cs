@@ -56,7 +56,7 @@ internal static class AuthSupport
         [],
         [],
         [],
-        "make the secret of these two identities the same on both sides, to the letter: case, blanks and the end of the line count");
+        $"here: correct {SecretOf(sa)}; or at the peer: correct its secret for these two identities; they must be the same to the letter: case, blanks and the end of the line count");
 
     public static NegotiationFailure WrongIdentity(IkeSa sa, Identity remote) => new(
         "identity",
@@ -72,7 +72,7 @@ internal static class AuthSupport
         [method.ToString()],
         [sa.Connection.Remote.Kind.ToString()],
         [],
-        "set the same authentication method on both sides (auth = psk)");
+        $"here: set connections.{sa.Connection.Name}.remote.auth to what the peer uses; or at the peer: use a pre-shared key (auth = psk)");
 
     /// <summary>The peer refused our IKE_AUTH.</summary>
     public static NegotiationFailure Refused(IkeSa sa, NotifyType error) => error switch
@@ -80,10 +80,21 @@ internal static class AuthSupport
         NotifyType.AuthenticationFailed => new NegotiationFailure(
             "authentication-failed",
             $"the peer refused us (AUTHENTICATION_FAILED): we are {Identities.Print(sa.LocalId)}, and asked for {sa.Connection.Remote.Id}",
+            [Identities.Print(sa.LocalId)],
             [],
-            [],
-            [],
-            $"the peer does not say which it is: the pre-shared key differs, or it does not know the identity {Identities.Print(sa.LocalId)} (connections.{sa.Connection.Name}.local.id), or it is not {sa.Connection.Remote.Id}; its log shows it"),
-        _ => new NegotiationFailure("refused", $"the peer refused IKE_AUTH with {MessageDescription.NameOf(error)}", [], [], [], "the peer's log shows why"),
+            ["the peer does not say which it is, so that strangers learn nothing: the pre-shared key differs, or it does not know our identity, or it has another one than we asked for"],
+            $"here: compare {SecretOf(sa)}, connections.{sa.Connection.Name}.local.id ({Identities.Print(sa.LocalId)}) and connections.{sa.Connection.Name}.remote.id ({sa.Connection.Remote.Id}) with the peer's; or at the peer: its log shows which of the three it is"),
+        _ => new NegotiationFailure("refused", $"the peer refused IKE_AUTH with {MessageDescription.NameOf(error)}", [], [], [], "at the peer: its log shows why"),
     };
+
+    /// <summary>The initiator refused our proof, after we had accepted its own.</summary>
+    public static NegotiationFailure Rejected(IkeSa sa) => new(
+        "authentication-failed",
+        $"the peer could not authenticate us (AUTHENTICATION_FAILED): we are {Identities.Print(sa.LocalId)}, its identity {Identities.Print(sa.RemoteId)} was right",
+        [Identities.Print(sa.LocalId)],
+        [],
+        [],
+        $"here: set connections.{sa.Connection.Name}.local.id to what the peer expects; or at the peer: make its remote id accept {Identities.Print(sa.LocalId)}, and compare {SecretOf(sa)}");
+
+    private static string SecretOf(IkeSa sa) => sa.Handshake is { SecretName: { Length: > 0 } name } ? $"secrets.{name}.secret" : "the secret of these two identities";
 }

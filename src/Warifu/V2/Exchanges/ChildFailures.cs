@@ -17,15 +17,15 @@ internal static class ChildFailures
         {
             NotifyType.NoProposalChosen => new NegotiationFailure(
                 "no-proposal", $"the peer refused all our ESP proposals for child {config.Name} (NO_PROPOSAL_CHOSEN)", InitExchange.Print(offer.Proposals), [], [],
-                $"make {place}.esp_proposals here and the ESP proposals of the peer have one in common; its log shows what it would accept"),
+                $"here: change {place}.esp_proposals; or at the peer: change its ESP proposals, so that they have one in common; its log shows what it would accept"),
             NotifyType.TsUnacceptable => new NegotiationFailure(
                 "selectors", $"the peer has nothing for the selectors of child {config.Name} (TS_UNACCEPTABLE)",
                 [$"local_ts {Selectors.Print(offer.Local)}", $"remote_ts {Selectors.Print(offer.Remote)}"], [], [],
-                $"{place}.local_ts must meet the peer's remote selectors and {place}.remote_ts its local ones"),
-            NotifyType.TemporaryFailure => new NegotiationFailure("busy", $"the peer is busy with another exchange and refused child {config.Name} for now (TEMPORARY_FAILURE)", [], [], [], "try again"),
+                $"here: {place}.local_ts must meet the peer's remote selectors and {place}.remote_ts its local ones; or at the peer: change its selectors likewise; its log shows which it has"),
+            NotifyType.TemporaryFailure => new NegotiationFailure("busy", $"the peer is busy with another exchange and refused child {config.Name} for now (TEMPORARY_FAILURE)", [], [], [], "here: try again"),
             NotifyType.NoAdditionalSas => new NegotiationFailure("no-additional-sas", $"the peer takes no further children (NO_ADDITIONAL_SAS): {config.Name}", [], [], [], "at the peer: allow more children, or put the selectors into one child"),
-            NotifyType.InvalidKePayload => new NegotiationFailure("no-proposal", $"the peer wants a key exchange method for child {config.Name} that we do not offer", InitExchange.Print(offer.Proposals), [], [], $"make the PFS groups of {place}.esp_proposals and of the peer's ESP proposals have one in common"),
-            _ => new NegotiationFailure("refused", $"the peer refused child {config.Name} with {MessageDescription.NameOf(error)}", [], [], [], "the peer's log shows why"),
+            NotifyType.InvalidKePayload => new NegotiationFailure("no-proposal", $"the peer wants a key exchange method for child {config.Name} that we do not offer", InitExchange.Print(offer.Proposals), [], [], $"here: change the PFS groups of {place}.esp_proposals; or at the peer: change those of its ESP proposals, so that they have one in common"),
+            _ => new NegotiationFailure("refused", $"the peer refused child {config.Name} with {MessageDescription.NameOf(error)}", [], [], [], "at the peer: its log shows why"),
         };
     }
 
@@ -43,5 +43,9 @@ internal static class ChildFailures
         [$"for our side: {Selectors.Print(offeredLocal)}", $"for its side: {Selectors.Print(offeredRemote)}"],
         [.. sa.Connection.Children.Select(child => $"{child.Name}: local_ts {Selectors.Print(ChildInstall.Resolve(child.LocalSelectors, sa.Local.Address))}, remote_ts {Selectors.Print(ChildInstall.Resolve(child.RemoteSelectors, sa.Remote.Address))}")],
         whyNot,
-        $"make local_ts and remote_ts of a child in connections.{sa.Connection.Name}.children here mirror the peer's");
+        Mirror(sa.Connection, offeredLocal, offeredRemote));
+
+    private static string Mirror(Connection connection, ImmutableArray<TrafficSelector> local, ImmutableArray<TrafficSelector> remote) => connection.Children.FirstOrDefault(child => child.Mode is ChildMode.Tunnel or ChildMode.Transport) is { } child
+        ? $"here: set connections.{connection.Name}.children.{child.Name}.local_ts = {Selectors.Print(local)} and connections.{connection.Name}.children.{child.Name}.remote_ts = {Selectors.Print(remote)}; or at the peer: make its selectors mirror these"
+        : $"here: add a child to connections.{connection.Name}.children";
 }

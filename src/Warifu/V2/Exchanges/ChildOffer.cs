@@ -109,13 +109,13 @@ internal sealed class ChildAnswer
         var config = offer.Request.Config;
         if (Error is { } error && _proposals.IsEmpty) return Failed(sa, offer, ChildFailures.Refused(sa, config, offer, error), false);
         if (_proposals.Length != 1 || _local.IsEmpty || _remote.IsEmpty || _proposals[0].SpiLength != 4)
-            return Failed(sa, offer, new NegotiationFailure("invalid-syntax", "the peer's answer for the child is incomplete", [], [], [], "the peer breaks the protocol"), false);
+            return Failed(sa, offer, new NegotiationFailure("invalid-syntax", "the peer's answer for the child is incomplete", [], [], [], "at the peer: it breaks the protocol, its software must be repaired"), false);
         var chosen = _proposals[0].Proposal;
         var withoutKe = offer.KeyExchange is null;
         var wrong = ProposalSelection.CheckAnswer(offer.Proposals, chosen)
             ?? (Selectors.Covers(offer.Local, _local) && Selectors.Covers(offer.Remote, _remote) ? null : $"the peer's selectors {Selectors.Print(_local)} === {Selectors.Print(_remote)} go beyond what we proposed");
         var mode = config.Mode == ChildMode.Transport && _transport ? IpsecMode.Transport : IpsecMode.Tunnel;
-        if (wrong is null && config.Mode == ChildMode.Transport && !_transport) wrong = "the peer refuses transport mode";
+        if (wrong is null && config.Mode == ChildMode.Transport && !_transport) wrong = $"child {config.Name} wants transport mode, the peer answered for tunnel mode";
         Secret? shared = null;
         var method = (KeId)chosen.Find(TransformType.Ke).Id;
         if (wrong is null && method != KeId.None)
@@ -123,7 +123,7 @@ internal sealed class ChildAnswer
             if (withoutKe || _method != method || offer.KeyExchange!.Info.Id != method || !offer.KeyExchange.TryDerive(_public, out shared)) wrong = "the peer's key exchange does not fit";
         }
 
-        if (wrong is not null) return Failed(sa, offer, new NegotiationFailure("child-refused", wrong, InitExchange.Print(offer.Proposals), [], [], ""), true);
+        if (wrong is not null) return Failed(sa, offer, Unfit(sa, offer, wrong, chosen), true);
         using (shared)
         {
             child = ChildInstall.Install(
@@ -150,6 +150,11 @@ internal sealed class ChildAnswer
         sa.Engine.Complete(offer.Request.Command, new CommandResult(true, Matches: 1, Done: 1));
         return true;
     }
+
+    /// <summary>The peer agreed to something that we did not ask for. A peer that may refuse transport mode (RFC 7296 section 1.3.1) is in its right, the rest is its bug.</summary>
+    private NegotiationFailure Unfit(IkeSa sa, ChildOffer offer, string sentence, Proposal chosen) => offer.Request.Config.Mode == ChildMode.Transport && !_transport
+        ? new NegotiationFailure("mode", sentence, ["transport"], ["tunnel"], [], $"here: set connections.{sa.Connection.Name}.children.{offer.Request.Config.Name}.mode = tunnel; or at the peer: set the mode of this child to transport")
+        : new NegotiationFailure("child-refused", sentence, InitExchange.Print(offer.Proposals), [ProposalKeywords.Print(chosen)], [], "at the peer: it breaks the protocol, its software must be repaired");
 
     private bool Failed(IkeSa sa, ChildOffer offer, NegotiationFailure failure, bool deleteAtPeer)
     {

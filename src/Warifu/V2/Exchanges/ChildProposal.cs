@@ -40,7 +40,7 @@ internal sealed class ChildProposal
     /// <param name="report">Where the decision is told.</param>
     public Action? Answer(IkeSa sa, MessageBuilder builder, byte[] ni, byte[] nr, ChildState? replaces, Action<ChildState>? installed, ReportBuilder report)
     {
-        if (sa.Children.Count >= ProtocolTimes.ChildrenPerIke) return Refuse(sa, builder, null, NotifyType.NoAdditionalSas, new NegotiationFailure("no-additional-sas", "this IKE SA has too many children", [], [], [], ""));
+        if (sa.Children.Count >= ProtocolTimes.ChildrenPerIke) return Refuse(sa, builder, null, NotifyType.NoAdditionalSas, new NegotiationFailure("no-additional-sas", "this IKE SA has too many children", [], [], [], "at the peer: put its selectors into fewer children"));
         var offered = _offers.Select(offer => offer.Proposal).ToImmutableArray();
         var whyNotSelectors = ImmutableArray.CreateBuilder<string>();
         (Child Config, NegotiationFailure Failure)? refused = null;
@@ -64,7 +64,7 @@ internal sealed class ChildProposal
 
             if (config.Mode == ChildMode.Transport && !_transport)
             {
-                refused ??= (config, new NegotiationFailure("mode", $"child {config.Name} wants transport mode, the peer wants tunnel mode", ["tunnel"], ["transport"], [], "set the same mode on both sides"));
+                refused ??= (config, new NegotiationFailure("mode", $"child {config.Name} wants transport mode, the peer wants tunnel mode", ["tunnel"], ["transport"], [], $"here: set connections.{sa.Connection.Name}.children.{config.Name}.mode = tunnel; or at the peer: set the mode of this child to transport"));
                 continue;
             }
 

@@ -87,13 +87,13 @@ internal sealed class InitExchange : Exchange
         sa.Window.TakeActive();
         if (wrong is not null)
         {
-            Lifetimes.Fail(sa, new NegotiationFailure("no-proposal", wrong, Print(sa.Connection.Proposals), [ProposalKeywords.Print(chosen)], [], "the peer breaks the protocol: its proposal selection must be repaired"));
+            Lifetimes.Fail(sa, new NegotiationFailure("no-proposal", wrong, Print(sa.Connection.Proposals), [ProposalKeywords.Print(chosen)], [], "at the peer: it breaks the protocol, its proposal selection must be repaired"));
             return;
         }
 
         if (!handshake.KeyExchange!.TryDerive(ke.Public, out var shared))
         {
-            Lifetimes.Fail(sa, "invalid-key-exchange", "the peer's public value is not acceptable", "the peer breaks RFC 6989 or RFC 7748: its implementation must be repaired");
+            Lifetimes.Fail(sa, "invalid-key-exchange", "the peer's public value is not acceptable", "at the peer: it breaks RFC 6989 or RFC 7748, its software must be repaired");
             return;
         }
 
@@ -103,6 +103,12 @@ internal sealed class InitExchange : Exchange
         sa.Proposal = chosen;
         sa.LastHeard = sa.Engine.Now;
         using (shared) Derive(sa, shared);
+        if (NatInTheWay(sa.Connection, view, sa.SpiI, sa.SpiR, local, sa.Remote) is { } nat)
+        {
+            Lifetimes.Fail(sa, nat);
+            return;
+        }
+
         ReadNotifies(sa, view, local);
         AuthExchange.Begin(sa);
     }
@@ -146,6 +152,12 @@ internal sealed class InitExchange : Exchange
             return engine.RefuseInit(header, local, remote, message.Length, NotifyType.InvalidKePayload, wanted);
         }
 
+        if (NatInTheWay(connection, view, header.InitiatorSpi, default, local, remote) is { } nat)
+        {
+            engine.ReportRefusal(header, view, local, remote, connection.Name, nat);
+            return engine.RefuseInit(header, local, remote, message.Length, NotifyType.NoProposalChosen, default);
+        }
+
         var answer = new[] { new OfferedProposal(offers[choice.OfferIndex].Number, 0, 0, chosen) };
         // Amplification: an answer beyond 1.5 times of what an unverified address sent needs a cookie first; nothing is computed before
         if (AnswerLength(connection, method, answer) * 2 > message.Length * 3 && !view.HasNotify(NotifyType.Cookie)) return engine.DemandCookie(header, local, remote, nonce, message.Length);
@@ -155,6 +167,7 @@ internal sealed class InitExchange : Exchange
         var sa = engine.NewSa(connection, initiator: false, local, remote);
         (sa.SpiI, sa.SpiR, sa.Proposal) = (header.InitiatorSpi, engine.NewIkeSpi(), chosen);
         sa.Trace(StepDirection.In, header, view);
+        engine.CountersOf(connection.Name).Count(ExchangeType.IkeSaInit, isResponse: false, outgoing: false);
         sa.Handshake = new Handshake { Ni = nonce.ToArray(), Nr = Nonce(sa), PeerMessage = message.ToArray() };
         sa.LastHeard = engine.Now;
         ReadNotifies(sa, view, local);
@@ -211,6 +224,21 @@ internal sealed class InitExchange : Exchange
         if (localNat || remoteNat) sa.Report.Add(sa.Engine.Now, StepDirection.Here, localNat && remoteNat ? "both sides are behind a NAT" : localNat ? "we are behind a NAT" : "the peer is behind a NAT (or pretends to be)");
     }
 
+    /// <summary>Without NAT traversal a NAT, as the peer's hashes show it, ends the negotiation: ESP would not get through it.</summary>
+    private static NegotiationFailure? NatInTheWay(Connection connection, scoped in MessageView view, IkeSpi initiator, IkeSpi responder, Endpoint local, Endpoint remote)
+    {
+        if (connection.NatTraversal) return null;
+        var (_, localNat, remoteNat) = NatDetection.Read(view, initiator, responder, local, remote);
+        if (!localNat && !remoteNat) return null;
+        return new NegotiationFailure(
+            "nat",
+            $"{(localNat && remoteNat ? "both sides are" : localNat ? "we are" : "the peer is")} behind a NAT (or it pretends to be), and connection {connection.Name} has NAT traversal switched off",
+            [],
+            [],
+            [$"the peer does not see the addresses {local} and {remote} that we see"],
+            $"here: set connections.{connection.Name}.nat_traversal = yes; or between: give the gateways addresses that are not translated");
+    }
+
     private static void Derive(IkeSa sa, Secret shared)
     {
         var handshake = sa.Handshake!;
@@ -252,9 +280,9 @@ internal sealed class InitExchange : Exchange
                 Print(sa.Connection.Proposals),
                 [],
                 [],
-                $"make connections.{sa.Connection.Name}.proposals here and the IKE proposals of the peer have one in common; the peer's log shows what it would accept, and whether it has a connection for {sa.Local.Address} at all"),
+                $"here: change connections.{sa.Connection.Name}.proposals; or at the peer: change its IKE proposals, so that they have one in common, or add a connection for {sa.Local.Address} if it has none; its log shows which it is"),
             NotifyType.InvalidMajorVersion => new NegotiationFailure("version", "the peer does not speak IKEv2 (INVALID_MAJOR_VERSION)", [], [], [], "at the peer: set this connection to IKEv2"),
-            _ => new NegotiationFailure("refused", $"the peer refused IKE_SA_INIT with {name}", [], [], [], "the peer's log shows why"),
+            _ => new NegotiationFailure("refused", $"the peer refused IKE_SA_INIT with {name}", [], [], [], "at the peer: its log shows why"),
         };
         Lifetimes.Fail(sa, failure);
     }

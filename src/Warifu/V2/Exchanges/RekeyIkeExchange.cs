@@ -168,8 +168,12 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         made.State = IkeState.Established;
         made.Established = old.Engine.Now;
         old.Engine.Add(made);
-        if (initiator) old.Engine.Counters.IkeRekeyInit++;
-        else old.Engine.Counters.IkeRekeyResp++;
+        foreach (var counters in new[] { old.Engine.Counters, old.Engine.CountersOf(old.Connection.Name) })
+        {
+            if (initiator) counters.IkeRekeyInit++;
+            else counters.IkeRekeyResp++;
+        }
+
         Lifetimes.Begin(made);
         made.Reschedule();
         return made;
@@ -228,7 +232,7 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
     private void GiveUp(IkeSa sa, string why)
     {
         _keyExchange?.Dispose();
-        var report = sa.Engine.ReportDone(sa, null, new NegotiationFailure("rekey", why, InitExchange.Print(sa.Connection.Proposals), [], [], "the peer's log shows why"));
+        var report = sa.Engine.ReportDone(sa, null, new NegotiationFailure("rekey", why, InitExchange.Print(sa.Connection.Proposals), [], [], $"here: change connections.{sa.Connection.Name}.proposals; or at the peer: change its IKE proposals, so that they have one in common also for rekeying; its log shows why"));
         sa.Engine.Complete(command, new CommandResult(false, why, Matches: 1, Report: report));
     }
 }

@@ -34,7 +34,6 @@ internal static class Requests
 
     private static void OnCreateChild(IkeSa sa, scoped in MessageView view)
     {
-        if (sa.Report.Ended) sa.Report = new ReportBuilder(sa.Engine.Now, initiator: false);
         var isIke = view.IndexOf(PayloadType.TsI) < 0;
         ChildState? old = null;
         if (!isIke && view.TryGetNotify(NotifyType.RekeySa, out var rekey))
@@ -134,7 +133,7 @@ internal static class Requests
         {
             sa.Respond(ExchangeType.Informational, new MessageBuilder());
             if (sa.State == IkeState.Connecting) Lifetimes.Fail(sa, AuthSupport.Refused(sa, error.Type));
-            else sa.Close("authentication-failed", "the peer could not authenticate us (AUTHENTICATION_FAILED): the pre-shared keys or identities differ");
+            else RejectedLate(sa);
             return;
         }
 
@@ -142,6 +141,16 @@ internal static class Requests
         if (ours.Count > 0) builder.Delete(ProtocolId.Esp, ours.ToArray());
         sa.Respond(ExchangeType.Informational, builder);
         foreach (var child in gone) Gone(sa, child);
+    }
+
+    /// <summary>The initiator does not believe what we answered (section 2.21.2): for us the SA was up already.</summary>
+    private static void RejectedLate(IkeSa sa)
+    {
+        var failure = AuthSupport.Rejected(sa);
+        sa.Report.Add(sa.Engine.Now, StepDirection.Here, failure.Sentence);
+        var report = sa.Report.Build(sa.Connection.Name, null, sa.Local, sa.Remote, sa.Engine.Now, failure);
+        sa.Engine.Raise(new NegotiationEnded(report) { Connection = sa.Connection.Name, IkeId = sa.Id });
+        sa.Close(failure.Reason, failure.Sentence);
     }
 
     private static void Gone(IkeSa sa, ChildState child)
