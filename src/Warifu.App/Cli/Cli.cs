@@ -33,7 +33,7 @@ internal static class CommandTree
         try
         {
             // a console that is interrupted ends the command; the daemon has its own way to end
-            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(20) });
         }
         catch (Exception exception) when (exception is IOException or OperationCanceledException or System.ComponentModel.Win32Exception)
         {
@@ -177,8 +177,9 @@ internal static class CommandTree
 
     private static Command Demo()
     {
-        var command = new Command("demo", "two gateways on this machine: a real negotiation, real traffic");
-        command.SetAction((_, stop) => DemoCommand.RunAsync(stop));
+        var inMemory = new Option<bool>("--in-memory") { Description = "two nodes in one process, without namespaces" };
+        var command = new Command("demo", "two gateways on this machine: a real negotiation, real traffic") { inMemory };
+        command.SetAction((parsed, stop) => DemoCommand.RunAsync(parsed.GetValue(inMemory), stop));
         // the demo starts itself again inside its namespaces
         foreach (var (name, run) in new (string, Func<string[], CancellationToken, Task<int>>)[] { (DemoStage.Name, DemoStage.RunAsync), (DemoGateway.Name, DemoGateway.RunAsync) })
         {

@@ -13,6 +13,8 @@ namespace Warifu.App.Daemon;
 /// <summary>Commands that change the configuration: at once, or gathered between <c>warifu-begin</c> and <c>warifu-commit</c> and applied together.</summary>
 internal static class LoadCommands
 {
+    private static readonly string[] s_certificateTypes = ["x509", "x509_ac", "x509_crl", "ocsp_response", "pubkey", "any", "x509ca", "x509ocsp", "x509aa", "x509ac", "x509crl"];
+
     public static void Register(WarifuDaemon daemon)
     {
         var server = daemon.Server;
@@ -25,7 +27,7 @@ internal static class LoadCommands
         server.Register("get-keys", (_, _) => Task.FromResult(new ViciMessage().Add("keys", Array.Empty<string>())));
         server.Register("get-pools", (_, _) => Task.FromResult(new ViciMessage()));
         server.Register("get-authorities", (_, _) => Task.FromResult(new ViciMessage().Add("authorities", Array.Empty<string>())));
-        server.Register("flush-certs", (_, _) => Task.FromResult(Commands.Success()));
+        server.Register("flush-certs", (request, _) => Task.FromResult(request.Message.Text("type") is not { } type || s_certificateTypes.Contains(type.ToLowerInvariant()) ? Commands.Success() : Commands.Failure($"invalid certificate type '{type}'")));
         server.Register("reload-settings", (_, _) => Task.FromResult(Commands.Success()));
         server.Register("clear-creds", (_, _) =>
         {

@@ -18,16 +18,25 @@ internal sealed class ViciClient : IAsyncDisposable
     /// <exception cref="IOException">No daemon listens there.</exception>
     public static async Task<ViciClient> ConnectAsync(string path, CancellationToken cancellationToken = default)
     {
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
+        for (var tries = 0; ; tries++)
         {
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken);
-            return new ViciClient(new NetworkStream(socket, ownsSocket: true));
-        }
-        catch (Exception exception) when (exception is SocketException or ArgumentException)
-        {
-            socket.Dispose();
-            throw new IOException($"no daemon answers at {path}: {Reason(path, exception)}", exception);
+            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            try
+            {
+                await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken);
+                return new ViciClient(new NetworkStream(socket, ownsSocket: true));
+            }
+            catch (SocketException exception) when (exception.SocketErrorCode is SocketError.WouldBlock or SocketError.TryAgain && tries < 50)
+            {
+                // many clients at once: the queue of the socket is full for a moment
+                socket.Dispose();
+                await Task.Delay(20, cancellationToken);
+            }
+            catch (Exception exception) when (exception is SocketException or ArgumentException)
+            {
+                socket.Dispose();
+                throw new IOException($"no daemon answers at {path}: {Reason(path, exception)}", exception);
+            }
         }
     }
 

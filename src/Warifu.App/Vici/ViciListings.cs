@@ -172,8 +172,9 @@ internal static class ViciListings
 
     private static ViciMessage Auth(AuthKind kind, string? id)
     {
-        var body = new ViciMessage().Add("class", kind switch { AuthKind.Psk => "pre-shared key", AuthKind.PublicKey => "public key", _ => "EAP" });
+        var body = new ViciMessage();
         if (id is not null) body.Add("id", id);
+        body.Add("class", kind switch { AuthKind.Psk => "pre-shared key", AuthKind.PublicKey => "public key", _ => "EAP" });
         return body.Add("groups", Array.Empty<string>()).Add("cert_policy", Array.Empty<string>()).Add("certs", Array.Empty<string>()).Add("cacerts", Array.Empty<string>());
     }
 

@@ -209,7 +209,8 @@ internal sealed class ViciServer : IAsyncDisposable
 
             var connection = new Connection(this, client);
             _connections[connection] = true;
-            _ = connection.RunAsync(_stop.Token);
+            // never in the loop itself: a client with much to say would keep the others out
+            _ = Task.Run(() => connection.RunAsync(_stop.Token));
         }
     }
 

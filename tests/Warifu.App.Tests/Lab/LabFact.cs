@@ -16,3 +16,17 @@ internal sealed class StrongSwanTheoryAttribute : TheoryAttribute
     public StrongSwanTheoryAttribute([CallerFilePath] string? sourceFilePath = null, [CallerLineNumber] int sourceLineNumber = -1) : base(sourceFilePath, sourceLineNumber) =>
         Skip = !Tool.IsRoot ? "needs root (network namespaces)" : !StrongSwan.IsThere ? "needs build/peers.sh strongswan" : null;
 }
+
+/// <summary>A test that needs root and nothing else.</summary>
+internal sealed class LabFactAttribute : FactAttribute
+{
+    public LabFactAttribute([CallerFilePath] string? sourceFilePath = null, [CallerLineNumber] int sourceLineNumber = -1) : base(sourceFilePath, sourceLineNumber) =>
+        Skip = Tool.IsRoot ? null : "needs root (network namespaces)";
+}
+
+/// <summary>The same for theories.</summary>
+internal sealed class LabTheoryAttribute : TheoryAttribute
+{
+    public LabTheoryAttribute([CallerFilePath] string? sourceFilePath = null, [CallerLineNumber] int sourceLineNumber = -1) : base(sourceFilePath, sourceLineNumber) =>
+        Skip = Tool.IsRoot ? null : "needs root (network namespaces)";
+}

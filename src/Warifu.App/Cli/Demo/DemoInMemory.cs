@@ -76,8 +76,8 @@ internal static class DemoInMemory
         }
 
         Console.WriteLine($"  {packets * 1400L * 8 / 1e6:0} Mbit/s of 1400-octet packets sealed and sent");
+        Console.WriteLine($"(all of it took {clock.Elapsed.TotalSeconds:0.0} s)");
         Console.WriteLine($"  {sent} sent, {received} received, {(sent - received) * 100 / sent}% packet loss");
-        Console.WriteLine($"({clock.Elapsed.TotalSeconds:0.0} s)");
         return received == sent ? 0 : 1;
     }
 

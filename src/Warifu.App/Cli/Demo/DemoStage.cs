@@ -17,10 +17,24 @@ internal static class DemoStage
 
     public static async Task<int> RunAsync(string[] arguments, CancellationToken stop)
     {
-        var folder = Directory.CreateTempSubdirectory("warifu-demo-").FullName;
         using var end = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context => { context.Cancel = true; end.Cancel(); });
-        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context => { context.Cancel = true; end.Cancel(); });
+        void End(PosixSignalContext context)
+        {
+            context.Cancel = true;
+            end.Cancel();
+        }
+
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, End);
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, End);
+        var folder = DemoCommand.CreateFolder();
+        _ = Task.Run(
+            async () =>
+            {
+                // it ends with whoever started us
+                await Console.In.ReadToEndAsync(CancellationToken.None);
+                await end.CancelAsync();
+            },
+            CancellationToken.None);
         try
         {
             await using var left = Actor.Start("left", folder);
@@ -29,7 +43,7 @@ internal static class DemoStage
         }
         catch (Exception exception) when (exception is IOException or OperationCanceledException or Win32Exception)
         {
-            Console.WriteLine(exception is OperationCanceledException ? "interrupted" : exception.Message);
+            await Console.Error.WriteLineAsync(exception is OperationCanceledException ? "interrupted" : exception.Message);
             return 1;
         }
         finally
@@ -62,8 +76,9 @@ internal static class DemoStage
         Print(await left.AskAsync("send", stop));
         Console.WriteLine();
         var ping = await left.AskAsync("ping", stop);
+        Console.WriteLine($"(all of it took {clock.Elapsed.TotalSeconds:0.0} s)");
+        Console.WriteLine();
         Print(ping);
-        Console.WriteLine($"({clock.Elapsed.TotalSeconds:0.0} s)");
         return ping is [.., var last] && last.Contains(" 0% packet loss", StringComparison.Ordinal) ? 0 : 1;
     }
 
