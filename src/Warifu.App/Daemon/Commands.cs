@@ -44,7 +44,17 @@ internal static class Commands
         if (connection is null) return Failure(Missing(daemon, child, ike));
         var timeout = request.Message.Number("timeout", 0);
         var what = child is null ? $"IKE_SA '{ike}'" : $"CHILD_SA '{child}'";
-        var result = await FollowAsync(daemon, request, connection.Name, timeout, node => node.RunAsync(id => new IkeCommand.Up(id, connection.Name, child), CancellationToken.None), stop);
+        var result = await FollowAsync(
+            daemon,
+            request,
+            connection.Name,
+            timeout,
+            node =>
+            {
+                daemon.Events.Tell(connection.Name, NoticeLevel.Info, $"{(child is null ? connection.Name : $"child {child} of {connection.Name}")} is asked for");
+                return node.RunAsync(id => new IkeCommand.Up(id, connection.Name, child), CancellationToken.None);
+            },
+            stop);
         if (result is null) return timeout < 0 ? Success() : Failure(string.Create(CultureInfo.InvariantCulture, $"{what} not established after {timeout}ms"));
         return result.Success ? Success() : Failure($"establishing {what} failed: {Why(result)}");
     }

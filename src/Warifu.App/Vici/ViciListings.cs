@@ -146,7 +146,8 @@ internal static class ViciListings
 
     private static void AddAlgorithms(ViciMessage body, Proposal proposal)
     {
-        foreach (var transform in proposal.Transforms)
+        // clients print them in this order: encryption, integrity, PRF, key exchange, sequence numbers
+        foreach (var transform in proposal.Transforms.OrderBy(transform => transform.Type switch { TransformType.Encr => 0, TransformType.Integ => 1, TransformType.Prf => 2, TransformType.Ke => 3, _ => 4 }))
         {
             switch (transform.Type)
             {

