@@ -7,7 +7,6 @@ using System.Threading.Tasks;
 using Warifu.App.Vici;
 using Warifu.Engine;
 using Warifu.Net;
-using Warifu.Policy;
 
 namespace Warifu.App.Daemon;
 
