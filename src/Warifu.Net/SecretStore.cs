@@ -14,6 +14,7 @@ public sealed class SecretStore : IDisposable
     private readonly object _gate = new();
     private readonly Dictionary<string, Entry> _byName = new(StringComparer.Ordinal);
     private readonly Dictionary<int, Secret> _byRef = [];
+    private readonly Dictionary<int, string> _nameOf = [];
     private PskIndex? _index;
     private int _next = 1;
 
@@ -30,6 +31,7 @@ public sealed class SecretStore : IDisposable
             RemoveLocked(name);
             var handle = new SecretRef(_next++);
             _byRef.Add(handle.Id, new Secret(secret));
+            _nameOf.Add(handle.Id, name);
             _byName.Add(name, new Entry(handle, [.. owners.ToArray()]));
             _index = null;
             return handle;
@@ -77,6 +79,7 @@ public sealed class SecretStore : IDisposable
         {
             foreach (var secret in _byRef.Values) secret.Dispose();
             _byRef.Clear();
+            _nameOf.Clear();
             _byName.Clear();
             _index = null;
         }
@@ -94,16 +97,7 @@ public sealed class SecretStore : IDisposable
     /// <summary>The name of a handle; empty when there is none.</summary>
     internal string NameOf(SecretRef handle)
     {
-        if (handle.IsNone) return "";
-        lock (_gate)
-        {
-            foreach (var (name, entry) in _byName)
-            {
-                if (entry.Handle == handle) return name;
-            }
-        }
-
-        return "";
+        lock (_gate) return _nameOf.GetValueOrDefault(handle.Id, "");
     }
 
     /// <summary>Lends the octets during <paramref name="use"/>; false when the handle is gone.</summary>
@@ -121,6 +115,7 @@ public sealed class SecretStore : IDisposable
     {
         if (!_byName.Remove(name, out var entry)) return false;
         _index = null;
+        _nameOf.Remove(entry.Handle.Id);
         if (_byRef.Remove(entry.Handle.Id, out var secret)) secret.Dispose();
         return true;
     }
