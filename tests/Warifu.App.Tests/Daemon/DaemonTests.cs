@@ -1,9 +1,7 @@
 using System;
-using System.Collections.Generic;
 using System.Diagnostics;
 using System.Globalization;
 using System.IO;
-using System.Linq;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.RegularExpressions;
@@ -224,7 +222,7 @@ public sealed partial class DaemonTests
         return Varying().Replace(text.ToString(), "");
     }
 
-    private static Task SignalAsync(Gateway gateway, string signal) => Tool.RunAsync("kill", [signal, gateway.ProcessId.ToString(CultureInfo.InvariantCulture)]);
+    private static Task<Ended> SignalAsync(Gateway gateway, string signal) => Tool.RunAsync("kill", [signal, gateway.ProcessId.ToString(CultureInfo.InvariantCulture)]);
 
     private static async Task<string> HearAsync(Socket manager)
     {

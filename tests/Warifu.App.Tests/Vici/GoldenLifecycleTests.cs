@@ -139,7 +139,7 @@ public sealed class GoldenLifecycleTests
     public void Every_exception_occurs_in_the_recordings()
     {
         var words = new[] { "03-lifecycle", "07-ikev1-and-failures" }.SelectMany(GoldenSession.Exchanges).Select(exchange => exchange.Sent.Words).ToHashSet(StringComparer.Ordinal);
-        Assert.Empty(s_excluded.Keys.Where(key => !words.Contains(key)));
+        Assert.DoesNotContain(s_excluded.Keys, key => !words.Contains(key));
     }
 
     private static async Task<int> ReplayAsync(string name, Gateway ours, Func<GoldenExchange, Task> afterwards)

@@ -197,7 +197,7 @@ public sealed class ViciRobustnessTests
     public async Task A_long_listing_waits_for_its_reader()
     {
         var configuration = new StringBuilder("connections {\n");
-        for (var i = 0; i < 8000; i++) configuration.Append("c").Append(i).Append(" { version = 2\n remote_addrs = 192.0.2.").Append(i % 250).Append("\n local { auth = psk }\n remote { auth = psk }\n children { net { local_ts = 10.0.0.0/8\n remote_ts = 172.16.0.0/12 } } }\n");
+        for (var i = 0; i < 8000; i++) configuration.Append('c').Append(i).Append(" { version = 2\n remote_addrs = 192.0.2.").Append(i % 250).Append("\n local { auth = psk }\n remote { auth = psk }\n children { net { local_ts = 10.0.0.0/8\n remote_ts = 172.16.0.0/12 } } }\n");
         await using var daemon = await LocalDaemon.StartAsync(configuration.Append('}').ToString());
         await using var client = await RawClient.ConnectAsync(daemon.Socket);
         await client.SendAsync(ViciKind.Register, "list-conn");
