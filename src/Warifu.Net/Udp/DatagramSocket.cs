@@ -33,6 +33,8 @@ internal sealed unsafe class DatagramSocket : IDisposable
         var file = Open(v6 ? Libc.AfInet6 : Libc.AfInet, Libc.SockDgram, 0);
         try
         {
+            // not for raw sockets: those refuse it
+            if (v6) Libc.SetOption(file, Libc.IpprotoIpv6, Libc.Ipv6V6only, 1);
             Prepare(file, v6, mark);
             var address = stackalloc byte[SocketAddress.MaxLength];
             var length = SocketAddress.Write(new Span<byte>(address, SocketAddress.MaxLength), new Endpoint(v6 ? IpAddress.AnyV6 : IpAddress.AnyV4, port), v6);
@@ -174,7 +176,6 @@ internal sealed unsafe class DatagramSocket : IDisposable
         const int Buffer = 4 << 20;
         if (v6)
         {
-            Libc.SetOption(file, Libc.IpprotoIpv6, Libc.Ipv6V6only, 1);
             Libc.SetOption(file, Libc.IpprotoIpv6, Libc.Ipv6Recvpktinfo, 1);
             Libc.SetOption(file, Libc.IpprotoIpv6, Libc.Ipv6Recvtclass, 1);
             Libc.SetOption(file, Libc.IpprotoIpv6, Libc.Ipv6Recverr, 1);

@@ -58,7 +58,7 @@ internal sealed class UdpHub : IDisposable
                 {
                     _raw[index] = Add(DatagramSocket.RawEsp(v6, mark));
                 }
-                catch (System.ComponentModel.Win32Exception)
+                catch (System.ComponentModel.Win32Exception refused) when (refused.NativeErrorCode is Libc.Eperm or Libc.Eacces)
                 {
                     // not privileged: ESP in UDP only
                 }
