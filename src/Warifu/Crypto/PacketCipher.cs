@@ -77,9 +77,9 @@ internal sealed class AeadPacketCipher : PacketCipher
         iv.CopyTo(_nonce.AsSpan(_saltLength));
         Span<byte> extended = stackalloc byte[12];
         var aad = AdditionalData(packet, headerLength, sequenceHigh, extended);
-        var payload = packet[(headerLength + IvLength)..^IcvLength];
-        if (_authenticateOnly) _seal.SealAead(_nonce, aad, payload, default, packet[^IcvLength..]);
-        else _seal.SealAead(_nonce, aad, default, payload, packet[^IcvLength..]);
+        // RFC 4543 section 3.5: all of the ESP payload is additional data, the IV at its head included
+        if (_authenticateOnly) _seal.SealAead(_nonce, aad, packet[headerLength..^IcvLength], default, packet[^IcvLength..]);
+        else _seal.SealAead(_nonce, aad, default, packet[(headerLength + IvLength)..^IcvLength], packet[^IcvLength..]);
     }
 
     public override bool Open(Span<byte> packet, int headerLength, uint? sequenceHigh = null)
@@ -88,10 +88,9 @@ internal sealed class AeadPacketCipher : PacketCipher
         packet.Slice(headerLength, IvLength).CopyTo(_nonce.AsSpan(_saltLength));
         Span<byte> extended = stackalloc byte[12];
         var aad = AdditionalData(packet, headerLength, sequenceHigh, extended);
-        var payload = packet[(headerLength + IvLength)..^IcvLength];
         return _authenticateOnly
-            ? _open.OpenAead(_nonce, aad, payload, default, packet[^IcvLength..])
-            : _open.OpenAead(_nonce, aad, default, payload, packet[^IcvLength..]);
+            ? _open.OpenAead(_nonce, aad, packet[headerLength..^IcvLength], default, packet[^IcvLength..])
+            : _open.OpenAead(_nonce, aad, default, packet[(headerLength + IvLength)..^IcvLength], packet[^IcvLength..]);
     }
 
     public override void Dispose()
