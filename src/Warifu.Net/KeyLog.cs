@@ -38,19 +38,20 @@ internal sealed class KeyLog
 
         void Line(IpAddress from, IpAddress to, ChildSpi spi, Secret encryption, Secret authentication)
         {
-            var authKey = authentication.Length == 0 ? "" : "0x" + Hex(authentication);
-            Append("esp_sa", $"\"IPv{from.Version}\",\"{from}\",\"{to}\",\"0x{spi}\",\"{cipher}\",\"0x{Hex(encryption)}\",\"{integrity}\",\"{authKey}\"");
+            Append("esp_sa", $"\"IPv{from.Version}\",\"{from}\",\"{to}\",\"0x{spi}\",\"{cipher}\",\"{Prefixed(encryption)}\",\"{integrity}\",\"{Prefixed(authentication)}\"");
         }
     }
+
+    private static string Prefixed(Secret secret) => secret.Length == 0 ? "" : "0x" + Hex(secret);
 
     private static string Hex(Secret secret) => Convert.ToHexStringLower(secret.Span);
 
     private void Append(string file, string line)
     {
-        var path = Path.Combine(_directory, file);
-        var isNew = !File.Exists(path);
-        File.AppendAllText(path, line + "\n");
-        if (isNew && OperatingSystem.IsLinux()) File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        var options = new FileStreamOptions { Mode = FileMode.Append, Access = FileAccess.Write };
+        if (OperatingSystem.IsLinux()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        using var writer = new StreamWriter(Path.Combine(_directory, file), options);
+        writer.Write(line + "\n");
     }
 
     // The names are those of Wireshark's value lists; what it does not know is left out.
@@ -70,6 +71,7 @@ internal sealed class KeyLog
         IntegId.HmacSha256_128 => "HMAC_SHA2_256_128 [RFC4868]",
         IntegId.HmacSha384_192 => "HMAC_SHA2_384_192 [RFC4868]",
         IntegId.HmacSha512_256 => "HMAC_SHA2_512_256 [RFC4868]",
+        IntegId.AesXcbc96 or IntegId.AesCmac96 => "ANY 96-bits of Authentication [No Checking]",
         _ => null,
     };
 
@@ -90,6 +92,7 @@ internal sealed class KeyLog
         IntegId.HmacSha256_128 => "HMAC-SHA-256-128 [RFC4868]",
         IntegId.HmacSha384_192 => "HMAC-SHA-384-192 [RFC4868]",
         IntegId.HmacSha512_256 => "HMAC-SHA-512-256 [RFC4868]",
+        IntegId.AesXcbc96 or IntegId.AesCmac96 => "ANY 96 bit authentication [no checking]",
         _ => null,
     };
 

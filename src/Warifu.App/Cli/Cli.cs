@@ -47,11 +47,12 @@ internal static class CommandTree
         var config = new Option<string>("--config") { Description = "the configuration", DefaultValueFactory = _ => ConfigurationFile.DefaultPath };
         var dataPlane = new Option<string?>("--dataplane") { Description = "auto, tun or none" };
         dataPlane.AcceptOnlyFromAmong("auto", "tun", "none");
-        var command = new Command("run", "runs the daemon in the foreground") { config, dataPlane };
+        var keyLog = new Option<string?>("--keylog") { Description = "folder for the keys of all SAs, in the tables that Wireshark reads: whoever has them reads the traffic" };
+        var command = new Command("run", "runs the daemon in the foreground") { config, dataPlane, keyLog };
         command.SetAction((parsed, _) =>
         {
             var explicitly = parsed.GetResult(s_socket) is { Implicit: false } || Environment.GetEnvironmentVariable("WARIFU_SOCKET") is not null;
-            return WarifuDaemon.RunAsync(parsed.GetValue(config)!, explicitly ? [parsed.GetValue(s_socket)!] : [], parsed.GetValue(dataPlane));
+            return WarifuDaemon.RunAsync(parsed.GetValue(config)!, explicitly ? [parsed.GetValue(s_socket)!] : [], parsed.GetValue(dataPlane), parsed.GetValue(keyLog));
         });
         return command;
     }

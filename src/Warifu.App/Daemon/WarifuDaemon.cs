@@ -49,11 +49,12 @@ internal sealed class WarifuDaemon : IAsyncDisposable
     /// <param name="sockets">Management sockets; empty = those of the configuration, else the default.</param>
     /// <param name="dataPlane">Overrides the configuration; null = as configured.</param>
     /// <param name="log">Takes lines of the log.</param>
+    /// <param name="keyLog">Folder of the key log; overrides the configuration; null = as configured.</param>
     /// <exception cref="IOException">A management socket cannot be had.</exception>
     /// <exception cref="System.ComponentModel.Win32Exception">A port, a device or a route cannot be had.</exception>
-    public static async Task<WarifuDaemon> StartAsync(BuiltConfiguration built, IReadOnlyList<string> sockets, string? dataPlane, Action<NoticeLevel, string> log)
+    public static async Task<WarifuDaemon> StartAsync(BuiltConfiguration built, IReadOnlyList<string> sockets, string? dataPlane, Action<NoticeLevel, string> log, string? keyLog = null)
     {
-        var settings = built.Daemon;
+        var settings = keyLog is null ? built.Daemon : built.Daemon with { KeyLog = keyLog };
         var secrets = new SecretStore();
         var options = new IkeNodeOptions
         {
@@ -78,7 +79,7 @@ internal sealed class WarifuDaemon : IAsyncDisposable
         {
             daemon._events = daemon.Events.RunAsync(node);
             if (node.GuardMissing is { } why) daemon.Events.Tell("", NoticeLevel.Warning, $"unprotected packets are not filtered: {why}; a firewall rule of your own must do it");
-            if (settings.KeyLog is { } folder) daemon.Events.Tell("", NoticeLevel.Warning, $"keys of all SAs are written to {folder}: whoever reads them reads the traffic");
+            if (settings.KeyLog is { } folder) daemon.Events.Tell("", NoticeLevel.Warning, $"KEYS OF ALL SAs ARE WRITTEN TO {folder}: whoever reads them reads the traffic");
             Commands.Register(daemon);
             foreach (var path in sockets.Count > 0 ? sockets : settings.Sockets.IsEmpty ? [DefaultSocket] : (IReadOnlyList<string>)settings.Sockets) daemon.Server.Listen(path);
             await daemon.ReplaceAsync(built);
@@ -92,7 +93,7 @@ internal sealed class WarifuDaemon : IAsyncDisposable
     }
 
     /// <summary>The command <c>warifu run</c>: until SIGTERM or SIGINT; SIGHUP reads the file again.</summary>
-    public static async Task<int> RunAsync(string file, IReadOnlyList<string> sockets, string? dataPlane)
+    public static async Task<int> RunAsync(string file, IReadOnlyList<string> sockets, string? dataPlane, string? keyLog)
     {
         var log = new DaemonLog();
         // before anything is made: whoever stops us early finds a clean host too
@@ -109,7 +110,7 @@ internal sealed class WarifuDaemon : IAsyncDisposable
         WarifuDaemon daemon;
         try
         {
-            daemon = await StartAsync(built, sockets, dataPlane, log.Write);
+            daemon = await StartAsync(built, sockets, dataPlane, log.Write, keyLog);
         }
         catch (Exception exception) when (exception is IOException or System.ComponentModel.Win32Exception or UnauthorizedAccessException)
         {
