@@ -8,9 +8,11 @@ internal static class CoverageTable
 {
     private const string StrongSwanName = "strongSwan", NoKernel = "its kernel-libipsec knows ESP in UDP in tunnel mode only, without ESN";
 
-    public static IReadOnlyList<CoverageRow> Rows { get; } = [.. StrongSwanRows()];
+    public static IReadOnlyList<CoverageRow> Rows { get; } = [.. StrongSwanRows(), .. NativeRows()];
 
-    public static bool IsThere(string peer) => peer switch { StrongSwanName => StrongSwan.IsThere, _ => false };
+    public static bool IsThere(string peer) => peer switch { StrongSwanName => StrongSwan.IsThere, NativeEspTests.ShimmedStrongSwan => Can("strongswan gcc"), NativeLibreswanTests.Peer => Can("libreswan gcc"), UmlKernelTests.Peer => Can(UmlKernelTests.Needs), _ => false };
+
+    private static bool Can(string needs) => PeersTheoryAttribute.WhyNot(needs) is null;
 
     private static IEnumerable<CoverageRow> StrongSwanRows()
     {
@@ -28,6 +30,16 @@ internal static class CoverageTable
             "large packets", "iperf3 in both directions", "two peers, policy-based", "two peers on one TUN",
         }) yield return Row(scenario, Wanted.V4, Wanted.V6);
         foreach (var scenario in new[] { "transport mode", "native ESP", "ESN" }) yield return Row(scenario, 0) with { Impossible = NoKernel };
+    }
+
+    private static IEnumerable<CoverageRow> NativeRows()
+    {
+        foreach (var peer in new[] { NativeEspTests.ShimmedStrongSwan, NativeLibreswanTests.Peer, UmlKernelTests.Peer })
+        {
+            yield return new(peer, "native ESP, tunnel mode", Wanted.V4 | Wanted.V6 | Wanted.Mixed);
+            yield return new(peer, "native ESP, transport mode", Wanted.V4 | Wanted.V6);
+            yield return new(peer, "native ESP, ESN", Wanted.V4);
+        }
     }
 
     private static CoverageRow Row(string scenario, Wanted asked, Wanted askedLong = 0) => new(StrongSwanName, scenario, asked, askedLong);

@@ -7,7 +7,7 @@ using Warifu.App.Vici;
 
 namespace Warifu.App.Tests.Lab;
 
-/// <summary>One strongSwan in a namespace, from the unpacked packages in the cache: a mount namespace puts them over /usr, nothing is installed. ESP by kernel-libipsec (always in UDP).</summary>
+/// <summary>One strongSwan in a namespace, from the unpacked packages in the cache: a mount namespace puts them over /usr, nothing is installed. ESP by kernel-libipsec (always in UDP), or under a <see cref="KeyShim"/> by an <see cref="EspPeer"/>.</summary>
 internal sealed class StrongSwan : IAsyncDisposable
 {
     private readonly string _ns;
@@ -24,7 +24,7 @@ internal sealed class StrongSwan : IAsyncDisposable
 
     private string LogFile => Path.Combine(_folder, "charon.log");
 
-    public static async Task<StrongSwan> StartAsync(string ns, string folder, string swanctlConf, string extra = "")
+    public static async Task<StrongSwan> StartAsync(string ns, string folder, string swanctlConf, string extra = "", KeyShim? shim = null)
     {
         Directory.CreateDirectory(Path.Combine(folder, "run"));
         // a killed one leaves its socket
@@ -32,10 +32,31 @@ internal sealed class StrongSwan : IAsyncDisposable
         foreach (var name in new[] { "x509", "x509ca", "x509ocsp", "x509aa", "x509ac", "x509crl", "pubkey", "private", "rsa", "ecdsa", "bliss", "pkcs8", "pkcs12" })
             Directory.CreateDirectory(Path.Combine(folder, "swanctl", name));
         await File.WriteAllTextAsync(Path.Combine(folder, "swanctl", "swanctl.conf"), swanctlConf);
-        await File.WriteAllTextAsync(Path.Combine(folder, "strongswan.conf"), $$"""
+        await File.WriteAllTextAsync(Path.Combine(folder, "strongswan.conf"), Settings(folder, $"{folder}/run/charon.vici", shim is null, extra));
+        var under = shim is null ? "" : await shim.PrefixAsync();
+        var process = Tool.Start("ip", ["netns", "exec", ns, .. Overlaid(folder, $"exec {under} /usr/sbin/charon-systemd")]);
+        process.OutputDataReceived += (_, _) => { };
+        process.ErrorDataReceived += (_, _) => { };
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+        var peer = new StrongSwan(ns, folder, process);
+        var socket = Path.Combine(folder, "run", "charon.vici");
+        for (var i = 0; !File.Exists(socket); i++)
+        {
+            if (process.HasExited || i > 200) throw new InvalidOperationException("charon does not start\n" + peer.Log);
+            await Task.Delay(25);
+        }
+
+        (await peer.ControlAsync("--load-all", "--noprompt")).OrThrow("swanctl --load-all");
+        return peer;
+    }
+
+    /// <summary>strongswan.conf.</summary>
+    internal static string Settings(string folder, string socket, bool userSpaceEsp, string extra) => $$"""
             charon-systemd {
               load_modular = yes
               install_virtual_ip_on = lo
+              install_routes = {{(userSpaceEsp ? "yes" : "no")}}
               multiple_authentication = yes
               accept_private_algs = yes
               retransmit_tries = 3
@@ -46,14 +67,14 @@ internal sealed class StrongSwan : IAsyncDisposable
               plugins {
                 include {{Tree}}/etc/strongswan.d/charon/*.conf
                 kernel-libipsec {
-                  load = yes
+                  load = {{(userSpaceEsp ? "yes" : "no")}}
                   allow_peer_ts = yes
                 }
                 kernel-netlink {
                   load = yes
                 }
                 vici {
-                  socket = unix://{{folder}}/run/charon.vici
+                  socket = unix://{{socket}}
                 }
                 bypass-lan {
                   load = no
@@ -79,23 +100,7 @@ internal sealed class StrongSwan : IAsyncDisposable
             }
             swanctl {
             }
-            """);
-        var process = Tool.Start("ip", ["netns", "exec", ns, .. Overlaid(folder, "exec /usr/sbin/charon-systemd")]);
-        process.OutputDataReceived += (_, _) => { };
-        process.ErrorDataReceived += (_, _) => { };
-        process.BeginOutputReadLine();
-        process.BeginErrorReadLine();
-        var peer = new StrongSwan(ns, folder, process);
-        var socket = Path.Combine(folder, "run", "charon.vici");
-        for (var i = 0; !File.Exists(socket); i++)
-        {
-            if (process.HasExited || i > 200) throw new InvalidOperationException("charon does not start\n" + peer.Log);
-            await Task.Delay(25);
-        }
-
-        (await peer.ControlAsync("--load-all", "--noprompt")).OrThrow("swanctl --load-all");
-        return peer;
-    }
+            """;
 
     /// <summary>Its own list of SAs.</summary>
     public Task<IReadOnlyList<IkeSaView>> SasAsync() => IkeSaView.ListAsync(Path.Combine(_folder, "run", "charon.vici"));
