@@ -86,7 +86,7 @@ public sealed partial class DaemonTests
         await using var left = await Gateway.StartAsync(lab.Left, Path.Combine(lab.Folder, "left"), site.Left());
         await UntilAsync(async () => (await left.CliAsync("status")).Output.Contains("net: up", StringComparison.Ordinal));
         var file = Path.Combine(lab.Folder, "left", "other.conf");
-        await File.WriteAllTextAsync(file, (site with { LeftSecret = "Xq9.other-Secret77", LeftTs = "10.10.9.0/24" }).Left());
+        await File.WriteAllTextAsync(file, (site with { LeftSecret = "Hn4.cTy8-Bd3mGk6", LeftTs = "10.10.9.0/24" }).Left());
         (await left.CliAsync("load", file, "--confirm-within", "2")).OrThrow("load");
         Assert.Equal(0, (await Topology.PingAsync(lab.Left, site.LeftInner, site.RightInner, 2, wait: 1)).Received);
         await UntilAsync(async () => (await Topology.PingAsync(lab.Left, site.LeftInner, site.RightInner, 1, wait: 1)).Received == 1);

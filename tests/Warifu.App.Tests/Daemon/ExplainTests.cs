@@ -15,7 +15,7 @@ public sealed class ExplainTests
     [Fact]
     public async Task A_wrong_secret_is_named_on_both_sides()
     {
-        await using var pair = await Pair.StartAsync(Side.Left with { Psk = "another-Q7.secret" }, Side.Right);
+        await using var pair = await Pair.StartAsync(Side.Left with { Psk = "Kq7.vXe2-Lw9pRz5" }, Side.Right);
         await pair.InitiateAsync();
         pair.Expect(await pair.FailureOfLeft(), "authentication-failed", "either", "AUTHENTICATION_FAILED", ("secrets.ike-site.secret", "secret = "), ("connections.site.local.id", "id = left"), ("connections.site.remote.id", "id = right"));
         pair.Expect(await pair.FailureOfRight(), "authentication-failed", "either", "the pre-shared keys for right.example.org and left.example.org differ", ("secrets.ike-site.secret", "secret = "));

@@ -89,7 +89,7 @@ public sealed class TransactionTests
         await using var client = await pair.Left.ConnectAsync();
         await Begin(client);
         await Load(client, "other");
-        await client.RequestAsync("load-shared", new ViciMessage().Add("id", "ike-other").Add("type", "IKE").Add("data", "Vt6-another.Key!9"));
+        await client.RequestAsync("load-shared", new ViciMessage().Add("id", "ike-other").Add("type", "IKE").Add("data", "Hn4.cTy8-Bd3mGk6"));
         Assert.Equal(["+ connection other", "- connection site"], (await client.RequestAsync("warifu-commit", new ViciMessage().Add("confirm-within", "1"))).Items("changes"));
         Assert.Equal(["other"], (await pair.Left.AskAsync("get-conns")).Items("conns"));
         Assert.Equal(["ike-other"], (await pair.Left.AskAsync("get-shared")).Items("keys"));
@@ -150,7 +150,7 @@ public sealed class TransactionTests
         await pair.InitiateAsync();
         var before = (await pair.Left.ListAsync("list-sas", "list-sa")).Single();
         var text = await System.IO.File.ReadAllTextAsync(pair.Left.File);
-        await pair.Left.LoadAsync("# a comment, and lines that move\n\n" + text.Replace("secrets {", "secrets {\n ike-more {\n secret = \"Qw9.another-Secret3\"\n id-1 = more.example.org\n }", StringComparison.Ordinal));
+        await pair.Left.LoadAsync("# a comment, and lines that move\n\n" + text.Replace("secrets {", "secrets {\n ike-more {\n secret = \"Hn4.cTy8-Bd3mGk6\"\n id-1 = more.example.org\n }", StringComparison.Ordinal));
         Assert.Equal(Spis(before), Spis((await pair.Left.ListAsync("list-sas", "list-sa")).Single()));
         await pair.Left.LoadAsync(text.Replace("children {", "children {\n more {\n local_ts = 10.9.0.0/16\n }", StringComparison.Ordinal));
         Assert.Equal(Spis(before), Spis((await pair.Left.ListAsync("list-sas", "list-sa")).Single()));
@@ -165,13 +165,13 @@ public sealed class TransactionTests
     [Fact]
     public async Task Down_reasons_and_next_events_are_told()
     {
-        await using var pair = await Pair.StartAsync(Side.Left with { Psk = "another-Q7.secret", Child = "keep = up" }, Side.Right);
+        await using var pair = await Pair.StartAsync(Side.Left with { Psk = "Kq7.vXe2-Lw9pRz5", Child = "keep = up" }, Side.Right);
         await Wait(async () => (await Status(pair.Left)).Text("reason") is not null);
         var status = await Status(pair.Left);
         Assert.Equal("down", status.Text("state"));
         Assert.Contains("AUTHENTICATION_FAILED", status.Text("reason"), StringComparison.Ordinal);
         var text = await System.IO.File.ReadAllTextAsync(pair.Left.File);
-        await pair.Left.LoadAsync(text.Replace("another-Q7.secret", Side.Secret, StringComparison.Ordinal).Replace("keep = up", "start_action = start", StringComparison.Ordinal));
+        await pair.Left.LoadAsync(text.Replace("Kq7.vXe2-Lw9pRz5", Side.Secret, StringComparison.Ordinal).Replace("keep = up", "start_action = start", StringComparison.Ordinal));
         await Wait(async () => (await Status(pair.Left)).Text("state") == "up");
         status = await Status(pair.Left);
         Assert.Null(status.Text("reason"));
