@@ -63,7 +63,7 @@ public sealed class IkeNode : IAsyncDisposable
         _pump = new Pump(engine, Libc.Now, Perform, bug => Tell(new Notice(NoticeLevel.Error, $"an error of our own: {bug.GetType().Name}: {bug.Message}")));
         try
         {
-            if (options.DataPlane != DataPlaneKind.None) _dataPlane = new UserspaceDataPlane(_hub, entropy, options.Packets, options.FirewallMark, options.RoutingTable, TakeEvents);
+            if (options.DataPlane != DataPlaneKind.None) _dataPlane = new UserspaceDataPlane(_hub, entropy, options.Packets, options.FirewallMark, options.RoutingTable, TakeEvents) { Troubled = text => Tell(new Notice(NoticeLevel.Warning, text)) };
         }
         catch
         {
@@ -119,6 +119,8 @@ public sealed class IkeNode : IAsyncDisposable
 
         _dataPlane?.KeepDevices(interfaces.ToImmutable());
         await RunAsync(id => new IkeCommand.Load(id, policy), cancellationToken).ConfigureAwait(false);
+        // who begins with nothing loads later; until then what a crash left protects
+        if (!ReferenceEquals(policy, PolicySet.Empty)) _dataPlane?.Loaded();
     }
 
     /// <summary>Brings up a connection, or one child of it, and waits until it carries traffic.</summary>

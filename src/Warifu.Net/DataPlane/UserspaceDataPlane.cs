@@ -3,6 +3,7 @@ using System.Collections.Concurrent;
 using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.ComponentModel;
+using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using Warifu.Ipsec;
@@ -41,7 +42,8 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
     private readonly ClearTextGuard? _guard;
     private readonly ConcurrentDictionary<string, Device> _devices = new(StringComparer.Ordinal);
     private readonly Dictionary<(string Connection, string Child), Claim> _policies = [];
-    private readonly Dictionary<uint, (string Device, int Mtu, Claim Claim)> _pairs = [];
+    private readonly Dictionary<uint, (string Device, Claim Claim)> _pairs = [];
+    private readonly NetlinkWatch? _watch;
     private readonly Lock _gate = new();
     private volatile Device? _shared;
     private bool _disposed;
@@ -59,7 +61,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         Path = new PacketPath(entropy) { EventRaised = raised };
         if (port is null)
         {
-            _routing = new HostRouting(mark, table);
+            _routing = new HostRouting(mark, table) { Troubled = text => Troubled?.Invoke(text) };
             try
             {
                 _guard = new ClearTextGuard(hub.Port, hub.SharedPort);
@@ -68,10 +70,12 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
             {
                 GuardMissing = exception.Message;
             }
+
+            _watch = new NetlinkWatch(Happened, RestoreAll);
         }
 
         hub.OnEsp = Inbound;
-        hub.OnPathMtu = Path.LearnPathMtu;
+        hub.OnPathMtu = LearnPathMtu;
         port?.Attach(SendFromPort);
     }
 
@@ -79,6 +83,9 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
 
     /// <summary>Why unprotected packets are not filtered; null when they are, or when there is no kernel in between.</summary>
     public string? GuardMissing { get; }
+
+    /// <summary>Told what could not be made or put back.</summary>
+    public Action<string>? Troubled { get; set; }
 
     /// <summary>Packets that came unprotected although a protect entry covers them, and were dropped.</summary>
     public long UnprotectedDrops
@@ -114,7 +121,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
             Path.InstallPolicy(policy);
             if (_routing is null) return;
             ReleasePolicy(policy.Connection, policy.Child);
-            _policies[(policy.Connection, policy.Child)] = Hold(policy.Action == TrafficAction.Bypass, policy.LocalSelectors, policy.RemoteSelectors, policy.Options);
+            _policies[(policy.Connection, policy.Child)] = Hold(policy.Action == TrafficAction.Bypass, policy.LocalSelectors, policy.RemoteSelectors, policy.Options, keep: true);
         }
     }
 
@@ -134,7 +141,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
             Path.Install(sa);
             if (_routing is null) return;
             var name = sa.Options.BindInterface ?? SharedDevice;
-            _pairs[sa.Id] = (name, Path.InnerMtu(sa.Id), Hold(bypass: false, sa.LocalSelectors, sa.RemoteSelectors, sa.Options));
+            _pairs[sa.Id] = (name, Hold(bypass: false, sa.LocalSelectors, sa.RemoteSelectors, sa.Options, keep: false));
             FitMtu(name);
         }
     }
@@ -166,8 +173,20 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
 
     public bool TryQuery(uint id, out ChildCounters counters) => Path.TryQuery(id, out counters);
 
+    /// <summary>The policy is loaded: what a crash left and nobody holds again goes, and what comes in clear from now on is dropped.</summary>
+    public void Loaded()
+    {
+        lock (_gate)
+        {
+            if (_disposed) return;
+            _routing?.ForgetLeftovers();
+            _guard?.Enforce();
+        }
+    }
+
     public void Dispose()
     {
+        _watch?.Dispose();
         lock (_gate)
         {
             if (_disposed) return;
@@ -200,25 +219,116 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
     }
 
     /// <summary>Routes and rules that a policy or a pair needs, and what must not come in clear.</summary>
-    private Claim Hold(bool bypass, ImmutableArray<TrafficSelector> local, ImmutableArray<TrafficSelector> remote, ChildOptions options)
+    private Claim Hold(bool bypass, ImmutableArray<TrafficSelector> local, ImmutableArray<TrafficSelector> remote, ChildOptions options, bool keep)
     {
         if (bypass)
         {
             _guard?.Add(bypass: true, local, remote);
-            return new Claim(_routing!.Bypass(local, remote), true, local, remote);
+            return new Claim(_routing!.Bypass(local, remote), true, local, remote, []);
         }
 
-        var device = DeviceFor(options.BindInterface ?? SharedDevice);
-        // a bound interface with selectors of everything: the administrator's routes say what belongs inside, and no rule can
+        var name = options.BindInterface ?? SharedDevice;
+        _ = DeviceFor(name);
+        // a bound interface with selectors of everything: the administrator's routes say what belongs inside
         var guarded = options.BindInterface is null ? remote : remote.RemoveAll(HostRouting.IsEverything);
+        if (guarded.Length < remote.Length) _guard?.AddRoutedTun(name);
         _guard?.Add(bypass: false, local, guarded);
-        return new Claim(_routing!.Lead(device.Tun.Index, local, remote, options), false, local, guarded);
+        ImmutableArray<TrafficSelector> connected = options.BypassLan ? [.. _routing!.ConnectedNetworks().Select(TrafficSelector.Of)] : [];
+        _guard?.Add(bypass: true, local, connected);
+        return new Claim(_routing!.Lead(name, local, remote, options, keep), false, local, guarded, connected);
     }
 
     private void Release(Claim claim)
     {
         _routing?.Release(claim.Holds);
         _guard?.Remove(claim.Bypass, claim.Local, claim.Remote);
+        _guard?.Remove(bypass: true, claim.Local, claim.Connected);
+    }
+
+    // ---- what others do to the host
+
+    /// <summary>Puts back what somebody took away. On the watch's thread.</summary>
+    private void Happened(bool netfilter, in NetlinkReader message)
+    {
+        lock (_gate)
+        {
+            if (_disposed) return;
+            if (netfilter)
+            {
+                if (_guard!.IsTakenAway(message)) Restoring("the table inet warifu", _guard.Restore);
+                return;
+            }
+
+            switch (message.Type)
+            {
+                case Rtnetlink.DelRoute when Rtnetlink.IsOwn(isRule: false, message.Body) && Rtnetlink.TryParse(message.Body, out Route route):
+                    _ = _routing!.PutBack(route);
+                    break;
+                case Rtnetlink.DelRule when Rtnetlink.IsOwn(isRule: true, message.Body) && Rtnetlink.TryParse(message.Body, out RoutingRule rule):
+                    _ = _routing!.PutBack(rule);
+                    break;
+                case Rtnetlink.NewAddress:
+                    _routing!.AddressCame();
+                    break;
+                case Rtnetlink.DelAddress:
+                    // the kernel silently drops routes whose source is gone
+                    _routing!.Restore();
+                    break;
+                case Rtnetlink.DelLink when _devices.TryGetValue(Rtnetlink.LinkName(message.Body), out var device):
+                    Restoring($"device {device.Tun.Name}", () => Renew(device));
+                    break;
+                case Rtnetlink.NewLink when _devices.TryGetValue(Rtnetlink.LinkName(message.Body), out var device) && !Rtnetlink.IsUp(message.Body) && Rtnetlink.LinkIndex(message.Body) == device.Tun.Index:
+                    Restoring($"device {device.Tun.Name}", () => Raise(device));
+                    break;
+            }
+        }
+    }
+
+    private void RestoreAll()
+    {
+        lock (_gate)
+        {
+            if (_disposed) return;
+            foreach (var device in _devices.Values)
+            {
+                if (Libc.if_nametoindex(device.Tun.Name) != device.Tun.Index) Restoring($"device {device.Tun.Name}", () => Renew(device));
+            }
+
+            Restoring("routes", _routing!.Restore);
+            if (_guard is not null) Restoring("the table inet warifu", _guard.Restore);
+        }
+    }
+
+    private void Restoring(string what, Action action)
+    {
+        try
+        {
+            action();
+            Troubled?.Invoke($"somebody took away {what}: it is put back");
+        }
+        catch (Exception exception) when (exception is Win32Exception or ArgumentException)
+        {
+            Troubled?.Invoke($"{what} cannot be put back: {exception.Message}");
+        }
+    }
+
+    /// <summary>The device was deleted: a new one of the same name takes its place.</summary>
+    private void Renew(Device old)
+    {
+        // a late message about a device that stands again
+        if (Libc.if_nametoindex(old.Tun.Name) == old.Tun.Index) return;
+        _devices.TryRemove(old.Tun.Name, out _);
+        old.Dispose();
+        _ = DeviceFor(old.Tun.Name);
+        FitMtu(old.Tun.Name);
+        _routing!.Restore();
+    }
+
+    /// <summary>The device was set down, and its routes went with that.</summary>
+    private void Raise(Device device)
+    {
+        using (var netlink = new Rtnetlink()) netlink.SetLink(device.Tun.Index, up: true, device.Mtu);
+        _routing!.Restore();
     }
 
     private bool IsUsed(string name)
@@ -237,20 +347,33 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         device = new Device(this, TunDevice.Create(name, DefaultMtu), name == SharedDevice ? null : name);
         _devices[name] = device;
         _guard?.AddTun(name);
+        _routing?.SetDevice(name, device.Tun.Index);
         if (name == SharedDevice) _shared = device;
         return device;
     }
 
-    /// <summary>The device takes what its narrowest pair takes.</summary>
+    /// <summary>The device takes what its narrowest pair takes; never less than IPv6 needs when IPv6 goes through it, for the kernel takes all IPv6 routes off a narrower device.</summary>
     private void FitMtu(string name)
     {
-        var smallest = int.MaxValue;
-        foreach (var pair in _pairs.Values)
+        var (smallest, least) = (int.MaxValue, 576);
+        foreach (var (id, pair) in _pairs)
         {
-            if (pair.Device == name && pair.Mtu > 0) smallest = Math.Min(smallest, pair.Mtu);
+            if (pair.Device != name || Path.InnerMtu(id) is not (> 0 and var mtu)) continue;
+            smallest = Math.Min(smallest, mtu);
+            if (Path.Sad.ById(id) is { Selectors.HasV6: true }) least = 1280;
         }
 
-        if (_devices.TryGetValue(name, out var device)) device.SetMtu(smallest == int.MaxValue ? DefaultMtu : smallest);
+        if (_devices.TryGetValue(name, out var device)) device.SetMtu(smallest == int.MaxValue ? DefaultMtu : Math.Max(smallest, least));
+    }
+
+    private void LearnPathMtu(IpAddress remote, int mtu)
+    {
+        Path.LearnPathMtu(remote, mtu);
+        lock (_gate)
+        {
+            if (_disposed) return;
+            foreach (var name in _devices.Keys) FitMtu(name);
+        }
     }
 
     // ---- out
@@ -315,7 +438,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         else if (_devices.TryGetValue(name, out var device)) _ = device.Tun.TryWrite(inner);
     }
 
-    private sealed record Claim(ImmutableArray<object> Holds, bool Bypass, ImmutableArray<TrafficSelector> Local, ImmutableArray<TrafficSelector> Remote);
+    private sealed record Claim(ImmutableArray<object> Holds, bool Bypass, ImmutableArray<TrafficSelector> Local, ImmutableArray<TrafficSelector> Remote, ImmutableArray<TrafficSelector> Connected);
 
     /// <summary>A TUN and the thread that reads it.</summary>
     private sealed class Device : IDisposable
@@ -324,7 +447,6 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         private readonly string? _boundInterface;
         private readonly Thread _thread;
         private readonly int _wake;
-        private int _mtu = DefaultMtu;
         private volatile bool _stopping;
 
         public Device(UserspaceDataPlane plane, TunDevice tun, string? boundInterface)
@@ -337,12 +459,14 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
 
         public TunDevice Tun { get; }
 
+        public int Mtu { get; private set; } = DefaultMtu;
+
         public void SetMtu(int mtu)
         {
-            if (mtu == _mtu) return;
+            if (mtu == Mtu) return;
             using var netlink = new Rtnetlink();
             netlink.SetLink(Tun.Index, up: true, mtu);
-            _mtu = mtu;
+            Mtu = mtu;
         }
 
         public void Dispose()
@@ -366,11 +490,15 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
             while (!_stopping)
             {
                 Libc.WaitForInput(Tun.File, _wake);
-                while (!_stopping && Tun.Read(buffer.AsSpan(EspOverhead.Headroom, LargestPacket)) is var length and > 0)
+                int length;
+                while ((length = Tun.Read(buffer.AsSpan(EspOverhead.Headroom, LargestPacket))) > 0 && !_stopping)
                 {
                     _plane.Outbound(buffer, length, _boundInterface, reply, out var replyLength);
                     if (replyLength > 0) _ = Tun.TryWrite(reply.AsSpan(0, replyLength));
                 }
+
+                // somebody deleted the device
+                if (length < 0) return;
             }
         }
     }

@@ -11,12 +11,12 @@ namespace Warifu.Net.Host;
 /// <summary>
 /// The inbound half of "no clear text": a table <c>inet warifu</c> of our own drops and counts packets that a protect entry covers and that did not come out of a TUN of ours (RFC 4301 section 5.2: what
 /// should have been protected and was not must go). Lookups are in sets of address ranges, so the number of tunnels costs nothing per packet. A crash leaves the table: closed rather than open; the next
-/// start replaces it. Used by one thread.
+/// start replaces it in one step when it has loaded (<see cref="Enforce"/>). Used by one thread at a time.
 /// </summary>
 internal sealed class ClearTextGuard : IDisposable
 {
     public const string Table = "warifu";
-    private const string Tuns = "tuns", Counter = "unprotected";
+    private const string Tuns = "tuns", RoutedTuns = "routed", Counter = "unprotected";
     private const uint Drop = 0, Accept = 1;
     private const int TypeAddress4 = 7, TypeAddress6 = 8, TypeProtocol = 12, TypePort = 13, TypeInterfaceName = 41;
     private const int Exists = 17, NotEmpty = 39;
@@ -24,10 +24,17 @@ internal sealed class ClearTextGuard : IDisposable
     /// <summary>Sets per kind: ranges that overlap one another cannot be in one set.</summary>
     private const int MaxLevels = 16;
 
+    /// <summary>Elements of one message: a list of attributes has at most 65,535 octets.</summary>
+    private const int Chunk = 250;
+
     private readonly NfTables _tables = new();
+    private readonly ushort[] _ports;
     private readonly Dictionary<Element, (int Count, int Level)> _elements = [];
     private readonly Dictionary<Kind, int> _levels = [];
     private readonly HashSet<string> _tuns = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _routed = new(StringComparer.Ordinal);
+    private long _droppedBefore;
+    private bool _enforced;
 
     /// <summary>Which set: what happens, which version, addresses only or with protocol and ports.</summary>
     private readonly record struct Kind(bool Bypass, bool V6, bool Narrow)
@@ -41,38 +48,10 @@ internal sealed class ClearTextGuard : IDisposable
     /// <exception cref="Win32Exception">No nf_tables, or no right to it.</exception>
     public ClearTextGuard(params ReadOnlySpan<ushort> ports)
     {
+        _ports = ports.ToArray();
         try
         {
-            // a table is made to exist so that it can be removed with all that a crash left in it
-            var table = new NfTables.Step(NfTables.NewTable, NetlinkMessage.Create, message => message.Attribute(1, Table));
-            _tables.Commit("nftables", table, new NfTables.Step(NfTables.DeleteTable, 0, message => message.Attribute(1, Table)), table);
-            var steps = new List<NfTables.Step>
-            {
-                new(NfTables.NewObject, NetlinkMessage.Create, message =>
-                {
-                    message.Attribute(1, Table).Attribute(2, Counter).Attribute(3, NfTables.Big(1));
-                    message.EndNested(message.BeginNested(4));
-                }),
-                Set(Tuns, TypeInterfaceName, 16, []),
-                Chain("bypass", null), Chain("protect", null), Chain("input", 1), Chain("forward", 2),
-            };
-            foreach (var chain in new[] { "input", "forward" })
-            {
-                steps.Add(Rule(chain, [Meta(6, 1), Compare(1, Name("lo")), Verdict(Accept)]));
-                steps.Add(Rule(chain, [Meta(6, 1), Lookup(Tuns, 1), Verdict(Accept)]));
-            }
-
-            foreach (var protocol in new byte[] { 50, 51 }) steps.Add(Rule("input", [Meta(16, 1), Compare(1, [protocol]), Verdict(Accept)]));
-            // neighbour discovery (RFC 4861): from the link itself, which hop limit 255 proves, and never protected here
-            steps.Add(Rule("input", [Meta(15, 1), Compare(1, [10]), Meta(16, 1), Compare(1, [58]), Payload(1, 7, 1, 1), Compare(1, [255]), Payload(2, 0, 1, 1), Compare(1, [133], 5), Compare(1, [137], 3), Verdict(Accept)]));
-            foreach (var port in ports) steps.Add(Rule("input", [Meta(16, 1), Compare(1, [17]), Payload(2, 2, 2, 1), Compare(1, [(byte)(port >> 8), (byte)port]), Verdict(Accept)]));
-            foreach (var chain in new[] { "input", "forward" })
-            {
-                steps.Add(Rule(chain, [Jump("bypass")]));
-                steps.Add(Rule(chain, [Jump("protect")]));
-            }
-
-            _tables.Commit("nftables", steps.ToArray());
+            Probe(_tables);
         }
         catch
         {
@@ -86,17 +65,22 @@ internal sealed class ClearTextGuard : IDisposable
     public static void Probe()
     {
         using var tables = new NfTables();
-        const string Name = "warifu-probe";
-        tables.Commit("nftables", new NfTables.Step(NfTables.NewTable, NetlinkMessage.Create, message => message.Attribute(1, Name)), new NfTables.Step(NfTables.DeleteTable, 0, message => message.Attribute(1, Name)));
+        Probe(tables);
     }
 
     /// <summary>Packets that came unprotected and were dropped.</summary>
-    public long Dropped => _tables.ReadCounter(Table, Counter);
+    public long Dropped => _droppedBefore + (_enforced ? _tables.ReadCounter(Table, Counter) : 0);
 
     /// <summary>What comes out of this device is ours.</summary>
     public void AddTun(string name)
     {
-        if (_tuns.Add(name)) _tables.Commit("nftables", Elements(NfTables.NewElement, Tuns, Name(name), null));
+        if (_tuns.Add(name) && _enforced) _tables.Commit("nftables", Elements(NfTables.NewElement, Tuns, [(Name(name), null)]));
+    }
+
+    /// <summary>Sources that the machine's routes lead into this device must come out of it: a bound interface whose selectors are everything, where only the administrator's routes tell what belongs inside.</summary>
+    public void AddRoutedTun(string name)
+    {
+        if (_routed.Add(name) && _enforced) _ = _tables.TryCommit(Elements(NfTables.NewElement, RoutedTuns, [(Name(name), null)]));
     }
 
     /// <summary>Packets between the selectors must come out of a TUN of ours. Counted: what is added twice stays until it is removed twice.</summary>
@@ -110,7 +94,7 @@ internal sealed class ClearTextGuard : IDisposable
                 continue;
             }
 
-            _elements[element] = (1, Insert(element));
+            _elements[element] = (1, _enforced ? Insert(element) : 0);
         }
     }
 
@@ -126,24 +110,156 @@ internal sealed class ClearTextGuard : IDisposable
             }
 
             _elements.Remove(element);
-            var (first, last) = Key(element);
-            _ = _tables.TryCommit(Elements(NfTables.DeleteElement, element.Kind.Name(held.Level), first, last));
+            if (_enforced) _ = _tables.TryCommit(Elements(NfTables.DeleteElement, element.Kind.Name(held.Level), [Key(element)]));
         }
+    }
+
+    /// <summary>From now on the table stands, with all that was added so far; what a crash left is replaced by it in the same step. Harmless when called again.</summary>
+    public void Enforce()
+    {
+        if (_enforced) return;
+        _enforced = true;
+        Build();
+    }
+
+    /// <summary>True when the message says that somebody else took away a part of the table.</summary>
+    public bool IsTakenAway(in NetlinkReader message) => _enforced && message.Port != _tables.Port && NfTables.IsRemoval(message, Table);
+
+    /// <summary>Makes the table anew, with everything that belongs in it.</summary>
+    public void Restore()
+    {
+        if (!_enforced) return;
+        _droppedBefore += _tables.ReadCounter(Table, Counter);
+        Build();
     }
 
     public void Dispose()
     {
-        _ = _tables.TryCommit(new NfTables.Step(NfTables.DeleteTable, 0, message => message.Attribute(1, Table)));
+        // a table is made to exist so that it can be removed with all that is in it
+        var table = new NfTables.Step(NfTables.NewTable, NetlinkMessage.Create, message => message.Attribute(1, Table));
+        _ = _tables.TryCommit(table, new NfTables.Step(NfTables.DeleteTable, 0, message => message.Attribute(1, Table)));
         _tables.Dispose();
+    }
+
+    private static void Probe(NfTables tables)
+    {
+        const string Name = "warifu-probe";
+        tables.Commit("nftables", new NfTables.Step(NfTables.NewTable, NetlinkMessage.Create, message => message.Attribute(1, Name)), new NfTables.Step(NfTables.DeleteTable, 0, message => message.Attribute(1, Name)));
+    }
+
+    private void Build()
+    {
+        var levels = new Dictionary<Kind, int>(_levels);
+        _levels.Clear();
+        var steps = Frame();
+        foreach (var (kind, count) in levels)
+        {
+            for (var level = 0; level < count; level++) steps.AddRange(SetSteps(kind, level));
+        }
+
+        foreach (var element in _elements.Keys)
+        {
+            if (!levels.TryAdd(element.Kind, 1)) continue;
+            steps.AddRange(SetSteps(element.Kind, 0));
+        }
+
+        var keys = new Dictionary<string, List<(byte[], byte[]?)>>(StringComparer.Ordinal);
+        foreach (var (element, held) in _elements)
+        {
+            var name = element.Kind.Name(held.Level);
+            if (!keys.TryGetValue(name, out var list)) keys[name] = list = [];
+            list.Add(Key(element));
+        }
+
+        foreach (var (name, list) in keys)
+        {
+            for (var at = 0; at < list.Count; at += Chunk) steps.Add(Elements(NfTables.NewElement, name, [.. list.GetRange(at, Math.Min(Chunk, list.Count - at))]));
+        }
+
+        var error = _tables.TryCommit(steps.ToArray());
+        if (error == 0)
+        {
+            foreach (var (kind, count) in levels) _levels[kind] = count;
+        }
+        else
+        {
+            // ranges that overlap: one by one, each to the first set that takes it
+            _tables.Commit("nftables", Frame().ToArray());
+            foreach (var element in new List<Element>(_elements.Keys)) _elements[element] = _elements[element] with { Level = Insert(element) };
+        }
+
+        // an own batch: a kernel without nft_fib has no such rule, and everything else still stands
+        if (_routed.Count > 0) _ = _tables.TryCommit(RoutedSteps().ToArray());
+    }
+
+    /// <summary>The table without elements, in place of the one that was there.</summary>
+    private List<NfTables.Step> Frame()
+    {
+        var table = new NfTables.Step(NfTables.NewTable, NetlinkMessage.Create, message => message.Attribute(1, Table));
+        var steps = new List<NfTables.Step>
+        {
+            table, new(NfTables.DeleteTable, 0, message => message.Attribute(1, Table)), table,
+            new(NfTables.NewObject, NetlinkMessage.Create, message =>
+            {
+                message.Attribute(1, Table).Attribute(2, Counter).Attribute(3, NfTables.Big(1));
+                message.EndNested(message.BeginNested(4));
+            }),
+            Set(Tuns, TypeInterfaceName, 16, []),
+            Chain("bypass", null), Chain("protect", null), Chain("input", 1), Chain("forward", 2),
+        };
+        if (_tuns.Count > 0)
+        {
+            var names = new List<(byte[], byte[]?)>();
+            foreach (var name in _tuns) names.Add((Name(name), null));
+            steps.Add(Elements(NfTables.NewElement, Tuns, [.. names]));
+        }
+
+        foreach (var chain in new[] { "input", "forward" })
+        {
+            steps.Add(Rule(chain, [Meta(6, 1), Compare(1, Name("lo")), Verdict(Accept)]));
+            steps.Add(Rule(chain, [Meta(6, 1), Lookup(Tuns, 1), Verdict(Accept)]));
+        }
+
+        foreach (var protocol in new byte[] { 50, 51 }) steps.Add(Rule("input", [Meta(16, 1), Compare(1, [protocol]), Verdict(Accept)]));
+        // neighbour discovery (RFC 4861): from the link itself, which hop limit 255 proves, and never protected here
+        steps.Add(Rule("input", [Meta(15, 1), Compare(1, [10]), Meta(16, 1), Compare(1, [58]), Payload(1, 7, 1, 1), Compare(1, [255]), Payload(2, 0, 1, 1), Compare(1, [133], 5), Compare(1, [137], 3), Verdict(Accept)]));
+        foreach (var port in _ports) steps.Add(Rule("input", [Meta(16, 1), Compare(1, [17]), Payload(2, 2, 2, 1), Compare(1, [(byte)(port >> 8), (byte)port]), Verdict(Accept)]));
+        foreach (var chain in new[] { "input", "forward" })
+        {
+            steps.Add(Rule(chain, [Jump("bypass")]));
+            steps.Add(Rule(chain, [Jump("protect")]));
+        }
+
+        return steps;
+    }
+
+    /// <summary>Drops what comes from a source that would be answered through a bound interface (the strict reverse path of RFC 3704 section 2.2, for these interfaces only).</summary>
+    private List<NfTables.Step> RoutedSteps()
+    {
+        var names = new List<(byte[], byte[]?)>();
+        foreach (var name in _routed) names.Add((Name(name), null));
+        // fib: result 2 = name of the interface, flag 1 = of the source address
+        Action<NetlinkMessage> route = message => Expression(message, "fib", () => message.Attribute(1, NfTables.Big(1)).Attribute(2, NfTables.Big(2)).Attribute(3, NfTables.Big(1)));
+        return
+        [
+            Set(RoutedTuns, TypeInterfaceName, 16, []),
+            Elements(NfTables.NewElement, RoutedTuns, [.. names]),
+            Rule("protect", [route, Lookup(RoutedTuns, 1), Count(), Verdict(Drop)]),
+        ];
     }
 
     private int Insert(in Element element)
     {
-        var (first, last) = Key(element);
+        var key = Key(element);
         for (var level = 0; level < MaxLevels; level++)
         {
-            if (level >= _levels.GetValueOrDefault(element.Kind)) AddSet(element.Kind, level);
-            var error = _tables.TryCommit(Elements(NfTables.NewElement, element.Kind.Name(level), first, last));
+            if (level >= _levels.GetValueOrDefault(element.Kind))
+            {
+                _tables.Commit("nftables", SetSteps(element.Kind, level));
+                _levels[element.Kind] = level + 1;
+            }
+
+            var error = _tables.TryCommit(Elements(NfTables.NewElement, element.Kind.Name(level), [key]));
             if (error == 0) return level;
             if (error is not (Exists or NotEmpty)) throw new Win32Exception(error);
         }
@@ -151,7 +267,8 @@ internal sealed class ClearTextGuard : IDisposable
         throw new Win32Exception(NotEmpty, "more than 16 traffic selectors overlap one another");
     }
 
-    private void AddSet(Kind kind, int level)
+    /// <summary>A set and the rule that asks it.</summary>
+    private static NfTables.Step[] SetSteps(Kind kind, int level)
     {
         int[] fields = kind.Narrow ? [kind.V6 ? 16 : 4, kind.V6 ? 16 : 4, 1, 2, 2] : [kind.V6 ? 16 : 4, kind.V6 ? 16 : 4];
         var address = kind.V6 ? TypeAddress6 : TypeAddress4;
@@ -173,11 +290,9 @@ internal sealed class ClearTextGuard : IDisposable
         }
 
         expressions.Add(Lookup(kind.Name(level), 8));
-        if (!kind.Bypass) expressions.Add(message => Expression(message, "objref", () => message.Attribute(1, NfTables.Big(1)).Attribute(2, Counter)));
+        if (!kind.Bypass) expressions.Add(Count());
         expressions.Add(Verdict(kind.Bypass ? Accept : Drop));
-        var chain = kind.Bypass ? "bypass" : "protect";
-        _tables.Commit("nftables", Set(kind.Name(level), type, Array.ConvertAll(fields, Aligned), fields), Rule(chain, [.. expressions]));
-        _levels[kind] = level + 1;
+        return [Set(kind.Name(level), type, Array.ConvertAll(fields, Aligned), fields), Rule(kind.Bypass ? "bypass" : "protect", [.. expressions])];
     }
 
     private static IEnumerable<Element> Pairs(bool bypass, ImmutableArray<TrafficSelector> local, ImmutableArray<TrafficSelector> remote)
@@ -193,7 +308,7 @@ internal sealed class ClearTextGuard : IDisposable
         }
     }
 
-    private static (byte[] First, byte[] Last) Key(in Element element)
+    private static (byte[] First, byte[]? Last) Key(in Element element)
     {
         var (remote, local) = (element.Remote, element.Local);
         List<byte> first = [.. remote.First.ToOctets(), .. local.First.ToOctets()];
@@ -268,20 +383,25 @@ internal sealed class ClearTextGuard : IDisposable
         message.EndNested(list);
     });
 
-    private static NfTables.Step Elements(ushort type, string set, byte[] first, byte[]? last) => new(type, NetlinkMessage.Create | NetlinkMessage.Excl, message =>
+    private static NfTables.Step Elements(ushort type, string set, (byte[] First, byte[]? Last)[] keys) => new(type, NetlinkMessage.Create | NetlinkMessage.Excl, message =>
     {
         message.Attribute(1, Table).Attribute(2, set);
         var list = message.BeginNested(3);
-        var element = message.BeginNested(1);
-        var key = message.BeginNested(1);
-        message.Attribute(1, first).EndNested(key);
-        if (last is not null)
+        foreach (var (first, last) in keys)
         {
-            key = message.BeginNested(10);
-            message.Attribute(1, last).EndNested(key);
+            var element = message.BeginNested(1);
+            var key = message.BeginNested(1);
+            message.Attribute(1, first).EndNested(key);
+            if (last is not null)
+            {
+                key = message.BeginNested(10);
+                message.Attribute(1, last).EndNested(key);
+            }
+
+            message.EndNested(element);
         }
 
-        message.EndNested(element).EndNested(list);
+        message.EndNested(list);
     });
 
     private static void Expression(NetlinkMessage message, string name, Action attributes)
@@ -306,6 +426,8 @@ internal sealed class ClearTextGuard : IDisposable
     });
 
     private static Action<NetlinkMessage> Lookup(string set, uint register) => message => Expression(message, "lookup", () => message.Attribute(1, set).Attribute(2, NfTables.Big(register)));
+
+    private static Action<NetlinkMessage> Count() => message => Expression(message, "objref", () => message.Attribute(1, NfTables.Big(1)).Attribute(2, Counter));
 
     private static Action<NetlinkMessage> Verdict(uint code) => Immediate(message => message.Attribute(1, NfTables.Big(code)));
 

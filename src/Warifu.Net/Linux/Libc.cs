@@ -10,13 +10,13 @@ internal static unsafe partial class Libc
     public const int AfInet = 2, AfInet6 = 10, AfNetlink = 16;
     public const int SockStream = 1, SockDgram = 2, SockRaw = 3, SockCloexec = 0x80000;
     public const int SolSocket = 1, IpprotoIp = 0, IpprotoIpv6 = 41, IpprotoUdp = 17, IpprotoEsp = 50;
-    public const int SoReuseaddr = 2, SoMark = 36, SoRcvbufforce = 33, SoSndbufforce = 32, SoRcvbuf = 8, SoSndbuf = 7;
-    public const int IpTos = 1, IpPktinfo = 8, IpMtuDiscover = 10, IpRecvtos = 13, IpRecverr = 11, IpHdrincl = 3;
+    public const int SoReuseaddr = 2, SoMark = 36, SoRcvbufforce = 33, SoSndbufforce = 32, SoRcvbuf = 8, SoSndbuf = 7, SoRcvtimeo = 20;
+    public const int IpTos = 1, IpTtl = 2, IpPktinfo = 8, IpRecvttl = 12, IpMtuDiscover = 10, IpRecvtos = 13, IpRecverr = 11, IpHdrincl = 3;
     public const int Ipv6V6only = 26, Ipv6Recverr = 25, Ipv6Recvpktinfo = 49, Ipv6Pktinfo = 50, Ipv6Recvtclass = 66, Ipv6Tclass = 67, Ipv6MtuDiscover = 23, Ipv6Recvhoplimit = 51, Ipv6Hoplimit = 52;
     public const int PmtudiscDont = 0, PmtudiscDo = 2, PmtudiscProbe = 3;
     public const int ORdwr = 2, ONonblock = 0x800, OCloexec = 0x80000;
-    public const short PollIn = 1;
-    public const int Eintr = 4, Eagain = 11, Eexist = 17, Enoent = 2, Esrch = 3, Eperm = 1, Eacces = 13, Emsgsize = 90, Econnrefused = 111, Ehostunreach = 113;
+    public const short PollIn = 1, PollErr = 8;
+    public const int Eintr = 4, Eagain = 11, Eexist = 17, Enoent = 2, Esrch = 3, Eperm = 1, Eacces = 13, Emsgsize = 90, Econnrefused = 111, Ehostunreach = 113, Eafnosupport = 97, Eaddrnotavail = 99;
     public const int MsgTrunc = 0x20, MsgErrqueue = 0x2000;
 
     [LibraryImport("libc", SetLastError = true)]

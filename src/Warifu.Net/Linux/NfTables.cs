@@ -9,8 +9,8 @@ namespace Warifu.Net.Linux;
 /// <summary>nf_tables over netlink: batches of messages that take effect together or not at all.</summary>
 internal sealed unsafe class NfTables : IDisposable
 {
-    public const ushort NewTable = 0, DeleteTable = 2, NewChain = 3, NewRule = 6, NewSet = 9, NewElement = 12, DeleteElement = 14, NewObject = 18, GetObject = 19;
-    private const ushort Subsystem = 10 << 8, BatchBegin = 0x10, BatchEnd = 0x11, ErrorMessage = 2;
+    public const ushort NewTable = 0, DeleteTable = 2, NewChain = 3, DeleteChain = 5, NewRule = 6, DeleteRule = 8, NewSet = 9, DeleteSet = 11, NewElement = 12, DeleteElement = 14, NewObject = 18, GetObject = 19, DeleteObject = 20;
+    private const ushort Subsystem = 10 << 8, BatchBegin = 0x10, BatchEnd = 0x11;
     private const byte FamilyInet = 1;
 
     private readonly int _file;
@@ -23,8 +23,15 @@ internal sealed unsafe class NfTables : IDisposable
         if (_file < 0) throw Libc.Error("nftables");
         // the kernel answers at once; a lost answer must not hang the daemon
         var timeout = new Libc.TimeSpec { Seconds = 2 };
-        if (Libc.setsockopt(_file, Libc.SolSocket, 20, &timeout, sizeof(Libc.TimeSpec)) != 0) throw Libc.Error("nftables");
+        if (Libc.setsockopt(_file, Libc.SolSocket, Libc.SoRcvtimeo, &timeout, sizeof(Libc.TimeSpec)) != 0) throw Libc.Error("nftables");
+        // a whole table goes in one batch
+        _ = Libc.TrySetOption(_file, Libc.SolSocket, Libc.SoSndbufforce, 8 << 20);
+        _ = Libc.TrySetOption(_file, Libc.SolSocket, Libc.SoRcvbufforce, 8 << 20);
+        Port = NetlinkWatch.PortOf(_file);
     }
+
+    /// <summary>Number of this socket in notifications.</summary>
+    public uint Port { get; }
 
     /// <summary>A message of a batch: what kind, with which flags, and its attributes.</summary>
     public readonly record struct Step(ushort Type, ushort Flags, Action<NetlinkMessage> Attributes);
@@ -65,37 +72,32 @@ internal sealed unsafe class NfTables : IDisposable
         message.U8(FamilyInet).U8(0).U16(0).Attribute(1, table).Attribute(2, name).Attribute(3, Big(1));
         Send(message.End(start));
         var buffer = new byte[8192];
-        var length = Receive(buffer);
-        if (length < 20 || MemoryMarshal.Read<ushort>(buffer.AsSpan(4)) != (Subsystem | NewObject)) return 0;
-        return Find(buffer.AsSpan(20, length - 20), 4, out var data) && Find(data, 2, out var packets) && packets.Length >= 8 ? BinaryPrimitives.ReadInt64BigEndian(packets) : 0;
+        return ParseCounter(buffer.AsSpan(0, Math.Max(Receive(buffer), 0)));
     }
 
     public void Dispose() => Libc.close(_file);
+
+    /// <summary>Packets of the counter that an answer tells of.</summary>
+    internal static long ParseCounter(ReadOnlySpan<byte> datagram)
+    {
+        var reader = new NetlinkReader(datagram);
+        if (!reader.TryNext() || reader.Type != (Subsystem | NewObject) || reader.Body.Length < 4) return 0;
+        return NetlinkReader.TryFind(reader.Body[4..], 4, out ReadOnlySpan<byte> data) && NetlinkReader.TryFind(data, 2, out ReadOnlySpan<byte> packets) && packets.Length >= 8 ? BinaryPrimitives.ReadInt64BigEndian(packets) : 0;
+    }
+
+    /// <summary>True when a message of the notification group says that <paramref name="table"/>, or something in it, was removed.</summary>
+    internal static bool IsRemoval(in NetlinkReader message, string table)
+    {
+        if (message.Type >> 8 != Subsystem >> 8 || (message.Type & 0xFF) is not (DeleteTable or DeleteChain or DeleteRule or DeleteSet or DeleteElement or DeleteObject) || message.Body.Length < 4 || message.Body[0] != FamilyInet) return false;
+        // the table's name is the first attribute of all of them
+        return NetlinkReader.TryFind(message.Body[4..], 1, out ReadOnlySpan<byte> name) && System.Text.Encoding.ASCII.GetString(name.TrimEnd((byte)0)) == table;
+    }
 
     public static byte[] Big(uint value)
     {
         var octets = new byte[4];
         BinaryPrimitives.WriteUInt32BigEndian(octets, value);
         return octets;
-    }
-
-    private static bool Find(ReadOnlySpan<byte> attributes, ushort wanted, out ReadOnlySpan<byte> value)
-    {
-        value = default;
-        while (attributes.Length >= 4)
-        {
-            var length = MemoryMarshal.Read<ushort>(attributes);
-            if (length < 4 || length > attributes.Length) return false;
-            if ((MemoryMarshal.Read<ushort>(attributes[2..]) & 0x3FFF) == wanted)
-            {
-                value = attributes[4..length];
-                return true;
-            }
-
-            attributes = attributes[Math.Min((length + 3) & ~3, attributes.Length)..];
-        }
-
-        return false;
     }
 
     private int Begin(NetlinkMessage message, ushort type, ushort flags)
@@ -114,21 +116,14 @@ internal sealed unsafe class NfTables : IDisposable
         {
             var length = Receive(buffer);
             if (length <= 0) return error != 0 ? error : 110;
-            for (var at = 0; at + 20 <= length;)
+            var reader = new NetlinkReader(buffer.AsSpan(0, length));
+            while (reader.TryNext())
             {
-                var size = MemoryMarshal.Read<int>(buffer.AsSpan(at));
-                if (size < 16 || at + size > length) break;
-                if (MemoryMarshal.Read<ushort>(buffer.AsSpan(at + 4)) == ErrorMessage)
-                {
-                    var sequence = MemoryMarshal.Read<uint>(buffer.AsSpan(at + 8));
-                    var number = -MemoryMarshal.Read<int>(buffer.AsSpan(at + 16));
-                    if (number != 0 && error == 0) error = number;
-                    if (sequence >= first && sequence < first + count) seen.Add(sequence);
-                    // about the batch as a whole: no more answers will come
-                    else if (number != 0) return number;
-                }
-
-                at += (size + 3) & ~3;
+                if (!reader.TryReadAnswer(out var number)) continue;
+                if (number != 0 && error == 0) error = number;
+                if (reader.Sequence >= first && reader.Sequence < first + count) seen.Add(reader.Sequence);
+                // about the batch as a whole: no more answers will come
+                else if (number != 0) return number;
             }
         }
 
@@ -145,6 +140,13 @@ internal sealed unsafe class NfTables : IDisposable
 
     private int Receive(byte[] buffer)
     {
-        fixed (byte* data = buffer) return (int)Libc.recv(_file, data, buffer.Length, 0);
+        fixed (byte* data = buffer)
+        {
+            while (true)
+            {
+                var length = (int)Libc.recv(_file, data, buffer.Length, 0);
+                if (length >= 0 || Marshal.GetLastPInvokeError() != Libc.Eintr) return length;
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.ComponentModel;
 using System.Runtime.InteropServices;
+using System.Text;
 using Warifu.Primitives;
 
 namespace Warifu.Net.Linux;
@@ -24,6 +25,9 @@ internal readonly record struct RoutingRule(int Family, uint Priority, uint Tabl
 
     /// <summary>Priority that a <see cref="RuleAction.Jump"/> goes to.</summary>
     public uint Target { get; init; }
+
+    /// <summary>Only packets that this machine itself sends.</summary>
+    public bool OwnPackets { get; init; }
 }
 
 /// <summary>What a rule does (FR_ACT_*).</summary>
@@ -34,12 +38,19 @@ internal enum RuleAction : byte
     None = 3,
 }
 
+/// <summary>An address of an interface.</summary>
+internal readonly record struct InterfaceAddress(int Interface, IpAddress Address, int PrefixLength, bool IsGlobal);
+
 /// <summary>Links, routes and rules by rtnetlink. Everything of ours carries protocol number 87, so that a restart finds exactly that.</summary>
 internal sealed unsafe class Rtnetlink : IDisposable
 {
     public const byte OwnProtocol = 87;
+    public const ushort NewLink = 16, DelLink = 17, NewAddress = 20, DelAddress = 21, GetAddress = 22, NewRoute = 24, DelRoute = 25, GetRoute = 26, NewRule = 32, DelRule = 33, GetRule = 34;
 
-    private const ushort NewLink = 16, NewAddress = 20, NewRoute = 24, DelRoute = 25, GetRoute = 26, NewRule = 32, DelRule = 33, GetRule = 34, DoneMessage = 3, ErrorMessage = 2;
+    /// <summary>Octets before the attributes of a route, and of a rule.</summary>
+    public const int RouteHeader = 12;
+
+    private const byte Unicast = 1, Unreachable = 7;
 
     private readonly int _file;
     private uint _sequence = 1;
@@ -48,6 +59,9 @@ internal sealed unsafe class Rtnetlink : IDisposable
     {
         _file = Libc.socket(Libc.AfNetlink, Libc.SockRaw | Libc.SockCloexec, 0);
         if (_file < 0) throw Libc.Error("rtnetlink");
+        // the kernel answers at once; a lost answer must not hang the daemon
+        var timeout = new Libc.TimeSpec { Seconds = 5 };
+        _ = Libc.setsockopt(_file, Libc.SolSocket, Libc.SoRcvtimeo, &timeout, sizeof(Libc.TimeSpec));
     }
 
     public void SetLink(int index, bool up, int mtu)
@@ -83,6 +97,18 @@ internal sealed unsafe class Rtnetlink : IDisposable
         Ask(message.End(start), $"address {address}");
     }
 
+    /// <summary>Addresses of all interfaces, in the kernel's order.</summary>
+    public List<InterfaceAddress> Addresses()
+    {
+        var found = new List<InterfaceAddress>();
+        foreach (var body in Dump(GetAddress, 8))
+        {
+            if (TryParseAddress(body, out var address)) found.Add(address);
+        }
+
+        return found;
+    }
+
     public void Add(Route route) => Ask(Encode(NewRoute, NetlinkMessage.Create | NetlinkMessage.Replace, route, _sequence), $"route {route.Destination}");
 
     /// <summary>False when it was not there.</summary>
@@ -92,27 +118,37 @@ internal sealed unsafe class Rtnetlink : IDisposable
 
     public bool Remove(RoutingRule rule) => Ask(Encode(DelRule, 0, rule, _sequence), $"rule {rule.Priority}", Libc.Esrch, Libc.Enoent);
 
-    /// <summary>Removes every route and rule with our protocol number: leftovers of a crash.</summary>
-    public int RemoveLeftovers()
+    /// <summary>Routes and rules with our protocol number, as the kernel gives them.</summary>
+    public List<(bool IsRule, byte[] Body)> Own()
     {
-        var removed = 0;
-        foreach (var (getType, deleteType) in new[] { (GetRule, DelRule), (GetRoute, DelRoute) })
+        var own = new List<(bool, byte[])>();
+        foreach (var isRule in new[] { true, false })
         {
-            foreach (var body in Dump(getType, 12))
+            foreach (var body in Dump(isRule ? GetRule : GetRoute, RouteHeader))
             {
-                // both headers keep the number at different places: rtm_protocol, or FRA_PROTOCOL
-                var ours = getType == GetRoute ? body[5] == OwnProtocol : FindAttribute(body.AsSpan(12), 21) is [OwnProtocol, ..];
-                if (!ours) continue;
-                var message = new NetlinkMessage();
-                var start = message.Begin(deleteType, NetlinkMessage.Request | NetlinkMessage.Ack, _sequence);
-                if (Ask(message.Raw(body).End(start), "leftover", Libc.Esrch, Libc.Enoent)) removed++;
+                if (IsOwn(isRule, body)) own.Add((isRule, body));
             }
         }
 
-        return removed;
+        return own;
+    }
+
+    /// <summary>Removes what <see cref="Own"/> gave; false when it was gone.</summary>
+    public bool Remove(bool isRule, ReadOnlySpan<byte> body)
+    {
+        var message = new NetlinkMessage();
+        var start = message.Begin(isRule ? DelRule : DelRoute, NetlinkMessage.Request | NetlinkMessage.Ack, _sequence);
+        return Ask(message.Raw(body).End(start), "leftover", Libc.Esrch, Libc.Enoent);
     }
 
     public void Dispose() => Libc.close(_file);
+
+    /// <summary>Both headers keep the number at different places: rtm_protocol, or FRA_PROTOCOL.</summary>
+    public static bool IsOwn(bool isRule, ReadOnlySpan<byte> body)
+    {
+        if (body.Length < RouteHeader) return false;
+        return isRule ? NetlinkReader.TryFind(body[RouteHeader..], 21, out ReadOnlySpan<byte> protocol) && protocol is [OwnProtocol, ..] : body[5] == OwnProtocol;
+    }
 
     internal static NetlinkMessage Encode(ushort type, ushort flags, Route route, uint sequence)
     {
@@ -123,7 +159,7 @@ internal sealed unsafe class Rtnetlink : IDisposable
             .U8(route.Table < 256 ? (byte)route.Table : (byte)0).U8(OwnProtocol)
             // a device route has link scope
             .U8(unreachable || route.Destination.Address.IsV6 ? (byte)0 : (byte)253)
-            .U8(unreachable ? (byte)7 : (byte)1).U32(0);
+            .U8(unreachable ? Unreachable : Unicast).U32(0);
         message.Attribute(15, route.Table);
         if (route.Destination.Length > 0) message.Attribute(1, route.Destination.Address);
         if (!unreachable) message.Attribute(4, (uint)route.Interface);
@@ -141,6 +177,7 @@ internal sealed unsafe class Rtnetlink : IDisposable
             .U32(rule.NotMark != 0 ? 2u : 0);
         if (rule.Table != 0) message.Attribute(15, rule.Table);
         message.Attribute(6, rule.Priority).Attribute(21, OwnProtocol);
+        if (rule.OwnPackets) message.Attribute(3, "lo");
         if (rule.Target != 0) message.Attribute(4, rule.Target);
         var mark = rule.NotMark != 0 ? rule.NotMark : rule.Mark;
         if (mark != 0) message.Attribute(10, mark).Attribute(16, uint.MaxValue);
@@ -152,6 +189,80 @@ internal sealed unsafe class Rtnetlink : IDisposable
         return message.End(start);
     }
 
+    /// <summary>A route of the kinds that <see cref="Encode(ushort, ushort, Route, uint)"/> writes.</summary>
+    internal static bool TryParse(ReadOnlySpan<byte> body, out Route route)
+    {
+        route = default;
+        if (body.Length < RouteHeader || body[7] is not (Unicast or Unreachable)) return false;
+        var attributes = body[RouteHeader..];
+        if (!TryPrefix(body[0], body[1], attributes, 1, out var destination)) return false;
+        if (!NetlinkReader.TryFind(attributes, 15, out uint table)) table = body[4];
+        _ = NetlinkReader.TryFind(attributes, 6, out uint metric);
+        _ = NetlinkReader.TryFind(attributes, 4, out uint device);
+        _ = NetlinkReader.TryFind(attributes, 7, out ReadOnlySpan<byte> source);
+        route = new Route(destination, table, body[7] == Unreachable ? 0 : (int)device, IpAddress.FromOctets(source), metric);
+        return true;
+    }
+
+    /// <summary>A rule of the kinds that <see cref="Encode(ushort, ushort, RoutingRule, uint)"/> writes.</summary>
+    internal static bool TryParse(ReadOnlySpan<byte> body, out RoutingRule rule)
+    {
+        rule = default;
+        if (body.Length < RouteHeader) return false;
+        var attributes = body[RouteHeader..];
+        if (!TryPrefix(body[0], body[1], attributes, 1, out var to) || !TryPrefix(body[0], body[2], attributes, 2, out var from)) return false;
+        if (!NetlinkReader.TryFind(attributes, 15, out uint table)) table = body[4];
+        _ = NetlinkReader.TryFind(attributes, 6, out uint priority);
+        _ = NetlinkReader.TryFind(attributes, 4, out uint target);
+        _ = NetlinkReader.TryFind(attributes, 10, out uint mark);
+        _ = NetlinkReader.TryFind(attributes, 22, out ReadOnlySpan<byte> protocol);
+        var inverted = (MemoryMarshal.Read<uint>(body[8..]) & 2) != 0;
+        rule = new RoutingRule(body[0], priority, table, inverted ? mark : 0, from.Length > 0 ? from : null, to.Length > 0 ? to : null, protocol.IsEmpty ? (byte)0 : protocol[0], ReadPorts(attributes, 23), ReadPorts(attributes, 24))
+        {
+            Action = (RuleAction)body[7],
+            Mark = inverted ? 0 : mark,
+            Target = target,
+            OwnPackets = NetlinkReader.TryFind(attributes, 3, out ReadOnlySpan<byte> name) && name.TrimEnd((byte)0).SequenceEqual("lo"u8),
+        };
+        return true;
+    }
+
+    internal static bool TryParseAddress(ReadOnlySpan<byte> body, out InterfaceAddress address)
+    {
+        address = default;
+        if (body.Length < 8 || body[0] is not (Libc.AfInet or Libc.AfInet6)) return false;
+        // IFA_LOCAL where there is one: on point-to-point links IFA_ADDRESS is the other end's
+        if (!NetlinkReader.TryFind(body[8..], 2, out ReadOnlySpan<byte> octets) && !NetlinkReader.TryFind(body[8..], 1, out octets)) return false;
+        var value = IpAddress.FromOctets(octets);
+        if (value.IsNone || body[1] > value.BitLength) return false;
+        address = new InterfaceAddress((int)MemoryMarshal.Read<uint>(body[4..]), value, body[1], body[3] < 253);
+        return true;
+    }
+
+    /// <summary>The name that a link message carries.</summary>
+    internal static string LinkName(ReadOnlySpan<byte> body) =>
+        body.Length > 16 && NetlinkReader.TryFind(body[16..], 3, out ReadOnlySpan<byte> name) ? Encoding.ASCII.GetString(name.TrimEnd((byte)0)) : "";
+
+    internal static int LinkIndex(ReadOnlySpan<byte> body) => body.Length >= 16 ? MemoryMarshal.Read<int>(body[4..]) : 0;
+
+    internal static bool IsUp(ReadOnlySpan<byte> body) => body.Length >= 16 && (MemoryMarshal.Read<uint>(body[8..]) & 1) != 0;
+
+    private static bool TryPrefix(byte family, byte length, ReadOnlySpan<byte> attributes, ushort attribute, out IpPrefix prefix)
+    {
+        prefix = default;
+        if (family is not (Libc.AfInet or Libc.AfInet6)) return false;
+        var address = family == Libc.AfInet6 ? IpAddress.AnyV6 : IpAddress.AnyV4;
+        if (length > address.BitLength) return false;
+        if (length > 0)
+        {
+            if (!NetlinkReader.TryFind(attributes, attribute, out ReadOnlySpan<byte> octets) || octets.Length != address.Length) return false;
+            address = IpAddress.FromOctets(octets);
+        }
+
+        prefix = new IpPrefix(address, length);
+        return true;
+    }
+
     private static byte[] Ports((ushort First, ushort Last) ports)
     {
         var octets = new byte[4];
@@ -160,18 +271,8 @@ internal sealed unsafe class Rtnetlink : IDisposable
         return octets;
     }
 
-    private static byte[]? FindAttribute(ReadOnlySpan<byte> attributes, ushort wanted)
-    {
-        while (attributes.Length >= 4)
-        {
-            var length = MemoryMarshal.Read<ushort>(attributes);
-            if (length < 4 || length > attributes.Length) return null;
-            if ((MemoryMarshal.Read<ushort>(attributes[2..]) & 0x3FFF) == wanted) return attributes[4..length].ToArray();
-            attributes = attributes[Math.Min((length + 3) & ~3, attributes.Length)..];
-        }
-
-        return null;
-    }
+    private static (ushort, ushort)? ReadPorts(ReadOnlySpan<byte> attributes, ushort attribute) =>
+        NetlinkReader.TryFind(attributes, attribute, out ReadOnlySpan<byte> octets) && octets.Length >= 4 ? (MemoryMarshal.Read<ushort>(octets), MemoryMarshal.Read<ushort>(octets[2..])) : null;
 
     private List<byte[]> Dump(ushort type, int headLength)
     {
@@ -183,32 +284,31 @@ internal sealed unsafe class Rtnetlink : IDisposable
         var buffer = new byte[65536];
         while (true)
         {
-            var length = Receive(buffer);
-            for (var at = 0; at + 16 <= length;)
+            var reader = new NetlinkReader(buffer.AsSpan(0, Receive(buffer)));
+            while (reader.TryNext())
             {
-                var size = MemoryMarshal.Read<int>(buffer.AsSpan(at));
-                var kind = MemoryMarshal.Read<ushort>(buffer.AsSpan(at + 4));
-                if (size < 16 || at + size > length) return found;
-                if (kind is DoneMessage or ErrorMessage) return found;
-                if (size >= 16 + headLength) found.Add(buffer[(at + 16)..(at + size)]);
-                at += (size + 3) & ~3;
+                if (reader.Sequence != sequence) continue;
+                if (reader.Type is NetlinkReader.Done or NetlinkReader.Error) return found;
+                if (reader.Body.Length >= headLength) found.Add(reader.Body.ToArray());
             }
         }
     }
 
     private bool Ask(NetlinkMessage message, string what, params ReadOnlySpan<int> tolerated)
     {
-        _sequence++;
+        var sequence = _sequence++;
         Send(message);
         var buffer = new byte[8192];
         while (true)
         {
-            var length = Receive(buffer);
-            if (length < 20 || MemoryMarshal.Read<ushort>(buffer.AsSpan(4)) != ErrorMessage) continue;
-            var error = -MemoryMarshal.Read<int>(buffer.AsSpan(16));
-            if (error == 0) return true;
-            if (tolerated.Contains(error)) return false;
-            throw new Win32Exception(error, $"{what}: {Marshal.GetPInvokeErrorMessage(error)}");
+            var reader = new NetlinkReader(buffer.AsSpan(0, Receive(buffer)));
+            while (reader.TryNext())
+            {
+                if (reader.Sequence != sequence || !reader.TryReadAnswer(out var error)) continue;
+                if (error == 0) return true;
+                if (tolerated.Contains(error)) return false;
+                throw new Win32Exception(error, $"{what}: {Marshal.GetPInvokeErrorMessage(error)}");
+            }
         }
     }
 
@@ -224,8 +324,12 @@ internal sealed unsafe class Rtnetlink : IDisposable
     {
         fixed (byte* data = buffer)
         {
-            var length = (int)Libc.recv(_file, data, buffer.Length, 0);
-            return length > 0 ? length : throw Libc.Error("rtnetlink");
+            while (true)
+            {
+                var length = (int)Libc.recv(_file, data, buffer.Length, 0);
+                if (length > 0) return length;
+                if (length == 0 || Marshal.GetLastPInvokeError() != Libc.Eintr) throw Libc.Error("rtnetlink");
+            }
         }
     }
 }

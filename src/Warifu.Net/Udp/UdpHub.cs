@@ -46,7 +46,7 @@ internal sealed class UdpHub : IDisposable
                     _ike[index] = Add(DatagramSocket.Udp(v6, v6 && port == 0 ? Port : port, mark));
                     _shared[index] = Add(DatagramSocket.Udp(v6, v6 && sharedPort == 0 ? SharedPort : sharedPort, mark));
                 }
-                catch (System.ComponentModel.Win32Exception) when (v6)
+                catch (System.ComponentModel.Win32Exception exception) when (v6 && exception.NativeErrorCode is Libc.Eafnosupport or Libc.Eaddrnotavail)
                 {
                     // a machine without IPv6
                     continue;
@@ -159,7 +159,7 @@ internal sealed class UdpHub : IDisposable
                 var data = buffer.AsSpan(Headroom, arrival.Length);
                 if (raw) OnEsp?.Invoke(buffer, Headroom, arrival.Length, arrival.Local, arrival.Remote, arrival.Tos);
                 else if (!shared) OnIke?.Invoke(arrival.Local, arrival.Remote, data);
-                else if (arrival.Length == 1) Interlocked.Increment(ref _keepalivesReceived);
+                else if (arrival.Length == 1 && data[0] == 0xFF) Interlocked.Increment(ref _keepalivesReceived);
                 else if (arrival.Length < 4) continue;
                 else if (data[..4].IndexOfAnyExcept((byte)0) < 0) OnIke?.Invoke(arrival.Local, arrival.Remote, data[4..]);
                 else OnEsp?.Invoke(buffer, Headroom, arrival.Length, arrival.Local, arrival.Remote, arrival.Tos);
