@@ -161,6 +161,25 @@ internal static class Packets
         return packet;
     }
 
+    public static byte[] UdpV6(string source, string destination, ushort sourcePort, ushort destinationPort, string text)
+    {
+        var udp = Udp("0.0.0.0", "0.0.0.0", sourcePort, destinationPort, text)[20..];
+        var packet = new byte[40 + udp.Length];
+        packet[0] = 0x60;
+        packet[5] = (byte)udp.Length;
+        packet[6] = 17;
+        packet[7] = 64;
+        IpAddress.Parse(source).Write(packet.AsSpan(8));
+        IpAddress.Parse(destination).Write(packet.AsSpan(24));
+        udp.CopyTo(packet, 40);
+        var sum = 17 + udp.Length;
+        for (var i = 8; i < packet.Length; i += 2) sum += (packet[i] << 8) | (i + 1 < packet.Length ? packet[i + 1] : 0);
+        while (sum > 0xFFFF) sum = (sum & 0xFFFF) + (sum >> 16);
+        packet[46] = (byte)(~sum >> 8);
+        packet[47] = (byte)~sum;
+        return packet;
+    }
+
     public static async Task<byte[]> ReadAsync(this MemoryPacketPort port)
     {
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(5));

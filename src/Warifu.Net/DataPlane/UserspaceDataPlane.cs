@@ -25,6 +25,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
     public const string SharedDevice = "warifu0";
 
     private const int DefaultMtu = 1400;
+    private const int LeastMtu = 1280;
     private const int LargestPacket = 65535;
 
     /// <summary>Packets on a replaced pair are late by no more than this.</summary>
@@ -44,6 +45,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
     private readonly Dictionary<(string Connection, string Child), Claim> _policies = [];
     private readonly Dictionary<uint, (string Device, Claim Claim)> _pairs = [];
     private readonly NetlinkWatch? _watch;
+    private Losses _lost;
     private readonly Lock _gate = new();
     private volatile Device? _shared;
     private bool _disposed;
@@ -71,7 +73,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
                 GuardMissing = exception.Message;
             }
 
-            _watch = new NetlinkWatch(Happened, RestoreAll);
+            _watch = new NetlinkWatch(Happened, Settle, LostCount);
         }
 
         hub.OnEsp = Inbound;
@@ -247,7 +249,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
 
     // ---- what others do to the host
 
-    /// <summary>Puts back what somebody took away. On the watch's thread.</summary>
+    /// <summary>Notes what somebody took away; single routes and rules are put back at once. On the watch's thread.</summary>
     private void Happened(bool netfilter, in NetlinkReader message)
     {
         lock (_gate)
@@ -255,48 +257,63 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
             if (_disposed) return;
             if (netfilter)
             {
-                if (_guard!.IsTakenAway(message)) Restoring("the table inet warifu", _guard.Restore);
+                _lost.Guard |= _guard?.IsTakenAway(message) ?? false;
                 return;
             }
 
             switch (message.Type)
             {
                 case Rtnetlink.DelRoute when Rtnetlink.IsOwn(isRule: false, message.Body) && Rtnetlink.TryParse(message.Body, out Route route):
-                    _ = _routing!.PutBack(route);
+                    _lost.Any |= _routing!.PutBack(route);
                     break;
                 case Rtnetlink.DelRule when Rtnetlink.IsOwn(isRule: true, message.Body) && Rtnetlink.TryParse(message.Body, out RoutingRule rule):
-                    _ = _routing!.PutBack(rule);
+                    _lost.Any |= _routing!.PutBack(rule);
                     break;
                 case Rtnetlink.NewAddress:
-                    _routing!.AddressCame();
+                    _lost.Addresses = true;
                     break;
                 case Rtnetlink.DelAddress:
                     // the kernel silently drops routes whose source is gone
-                    _routing!.Restore();
+                    _lost.Routes = true;
                     break;
-                case Rtnetlink.DelLink when _devices.TryGetValue(Rtnetlink.LinkName(message.Body), out var device):
-                    Restoring($"device {device.Tun.Name}", () => Renew(device));
-                    break;
-                case Rtnetlink.NewLink when _devices.TryGetValue(Rtnetlink.LinkName(message.Body), out var device) && !Rtnetlink.IsUp(message.Body) && Rtnetlink.LinkIndex(message.Body) == device.Tun.Index:
-                    Restoring($"device {device.Tun.Name}", () => Raise(device));
+                case Rtnetlink.DelLink or Rtnetlink.NewLink when _devices.TryGetValue(Rtnetlink.LinkName(message.Body), out var device):
+                    _lost.Devices = true;
+                    if (!Rtnetlink.IsUp(message.Body) && Rtnetlink.LinkIndex(message.Body) == device.Tun.Index) device.IsDown = true;
                     break;
             }
         }
     }
 
-    private void RestoreAll()
+    /// <summary>Puts back what the messages so far told of. True when something was to do: then the watch takes a breath, for somebody may be removing again and again.</summary>
+    private bool Settle()
     {
         lock (_gate)
         {
-            if (_disposed) return;
-            foreach (var device in _devices.Values)
+            var lost = _lost;
+            _lost = default;
+            if (_disposed) return false;
+            if (lost.Devices)
             {
-                if (Libc.if_nametoindex(device.Tun.Name) != device.Tun.Index) Restoring($"device {device.Tun.Name}", () => Renew(device));
+                foreach (var device in _devices.Values)
+                {
+                    if (Libc.if_nametoindex(device.Tun.Name) != device.Tun.Index) Restoring($"device {device.Tun.Name}", () => Renew(device));
+                    else if (device.IsDown) Restoring($"device {device.Tun.Name}", () => Raise(device));
+                    else continue;
+                    lost.Routes = true;
+                }
             }
 
-            Restoring("routes", _routing!.Restore);
-            if (_guard is not null) Restoring("the table inet warifu", _guard.Restore);
+            if (lost.Routes) _routing!.Restore();
+            else if (lost.Addresses) lost.Routes = _routing!.AddressCame();
+            if (lost.Guard && _guard is not null) Restoring("the table inet warifu", _guard.Restore);
+            return lost.Any || lost.Routes || lost.Guard;
         }
+    }
+
+    /// <summary>Messages were lost: anything may be gone.</summary>
+    private void LostCount()
+    {
+        lock (_gate) _lost = new Losses { Routes = true, Devices = true, Guard = true };
     }
 
     private void Restoring(string what, Action action)
@@ -315,20 +332,18 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
     /// <summary>The device was deleted: a new one of the same name takes its place.</summary>
     private void Renew(Device old)
     {
-        // a late message about a device that stands again
-        if (Libc.if_nametoindex(old.Tun.Name) == old.Tun.Index) return;
         _devices.TryRemove(old.Tun.Name, out _);
         old.Dispose();
         _ = DeviceFor(old.Tun.Name);
         FitMtu(old.Tun.Name);
-        _routing!.Restore();
     }
 
     /// <summary>The device was set down, and its routes went with that.</summary>
-    private void Raise(Device device)
+    private static void Raise(Device device)
     {
-        using (var netlink = new Rtnetlink()) netlink.SetLink(device.Tun.Index, up: true, device.Mtu);
-        _routing!.Restore();
+        device.IsDown = false;
+        using var netlink = new Rtnetlink();
+        netlink.SetLink(device.Tun.Index, up: true, device.Mtu);
     }
 
     private bool IsUsed(string name)
@@ -352,18 +367,16 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         return device;
     }
 
-    /// <summary>The device takes what its narrowest pair takes; never less than IPv6 needs when IPv6 goes through it, for the kernel takes all IPv6 routes off a narrower device.</summary>
+    /// <summary>The device takes what its narrowest pair takes; never less than IPv6 needs, for the kernel takes IPv6 off a narrower device. The pairs tell their own, smaller limits by ICMP.</summary>
     private void FitMtu(string name)
     {
-        var (smallest, least) = (int.MaxValue, 576);
+        var smallest = int.MaxValue;
         foreach (var (id, pair) in _pairs)
         {
-            if (pair.Device != name || Path.InnerMtu(id) is not (> 0 and var mtu)) continue;
-            smallest = Math.Min(smallest, mtu);
-            if (Path.Sad.ById(id) is { Selectors.HasV6: true }) least = 1280;
+            if (pair.Device == name && Path.InnerMtu(id) is > 0 and var mtu) smallest = Math.Min(smallest, mtu);
         }
 
-        if (_devices.TryGetValue(name, out var device)) device.SetMtu(smallest == int.MaxValue ? DefaultMtu : Math.Max(smallest, least));
+        if (_devices.TryGetValue(name, out var device)) device.SetMtu(smallest == int.MaxValue ? DefaultMtu : Math.Max(smallest, LeastMtu));
     }
 
     private void LearnPathMtu(IpAddress remote, int mtu)
@@ -438,6 +451,12 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         else if (_devices.TryGetValue(name, out var device)) _ = device.Tun.TryWrite(inner);
     }
 
+    /// <summary>What was taken away since the last look.</summary>
+    private struct Losses
+    {
+        public bool Any, Routes, Addresses, Devices, Guard;
+    }
+
     private sealed record Claim(ImmutableArray<object> Holds, bool Bypass, ImmutableArray<TrafficSelector> Local, ImmutableArray<TrafficSelector> Remote, ImmutableArray<TrafficSelector> Connected);
 
     /// <summary>A TUN and the thread that reads it.</summary>
@@ -460,6 +479,9 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         public TunDevice Tun { get; }
 
         public int Mtu { get; private set; } = DefaultMtu;
+
+        /// <summary>Somebody set it down.</summary>
+        public bool IsDown { get; set; }
 
         public void SetMtu(int mtu)
         {

@@ -80,7 +80,8 @@ internal sealed class ClearTextGuard : IDisposable
     /// <summary>Sources that the machine's routes lead into this device must come out of it: a bound interface whose selectors are everything, where only the administrator's routes tell what belongs inside.</summary>
     public void AddRoutedTun(string name)
     {
-        if (_routed.Add(name) && _enforced) _ = _tables.TryCommit(Elements(NfTables.NewElement, RoutedTuns, [(Name(name), null)]));
+        if (!_routed.Add(name) || !_enforced) return;
+        _ = _routed.Count == 1 ? _tables.TryCommit(RoutedSteps().ToArray()) : _tables.TryCommit(Elements(NfTables.NewElement, RoutedTuns, [(Name(name), null)]));
     }
 
     /// <summary>Packets between the selectors must come out of a TUN of ours. Counted: what is added twice stays until it is removed twice.</summary>

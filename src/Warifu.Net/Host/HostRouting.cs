@@ -188,12 +188,13 @@ internal sealed class HostRouting : IDisposable
         return true;
     }
 
-    /// <summary>An address came: the source of routes may be another one now. Advertisements that only renew addresses change nothing.</summary>
-    public void AddressCame()
+    /// <summary>An address came: the source of routes may be another one now. Advertisements that only renew addresses change nothing: false.</summary>
+    public bool AddressCame()
     {
         var now = _netlink.Addresses();
-        if (_addresses is { } before && before.Count == now.Count && before.TrueForAll(now.Contains)) return;
+        if (_addresses is { } before && before.Count == now.Count && before.TrueForAll(now.Contains)) return false;
         Restore();
+        return true;
     }
 
     /// <summary>Puts everything back: who knows what was removed.</summary>

@@ -11,8 +11,10 @@ internal sealed unsafe class NetlinkWatch : IDisposable
     private const uint RouteGroups = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | (1u << 18);
     private const uint TableGroups = 1u << 6;
     private const int Enobufs = 105;
+    private const int Breath = 20;
 
     private readonly Message _happened;
+    private readonly Func<bool> _settle;
     private readonly Action _lost;
     private readonly int _routes;
     private readonly int _tables;
@@ -24,10 +26,11 @@ internal sealed unsafe class NetlinkWatch : IDisposable
     public delegate void Message(bool netfilter, in NetlinkReader message);
 
     /// <param name="happened">Called on the thread of the watch.</param>
+    /// <param name="settle">Called when no more messages wait; true = something was done about them, and the next look is a little later.</param>
     /// <param name="lost">Messages were lost: anything may have happened.</param>
-    public NetlinkWatch(Message happened, Action lost)
+    public NetlinkWatch(Message happened, Func<bool> settle, Action lost)
     {
-        (_happened, _lost) = (happened, lost);
+        (_happened, _settle, _lost) = (happened, settle, lost);
         _routes = Open(0, RouteGroups);
         _tables = Open(12, TableGroups);
         _wake = Libc.eventfd(0, Libc.SockCloexec);
@@ -48,12 +51,15 @@ internal sealed unsafe class NetlinkWatch : IDisposable
         _ = Libc.close(_wake);
     }
 
-    /// <summary>The number that the kernel gave a netlink socket.</summary>
-    public static uint PortOf(int file)
+    /// <summary>Lets the kernel give a netlink socket its number; 0 when it cannot be had.</summary>
+    public static uint Bind(int file, uint groups)
     {
         var address = stackalloc byte[12];
+        new Span<byte>(address, 12).Clear();
+        *(ushort*)address = Libc.AfNetlink;
+        *(uint*)(address + 8) = groups;
         var length = 12;
-        return Libc.getsockname(file, address, &length) == 0 ? MemoryMarshal.Read<uint>(new ReadOnlySpan<byte>(address + 4, 4)) : 0;
+        return Libc.bind(file, address, 12) == 0 && Libc.getsockname(file, address, &length) == 0 ? *(uint*)(address + 4) : 0;
     }
 
     private static int Open(int family, uint groups)
@@ -61,11 +67,7 @@ internal sealed unsafe class NetlinkWatch : IDisposable
         var file = Libc.socket(Libc.AfNetlink, Libc.SockRaw | Libc.SockCloexec | Libc.ONonblock, family);
         if (file < 0) return -1;
         _ = Libc.TrySetOption(file, Libc.SolSocket, Libc.SoRcvbufforce, 4 << 20);
-        var address = stackalloc byte[12];
-        new Span<byte>(address, 12).Clear();
-        *(ushort*)address = Libc.AfNetlink;
-        *(uint*)(address + 8) = groups;
-        if (Libc.bind(file, address, 12) == 0) return file;
+        if (Bind(file, groups) != 0) return file;
         _ = Libc.close(file);
         return -1;
     }
@@ -82,6 +84,7 @@ internal sealed unsafe class NetlinkWatch : IDisposable
             if (Libc.poll(entries, 3, -1) <= 0) continue;
             if (entries[1].Returned != 0) Read(_routes, netfilter: false, buffer);
             if (entries[2].Returned != 0) Read(_tables, netfilter: true, buffer);
+            if (!_stopping && _settle()) Thread.Sleep(Breath);
         }
     }
 

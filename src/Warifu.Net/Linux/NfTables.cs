@@ -27,7 +27,7 @@ internal sealed unsafe class NfTables : IDisposable
         // a whole table goes in one batch
         _ = Libc.TrySetOption(_file, Libc.SolSocket, Libc.SoSndbufforce, 8 << 20);
         _ = Libc.TrySetOption(_file, Libc.SolSocket, Libc.SoRcvbufforce, 8 << 20);
-        Port = NetlinkWatch.PortOf(_file);
+        Port = NetlinkWatch.Bind(_file, 0);
     }
 
     /// <summary>Number of this socket in notifications.</summary>

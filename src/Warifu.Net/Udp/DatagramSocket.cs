@@ -1,6 +1,7 @@
 using System;
 using System.Runtime.InteropServices;
 using System.Threading;
+using Warifu.Ipsec;
 using Warifu.Net.Linux;
 using Warifu.Primitives;
 
@@ -18,8 +19,9 @@ internal sealed unsafe class DatagramSocket : IDisposable
     private readonly Lock _sending = new();
     private int _file;
     private bool _dontFragment;
+    private ushort _identification;
 
-    private DatagramSocket(int file, bool v6, ushort port, bool raw) => (_file, _v6, _port, _raw) = (file, v6, port, raw);
+    private DatagramSocket(int file, bool v6, ushort port, bool raw) => (_file, _v6, _port, _raw, _identification) = (file, v6, port, raw, (ushort)System.Security.Cryptography.RandomNumberGenerator.GetInt32(1, 65536));
 
     public int File => _file;
 
@@ -56,6 +58,7 @@ internal sealed unsafe class DatagramSocket : IDisposable
         try
         {
             Prepare(file, v6, mark);
+            if (!v6) Libc.SetOption(file, Libc.IpprotoIp, Libc.IpHdrincl, 1);
             return new DatagramSocket(file, v6, 0, raw: true);
         }
         catch
@@ -103,6 +106,7 @@ internal sealed unsafe class DatagramSocket : IDisposable
     /// <param name="dontFragment">DF, and nothing larger than the known path MTU is sent; else the kernel fragments.</param>
     public bool TrySend(ReadOnlySpan<byte> head, ReadOnlySpan<byte> packet, IpAddress from, Endpoint to, byte tos, bool dontFragment = false)
     {
+        if (_raw && !_v6 && TrySendWithHeader(packet, from, to, tos, dontFragment, out var sent)) return sent;
         var name = stackalloc byte[SocketAddress.MaxLength];
         var control = stackalloc byte[128];
         var nameLength = SocketAddress.Write(new Span<byte>(name, SocketAddress.MaxLength), to, _v6);
@@ -116,12 +120,49 @@ internal sealed unsafe class DatagramSocket : IDisposable
             var header = new Libc.MessageHeader { Name = name, NameLength = nameLength, Vectors = vectors, VectorCount = 2, Control = controlLength == 0 ? null : control, ControlLength = (nuint)controlLength };
             lock (_sending)
             {
+                if (_raw && !_v6)
+                {
+                    // larger than the link: the kernel's own header, for it fragments no other
+                    _ = Libc.TrySetOption(_file, Libc.IpprotoIp, Libc.IpHdrincl, 0);
+                    var whole = SendAgain(&header);
+                    _ = Libc.TrySetOption(_file, Libc.IpprotoIp, Libc.IpHdrincl, 1);
+                    return whole;
+                }
+
                 if (dontFragment != _dontFragment && SetDontFragment(dontFragment)) _dontFragment = dontFragment;
-                // a pending error of an earlier packet is reported here once, and is not about this one
-                return Libc.sendmsg(_file, &header, 0) >= 0 || (Marshal.GetLastPInvokeError() is Libc.Econnrefused or Libc.Ehostunreach && Libc.sendmsg(_file, &header, 0) >= 0);
+                return SendAgain(&header);
             }
         }
     }
+
+    /// <summary>IPv4 with a header of our own: the kernel leaves the Identification of packets with DF at zero, which middleboxes take for one and the same datagram. False when it has to be sent otherwise.</summary>
+    private bool TrySendWithHeader(ReadOnlySpan<byte> packet, IpAddress from, Endpoint to, byte tos, bool dontFragment, out bool sent)
+    {
+        const int HeaderLength = 20;
+        sent = false;
+        if (packet.Length > ushort.MaxValue - HeaderLength) return true;
+        var name = stackalloc byte[SocketAddress.MaxLength];
+        var head = stackalloc byte[HeaderLength];
+        var nameLength = SocketAddress.Write(new Span<byte>(name, SocketAddress.MaxLength), to, v6: false);
+        fixed (byte* data = packet)
+        {
+            var vectors = stackalloc Libc.IoVector[2];
+            vectors[0] = new Libc.IoVector { Data = head, Length = HeaderLength };
+            vectors[1] = new Libc.IoVector { Data = data, Length = (nuint)packet.Length };
+            var header = new Libc.MessageHeader { Name = name, NameLength = nameLength, Vectors = vectors, VectorCount = 2 };
+            lock (_sending)
+            {
+                if (++_identification == 0) _identification = 1;
+                IpHeader.WriteV4(new Span<byte>(head, HeaderLength), HeaderLength + packet.Length, tos, _identification, dontFragment, 64, IpHeader.Esp, from.IsNone ? IpAddress.AnyV4 : from, to.Address);
+                sent = SendAgain(&header);
+                return sent || dontFragment || Marshal.GetLastPInvokeError() != Libc.Emsgsize;
+            }
+        }
+    }
+
+    /// <summary>A pending error of an earlier packet is reported here once, and is not about this one.</summary>
+    private bool SendAgain(Libc.MessageHeader* header) =>
+        Libc.sendmsg(_file, header, 0) >= 0 || (Marshal.GetLastPInvokeError() is Libc.Econnrefused or Libc.Ehostunreach && Libc.sendmsg(_file, header, 0) >= 0);
 
     /// <summary>Reads what routers and the kernel said about packets that were sent. Calls <paramref name="learn"/> for each path MTU.</summary>
     public void DrainErrors(Action<IpAddress, int>? learn)

@@ -46,9 +46,9 @@ internal sealed class UdpHub : IDisposable
                     _ike[index] = Add(DatagramSocket.Udp(v6, v6 && port == 0 ? Port : port, mark));
                     _shared[index] = Add(DatagramSocket.Udp(v6, v6 && sharedPort == 0 ? SharedPort : sharedPort, mark));
                 }
-                catch (System.ComponentModel.Win32Exception exception) when (v6 && exception.NativeErrorCode is Libc.Eafnosupport or Libc.Eaddrnotavail)
+                catch (System.ComponentModel.Win32Exception exception) when (v6 && (port == 0 || exception.NativeErrorCode is Libc.Eafnosupport or Libc.Eaddrnotavail))
                 {
-                    // a machine without IPv6
+                    // a machine without IPv6, or the free port of IPv4 is taken there
                     continue;
                 }
 
