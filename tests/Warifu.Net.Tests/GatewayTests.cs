@@ -1,11 +1,8 @@
-using System;
 using System.Net;
 using System.Net.Sockets;
-using System.Threading;
 using System.Threading.Tasks;
 using Warifu.Ipsec;
 using Warifu.Net.Tests.Lab;
-using Warifu.Policy;
 using Xunit;
 
 namespace Warifu.Net.Tests;

@@ -8,7 +8,6 @@ using System.Text;
 using System.Text.Json;
 using System.Threading;
 using System.Threading.Tasks;
-using Warifu.Ipsec;
 
 namespace Warifu.Net.Tests.Lab;
 

@@ -10,6 +10,7 @@ using Xunit;
 namespace Warifu.Tests.Ipsec;
 
 /// <summary>RFC 4303 in both directions.</summary>
+[Trait("Item", "1.11")]
 public sealed class EspTests
 {
     private static readonly byte[] V4Inner = Packets.V4("10.1.0.1", "10.2.0.1", 17, Packets.Udp(1000, 2000), tos: 0xB8);

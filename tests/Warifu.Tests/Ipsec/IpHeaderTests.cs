@@ -5,6 +5,7 @@ using Xunit;
 
 namespace Warifu.Tests.Ipsec;
 
+[Trait("Item", "1.11")]
 public sealed class IpHeaderTests
 {
     [Fact]

@@ -8,6 +8,7 @@ using Xunit;
 namespace Warifu.Tests.Ipsec;
 
 /// <summary>RFC 4301 sections 8.1 and 8.2, and MSS clamping.</summary>
+[Trait("Item", "1.11")]
 public sealed class MtuTests
 {
     [Theory]

@@ -6,6 +6,7 @@ using Xunit;
 
 namespace Warifu.Tests.Ipsec;
 
+[Trait("Item", "1.11")]
 public sealed class PacketPathTests
 {
     [Theory]

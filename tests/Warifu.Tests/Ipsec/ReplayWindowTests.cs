@@ -6,6 +6,7 @@ using Xunit;
 namespace Warifu.Tests.Ipsec;
 
 /// <summary>RFC 4303 section 3.4.3 and appendix A2, RFC 6479; requirements R80, R82, R83.</summary>
+[Trait("Item", "1.11")]
 public sealed class ReplayWindowTests
 {
     [Theory]

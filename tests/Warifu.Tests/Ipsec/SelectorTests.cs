@@ -6,6 +6,7 @@ using Xunit;
 namespace Warifu.Tests.Ipsec;
 
 /// <summary>RFC 4301 section 5.2 (R125): only what was negotiated comes out of an SA.</summary>
+[Trait("Item", "1.11")]
 public sealed class SelectorTests
 {
     [Theory]

@@ -8,6 +8,7 @@ using Xunit;
 namespace Warifu.Tests.Ipsec;
 
 /// <summary>RFC 4301 section 4.4.1.</summary>
+[Trait("Item", "1.11")]
 public sealed class SpdTests
 {
     private static readonly byte[] ToB = Packets.V4("10.1.0.1", "10.2.0.1", 6, [0, 1, 0, 22, .. new byte[16]]);

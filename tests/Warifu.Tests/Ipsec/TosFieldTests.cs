@@ -4,6 +4,7 @@ using Xunit;
 
 namespace Warifu.Tests.Ipsec;
 
+[Trait("Item", "1.11")]
 public sealed class TosFieldTests
 {
     private const int NotEct = 0, Ect1 = 1, Ect0 = 2, Ce = 3, Drop = -1;
