@@ -1,7 +1,6 @@
 using System;
 using System.Collections.Generic;
 using Warifu.Ipsec;
-using Warifu.Primitives;
 using Xunit;
 
 namespace Warifu.Tests.Ipsec;

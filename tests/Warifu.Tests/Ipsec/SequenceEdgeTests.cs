@@ -3,7 +3,6 @@ using System.Buffers.Binary;
 using System.Collections.Generic;
 using System.Linq;
 using Warifu.Ipsec;
-using Warifu.Primitives;
 using Xunit;
 
 namespace Warifu.Tests.Ipsec;
