@@ -1,10 +1,11 @@
 using System;
 using System.Security.Cryptography;
+using Warifu.Primitives;
 
 namespace Warifu.Crypto;
 
 /// <summary>CBC-MAC with masked last block: what AES-XCBC-MAC (RFC 3566) and AES-CMAC (RFC 4493) have in common.</summary>
-internal abstract class AesBlockMac : KeyedHash
+internal abstract class AesBlockMac(Provider best) : KeyedHash
 {
     private const int Block = 16;
 
@@ -19,20 +20,25 @@ internal abstract class AesBlockMac : KeyedHash
 
     public override void Append(ReadOnlySpan<byte> data)
     {
-        while (!data.IsEmpty)
+        // the last block is masked, so a full one waits until it is known not to be the last
+        var take = Math.Min(Block - _held, data.Length);
+        data[..take].CopyTo(_pending.AsSpan(_held));
+        _held += take;
+        data = data[take..];
+        if (data.IsEmpty) return;
+        Absorb(_pending);
+        Span<byte> run = stackalloc byte[16 * Block];
+        while (data.Length > Block)
         {
-            // the last block is masked, so a full one waits until it is known not to be the last
-            if (_held == Block)
-            {
-                Absorb();
-                _held = 0;
-            }
-
-            var take = Math.Min(Block - _held, data.Length);
-            data[..take].CopyTo(_pending.AsSpan(_held));
-            _held += take;
-            data = data[take..];
+            var whole = Math.Min((data.Length - 1) / Block * Block, run.Length);
+            data[..whole].CopyTo(run);
+            Absorb(run[..whole]);
+            data = data[whole..];
         }
+
+        data.CopyTo(_pending);
+        _held = data.Length;
+        CryptographicOperations.ZeroMemory(run);
     }
 
     public override void Finish(Span<byte> output)
@@ -46,7 +52,7 @@ internal abstract class AesBlockMac : KeyedHash
         }
 
         for (var i = 0; i < Block; i++) _pending[i] ^= mask[i];
-        Absorb();
+        Absorb(_pending);
         _state.AsSpan(0, output.Length).CopyTo(output);
         CryptographicOperations.ZeroMemory(_state);
         _held = 0;
@@ -61,7 +67,7 @@ internal abstract class AesBlockMac : KeyedHash
     protected void SetKey(ReadOnlySpan<byte> key)
     {
         _aes?.Dispose();
-        _aes = BlockCipherContext.Ecb(key);
+        _aes = BlockCipherContext.Plain(EncrId.AesCbc, key, encrypt: true, best);
     }
 
     protected void SetMasks(ReadOnlySpan<byte> whole, ReadOnlySpan<byte> padded)
@@ -70,20 +76,26 @@ internal abstract class AesBlockMac : KeyedHash
         padded.CopyTo(_paddedMask);
     }
 
-    /// <summary>In place, without a context per block: nothing per packet allocates.</summary>
-    protected void Encrypt(Span<byte> block) => _aes!.Transform(default, block);
-
-    private void Absorb()
+    /// <summary>One block, in place: CBC from zero is the bare cipher.</summary>
+    protected void Encrypt(Span<byte> block)
     {
-        for (var i = 0; i < Block; i++) _state[i] ^= _pending[i];
-        Encrypt(_state);
+        Span<byte> zero = stackalloc byte[Block];
+        zero.Clear();
+        _aes!.Transform(zero, block);
+    }
+
+    /// <summary>CBC over whole blocks that go on from the state; the last one is the new state. The blocks are overwritten.</summary>
+    private void Absorb(Span<byte> blocks)
+    {
+        _aes!.Transform(_state, blocks);
+        blocks[^Block..].CopyTo(_state);
     }
 }
 
 /// <summary>AES-XCBC-MAC (RFC 3566 section 4).</summary>
 internal sealed class AesXcbc : AesBlockMac
 {
-    public AesXcbc(ReadOnlySpan<byte> key)
+    public AesXcbc(ReadOnlySpan<byte> key, Provider best) : base(best)
     {
         Span<byte> keys = stackalloc byte[48];
         SetKey(key);
@@ -103,7 +115,7 @@ internal sealed class AesXcbc : AesBlockMac
 /// <summary>AES-CMAC (RFC 4493 section 2.3).</summary>
 internal sealed class AesCmac : AesBlockMac
 {
-    public AesCmac(ReadOnlySpan<byte> key)
+    public AesCmac(ReadOnlySpan<byte> key, Provider best) : base(best)
     {
         Span<byte> masks = stackalloc byte[32];
         masks.Clear();

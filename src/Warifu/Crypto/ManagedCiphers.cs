@@ -13,22 +13,19 @@ internal sealed class ManagedBlockCipher : BlockCipherContext
     private readonly IBlockCipherMode _mode;
     private readonly byte[] _key;
     private readonly bool _encrypt;
-    private readonly bool _ecb;
 
     public ManagedBlockCipher(EncrId id, ReadOnlySpan<byte> key, bool encrypt)
     {
         _key = key.ToArray();
-        _ecb = id == EncrId.None;
         // counter mode encrypts in both directions
         _encrypt = encrypt || id == EncrId.AesCtr;
         IBlockCipher engine = id switch { EncrId.TripleDes => new DesEdeEngine(), EncrId.CamelliaCbc => new CamelliaEngine(), _ => AesUtilities.CreateEngine() };
-        _mode = id switch { EncrId.None => new EcbBlockCipher(engine), EncrId.AesCtr => new SicBlockCipher(engine), _ => new CbcBlockCipher(engine) };
+        _mode = id == EncrId.AesCtr ? new SicBlockCipher(engine) : new CbcBlockCipher(engine);
     }
 
     public override void Transform(ReadOnlySpan<byte> iv, Span<byte> data)
     {
-        ICipherParameters key = new KeyParameter(_key);
-        _mode.Init(_encrypt, _ecb ? key : new ParametersWithIV(key, iv.ToArray()));
+        _mode.Init(_encrypt, new ParametersWithIV(new KeyParameter(_key), iv.ToArray()));
         var size = _mode.GetBlockSize();
         var at = 0;
         for (; at + size <= data.Length; at += size) _mode.ProcessBlock(data.Slice(at, size), data.Slice(at, size));
@@ -74,6 +71,7 @@ internal sealed class ManagedAead : BlockCipherContext
         }
         catch (InvalidCipherTextException)
         {
+            data.Clear();
             return false;
         }
     }

@@ -4,7 +4,6 @@ using System.Security.Cryptography;
 using Org.BouncyCastle.Asn1.X9;
 using Org.BouncyCastle.Crypto.EC;
 using Org.BouncyCastle.Math.EC.Rfc7748;
-using Warifu.Crypto.Native;
 using Warifu.Primitives;
 using BigInteger = Org.BouncyCastle.Math.BigInteger;
 using ECCurveTable = Org.BouncyCastle.Asn1.X9.ECNamedCurveTable;
@@ -24,9 +23,7 @@ internal sealed class ManagedModp : KeyExchange
         _prime = new BigInteger(1, group.Prime);
         _order = group.SubgroupOrder is { } order ? new BigInteger(1, order) : null;
         var exponent = new byte[info.ExponentBits / 8];
-        entropy.Fill(exponent);
-        exponent[0] |= 0x80;
-        if (group.SubgroupOrder is { } bound && exponent.AsSpan().SequenceCompareTo(bound) >= 0) exponent[0] &= 0x7F;
+        DrawExponent(entropy, group.SubgroupOrder, exponent);
         _private = new BigInteger(1, exponent);
         CryptographicOperations.ZeroMemory(exponent);
         PublicValue = new byte[info.PublicLength];
@@ -68,7 +65,7 @@ internal sealed class ManagedEcp : KeyExchange
         _curve = CustomNamedCurves.GetByName(info.Curve) ?? ECCurveTable.GetByName(info.Curve) ?? throw new CryptographicException("no curve " + info.Curve);
         var order = _curve.N.ToByteArrayUnsigned();
         var scalar = new byte[order.Length];
-        NativeEcp.DrawScalar(entropy, order, scalar);
+        DrawScalar(entropy, order, scalar);
         _private = new BigInteger(1, scalar);
         CryptographicOperations.ZeroMemory(scalar);
         PublicValue = _curve.G.Multiply(_private).Normalize().GetEncoded(false)[1..];
@@ -121,7 +118,7 @@ internal sealed class ManagedMontgomery : KeyExchange
         var result = new Secret(Info.SharedLength);
         if (Info.Id == KeId.Curve25519) X25519.ScalarMult(_private.Span, peer, result.Span);
         else X448.ScalarMult(_private.Span, peer, result.Span);
-        if (MontgomeryResult.IsZero(result.Span))
+        if (IsZero(result.Span))
         {
             result.Dispose();
             return false;

@@ -37,14 +37,15 @@ internal abstract class PacketCipher : IDisposable
     /// <param name="encrKey">Key and salt as the key schedule gives them.</param>
     /// <param name="integKey">Empty with AEAD.</param>
     /// <param name="entropy">Seeds the IVs of CBC modes.</param>
-    public static PacketCipher Create(EncrId encr, int keyBits, IntegId integ, ReadOnlySpan<byte> encrKey, ReadOnlySpan<byte> integKey, IEntropy entropy)
+    /// <param name="best">For tests that compare providers.</param>
+    public static PacketCipher Create(EncrId encr, int keyBits, IntegId integ, ReadOnlySpan<byte> encrKey, ReadOnlySpan<byte> integKey, IEntropy entropy, Provider best = Provider.Processor)
     {
         var info = Algorithms.Encr[encr];
         if (!info.Accepts(keyBits) || encrKey.Length != info.KeyMaterialLength(keyBits)) throw new ArgumentException($"{info.Name} does not take a key of {encrKey.Length} octets");
-        if (info.IsAead) return new AeadPacketCipher(info, encrKey);
+        if (info.IsAead) return new AeadPacketCipher(info, encrKey, best);
         var mac = Algorithms.Integ[integ];
         if (integKey.Length != mac.KeyLength) throw new ArgumentException($"{mac.Name} does not take a key of {integKey.Length} octets");
-        return new EncryptThenMacCipher(info, mac, encrKey, integKey, entropy);
+        return new EncryptThenMacCipher(info, mac, encrKey, integKey, entropy, best);
     }
 }
 
@@ -57,7 +58,7 @@ internal sealed class AeadPacketCipher : PacketCipher
     private readonly int _saltLength;
     private readonly bool _authenticateOnly;
 
-    public AeadPacketCipher(EncrInfo info, ReadOnlySpan<byte> keyMaterial)
+    public AeadPacketCipher(EncrInfo info, ReadOnlySpan<byte> keyMaterial, Provider best)
     {
         IvLength = info.IvLength;
         IcvLength = info.IcvLength;
@@ -66,8 +67,8 @@ internal sealed class AeadPacketCipher : PacketCipher
         _nonce = GC.AllocateArray<byte>(_saltLength + IvLength, pinned: true);
         keyMaterial[^_saltLength..].CopyTo(_nonce);
         var key = keyMaterial[..^_saltLength];
-        _seal = BlockCipherContext.Aead(info.Id, key, _nonce.Length, IcvLength, encrypt: true);
-        _open = BlockCipherContext.Aead(info.Id, key, _nonce.Length, IcvLength, encrypt: false);
+        _seal = BlockCipherContext.Aead(info.Id, key, _nonce.Length, IcvLength, encrypt: true, best);
+        _open = _seal is ProcessorAesGcm ? _seal : BlockCipherContext.Aead(info.Id, key, _nonce.Length, IcvLength, encrypt: false, best);
     }
 
     public override void Seal(Span<byte> packet, int headerLength, ulong counter, uint? sequenceHigh = null)
@@ -121,18 +122,18 @@ internal sealed class EncryptThenMacCipher : PacketCipher
     private readonly int _saltLength;
     private readonly BlockCipherContext? _ivMaker;
 
-    public EncryptThenMacCipher(EncrInfo info, IntegInfo mac, ReadOnlySpan<byte> keyMaterial, ReadOnlySpan<byte> integKey, IEntropy entropy)
+    public EncryptThenMacCipher(EncrInfo info, IntegInfo mac, ReadOnlySpan<byte> keyMaterial, ReadOnlySpan<byte> integKey, IEntropy entropy, Provider best)
     {
         IvLength = info.IvLength;
         BlockLength = info.BlockLength;
         IcvLength = mac.IcvLength;
         _saltLength = info.SaltLength;
-        _mac = KeyedHash.Create(mac.Mac, integKey);
+        _mac = KeyedHash.Create(mac.Mac, integKey, best);
         _iv = GC.AllocateArray<byte>(16, pinned: true);
         if (info.Id == EncrId.Null) return;
         var key = keyMaterial[..^_saltLength];
-        _encrypt = BlockCipherContext.Plain(info.Id, key, encrypt: true);
-        _decrypt = BlockCipherContext.Plain(info.Id, key, encrypt: false);
+        _encrypt = BlockCipherContext.Plain(info.Id, key, encrypt: true, best);
+        _decrypt = BlockCipherContext.Plain(info.Id, key, encrypt: false, best);
         if (info.Id == EncrId.AesCtr)
         {
             // RFC 3686 section 4: nonce | IV | block counter, which starts at one
@@ -144,7 +145,7 @@ internal sealed class EncryptThenMacCipher : PacketCipher
         // CBC IVs must not be predictable (RFC 3602 section 3): a counter encrypted under a random key of its own is as good as random
         Span<byte> ivKey = stackalloc byte[16];
         entropy.Fill(ivKey);
-        _ivMaker = BlockCipherContext.Ecb(ivKey);
+        _ivMaker = BlockCipherContext.Plain(EncrId.AesCbc, ivKey, encrypt: true, best);
         CryptographicOperations.ZeroMemory(ivKey);
     }
 
@@ -156,10 +157,10 @@ internal sealed class EncryptThenMacCipher : PacketCipher
             var payload = packet[(headerLength + IvLength)..^IcvLength];
             if (_ivMaker is not null)
             {
-                Span<byte> block = stackalloc byte[16];
+                Span<byte> block = stackalloc byte[32];
                 block.Clear();
                 BinaryPrimitives.WriteUInt64BigEndian(block, counter);
-                _ivMaker.Transform(default, block);
+                _ivMaker.Transform(block[16..], block[..16]);
                 block[..IvLength].CopyTo(iv);
                 _encrypt.Transform(iv, payload);
             }

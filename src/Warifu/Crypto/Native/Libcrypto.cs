@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 
@@ -12,6 +13,10 @@ internal static unsafe partial class Libcrypto
     public const int CtrlAeadGetTag = 0x10;
     public const int CtrlAeadSetTag = 0x11;
 
+    // Fetching by name takes locks and microseconds: once per process is enough.
+    private static readonly ConcurrentDictionary<string, nint> s_ciphers = new();
+    private static readonly ConcurrentDictionary<MacKind, nint> s_digests = new();
+
     /// <summary>False where there is no OpenSSL 3: the managed implementations serve then.</summary>
     public static bool IsAvailable { get; } = NativeLibrary.TryLoad(Name, out _);
 
@@ -21,8 +26,21 @@ internal static unsafe partial class Libcrypto
         if (result <= 0) throw new CryptographicException("libcrypto refused a call");
     }
 
+    /// <summary>An EVP_CIPHER for the life of the process; 0 where this libcrypto was built without it, or when <paramref name="best"/> does not allow libcrypto.</summary>
+    public static nint Cipher(Provider best, string name) => best < Provider.Libcrypto || !IsAvailable ? 0 : s_ciphers.GetOrAdd(name, static name => EVP_CIPHER_fetch(0, name, 0));
+
+    /// <summary>The EVP_MD of an HMAC, likewise.</summary>
+    public static nint Digest(Provider best, MacKind kind) => best < Provider.Libcrypto || !IsAvailable ? 0 : s_digests.GetOrAdd(kind, static kind => EVP_MD_fetch(0, kind switch
+    {
+        MacKind.HmacMd5 => "MD5",
+        MacKind.HmacSha1 => "SHA1",
+        MacKind.HmacSha256 => "SHA2-256",
+        MacKind.HmacSha384 => "SHA2-384",
+        _ => "SHA2-512",
+    }, 0));
+
     [LibraryImport(Name)]
-    public static partial nint EVP_CIPHER_fetch(nint context, [MarshalAs(UnmanagedType.LPUTF8Str)] string algorithm, nint properties);
+    private static partial nint EVP_CIPHER_fetch(nint context, [MarshalAs(UnmanagedType.LPUTF8Str)] string algorithm, nint properties);
 
     [LibraryImport(Name)]
     public static partial nint EVP_CIPHER_CTX_new();
@@ -46,7 +64,7 @@ internal static unsafe partial class Libcrypto
     public static partial int EVP_CIPHER_CTX_set_padding(nint context, int padding);
 
     [LibraryImport(Name)]
-    public static partial nint EVP_get_digestbyname([MarshalAs(UnmanagedType.LPUTF8Str)] string name);
+    private static partial nint EVP_MD_fetch(nint context, [MarshalAs(UnmanagedType.LPUTF8Str)] string algorithm, nint properties);
 
     [LibraryImport(Name)]
     public static partial nint HMAC_CTX_new();

@@ -19,10 +19,7 @@ internal sealed unsafe class NativeModp : KeyExchange
     {
         _group = s_groups.GetOrAdd(info.Id, static id => new Group(ModpGroup.Of(id)));
         Span<byte> exponent = stackalloc byte[info.ExponentBits / 8];
-        entropy.Fill(exponent);
-        // never zero, and as long as it should be
-        exponent[0] |= 0x80;
-        if (_group.Order is { } order && exponent.SequenceCompareTo(order) >= 0) exponent[0] &= 0x7F;
+        DrawExponent(entropy, _group.Order, exponent);
         _private = Group.Number(exponent);
         CryptographicOperations.ZeroMemory(exponent);
         Libcrypto.BN_set_flags(_private, ConstantTime);
@@ -35,6 +32,7 @@ internal sealed unsafe class NativeModp : KeyExchange
     public override bool TryDerive(ReadOnlySpan<byte> peer, [NotNullWhen(true)] out Secret? shared)
     {
         shared = null;
+        ObjectDisposedException.ThrowIf(_private == 0, this);
         if (peer.Length != Info.PublicLength) return false;
         var y = Group.Number(peer);
         try
@@ -124,6 +122,9 @@ internal sealed unsafe class NativeEcp : KeyExchange
     private readonly nint _group;
     private nint _private;
 
+    /// <summary>False where libcrypto was built without the curve.</summary>
+    public static bool Has(KeInfo info) => s_curves.GetOrAdd(info.Curve, Load).Group != 0;
+
     public NativeEcp(KeInfo info, IEntropy entropy) : base(info)
     {
         (_group, var order) = s_curves.GetOrAdd(info.Curve, Load);
@@ -143,6 +144,7 @@ internal sealed unsafe class NativeEcp : KeyExchange
     public override bool TryDerive(ReadOnlySpan<byte> peer, [NotNullWhen(true)] out Secret? shared)
     {
         shared = null;
+        ObjectDisposedException.ThrowIf(_private == 0, this);
         if (peer.Length != Info.PublicLength) return false;
         Span<byte> octets = stackalloc byte[1 + Info.PublicLength];
         octets[0] = Uncompressed;
@@ -178,22 +180,10 @@ internal sealed unsafe class NativeEcp : KeyExchange
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Uniform in [1, order-1] by rejection; the number of draws does not depend on the value that is kept.</summary>
-    internal static void DrawScalar(IEntropy entropy, ReadOnlySpan<byte> order, Span<byte> scalar)
-    {
-        var excess = System.Numerics.BitOperations.LeadingZeroCount((uint)order[0]) - 24;
-        do
-        {
-            entropy.Fill(scalar);
-            scalar[0] &= (byte)(0xFF >> excess);
-        }
-        while (scalar.SequenceCompareTo(order) >= 0 || scalar.IndexOfAnyExcept((byte)0) < 0);
-    }
-
     private static (nint Group, byte[] Order) Load(string curve)
     {
         var group = Libcrypto.EC_GROUP_new_by_curve_name(Libcrypto.OBJ_txt2nid(curve));
-        if (group == 0) throw new CryptographicException("libcrypto has no curve " + curve);
+        if (group == 0) return (0, []);
         var number = Libcrypto.EC_GROUP_get0_order(group);
         var order = new byte[(Libcrypto.BN_num_bits(number) + 7) / 8];
         fixed (byte* pointer = order) Libcrypto.Check(Libcrypto.BN_bn2binpad(number, pointer, order.Length));
@@ -240,6 +230,7 @@ internal sealed unsafe class NativeMontgomery : KeyExchange
     public override bool TryDerive(ReadOnlySpan<byte> peer, [NotNullWhen(true)] out Secret? shared)
     {
         shared = null;
+        ObjectDisposedException.ThrowIf(_key == 0, this);
         if (peer.Length != Info.PublicLength) return false;
         nint other;
         fixed (byte* pointer = peer) other = Libcrypto.EVP_PKEY_new_raw_public_key(_type, 0, pointer, (nuint)peer.Length);
@@ -255,7 +246,7 @@ internal sealed unsafe class NativeMontgomery : KeyExchange
         Libcrypto.EVP_PKEY_CTX_free(context);
         if (other != 0) Libcrypto.EVP_PKEY_free(other);
         // a value of small order gives all zeros (RFC 7748 section 6.1)
-        if (!ok || MontgomeryResult.IsZero(result.Span))
+        if (!ok || IsZero(result.Span))
         {
             result.Dispose();
             return false;
@@ -270,16 +261,5 @@ internal sealed unsafe class NativeMontgomery : KeyExchange
         if (_key != 0) Libcrypto.EVP_PKEY_free(_key);
         _key = 0;
         GC.SuppressFinalize(this);
-    }
-}
-
-internal static class MontgomeryResult
-{
-    /// <summary>Without a branch on single octets.</summary>
-    public static bool IsZero(ReadOnlySpan<byte> octets)
-    {
-        var any = 0;
-        foreach (var octet in octets) any |= octet;
-        return any == 0;
     }
 }
