@@ -62,7 +62,9 @@ internal sealed class ManagedEcp : KeyExchange
 
     public ManagedEcp(KeInfo info, IEntropy entropy) : base(info)
     {
-        _curve = CustomNamedCurves.GetByName(info.Curve) ?? ECCurveTable.GetByName(info.Curve) ?? throw new CryptographicException("no curve " + info.Curve);
+        // the names under which BouncyCastle has the fast field arithmetic
+        var name = info.Id switch { KeId.Ecp192 => "secp192r1", KeId.Ecp256 => "secp256r1", _ => info.Curve };
+        _curve = CustomNamedCurves.GetByName(name) ?? ECCurveTable.GetByName(name) ?? throw new CryptographicException("no curve " + name);
         var order = _curve.N.ToByteArrayUnsigned();
         var scalar = new byte[order.Length];
         DrawScalar(entropy, order, scalar);

@@ -2,7 +2,6 @@ using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
-using Warifu.Crypto;
 using Warifu.Primitives;
 using Xunit;
 

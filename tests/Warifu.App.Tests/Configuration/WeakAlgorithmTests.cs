@@ -1,0 +1,82 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Text;
+using Warifu.App.Configuration;
+using Xunit;
+
+namespace Warifu.App.Tests.Configuration;
+
+/// <summary>Weak algorithms are off unless a configuration names them, and then exactly one warning says so.</summary>
+[Trait("Item", "1.6")]
+public sealed class WeakAlgorithmTests
+{
+    [Theory]
+    [InlineData("3des-sha256-modp2048", "3des")]
+    [InlineData("aes128-md5-modp2048", "md5, prfmd5")]
+    [InlineData("aes128-sha1-modp2048", "sha1, prfsha1")]
+    [InlineData("aes128-sha256-modp768", "modp768")]
+    [InlineData("aes128-sha256-modp1024", "modp1024")]
+    [InlineData("aes128-sha256-modp1536", "modp1536")]
+    [InlineData("aes128-sha256-modp1024s160", "modp1024s160")]
+    [InlineData("aes128-sha256-modp2048s224", "modp2048s224")]
+    [InlineData("aes128-sha256-modp2048s256", "modp2048s256")]
+    [InlineData("aes256gcm16-prfsha256-x25519, 3des-sha1-modp1024, default", "3des, sha1, prfsha1, modp1024")]
+    public void Naming_a_weak_algorithm_for_IKE_gives_one_warning(string proposals, string weak)
+    {
+        var warning = Assert.Single(Warnings(proposals, "default"));
+        Assert.Contains($"names weak algorithms: {weak};", warning.ToString() + ";", StringComparison.Ordinal);
+        Assert.Equal(4, warning.Position.Line);
+    }
+
+    [Theory]
+    [InlineData("3des-sha256", "3des")]
+    [InlineData("aes128-md5", "md5")]
+    [InlineData("aes128-sha1-modp1024", "sha1, modp1024")]
+    [InlineData("null-sha256", "null")]
+    public void Naming_a_weak_algorithm_for_ESP_gives_one_warning(string proposals, string weak)
+    {
+        var warning = Assert.Single(Warnings("default", proposals));
+        Assert.Contains($"names weak algorithms: {weak};", warning.ToString() + ";", StringComparison.Ordinal);
+        Assert.Equal(10, warning.Position.Line);
+    }
+
+    [Theory]
+    [InlineData("default", "default")]
+    [InlineData("aes256-sha256-modp2048", "aes128gcm16-ecp384")]
+    public void Good_algorithms_give_none(string ike, string esp) => Assert.Empty(Warnings(ike, esp));
+
+    [Fact]
+    public void DES_is_a_limit_and_never_taken()
+    {
+        var findings = Findings("des-sha1-modp1024", "default", out var built);
+        Assert.Contains(findings, finding => finding.Severity == Severity.Limit && finding.ToString().Contains("'des'", StringComparison.Ordinal));
+        Assert.Empty(built.Policy.Connections);
+    }
+
+    private static IEnumerable<Diagnostic> Warnings(string ike, string esp) => Findings(ike, esp, out _).Where(finding => finding.Severity == Severity.Warning);
+
+    private static List<Diagnostic> Findings(string ike, string esp, out BuiltConfiguration built)
+    {
+        var text = $$"""
+            connections {
+              gw {
+                version = 2
+                proposals = {{ike}}
+                local { auth = psk
+                  id = left.example.org }
+                remote { auth = psk
+                  id = right.example.org }
+                children { net {
+                  esp_proposals = {{esp}}
+                  local_ts = 10.1.0.0/16
+                  remote_ts = 10.2.0.0/16
+                } }
+              }
+            }
+            """;
+        var findings = new List<Diagnostic>();
+        built = PolicyBuilder.Build(SwanctlParser.Parse(Encoding.UTF8.GetBytes(text), "weak.conf", null, findings), findings);
+        return findings;
+    }
+}
