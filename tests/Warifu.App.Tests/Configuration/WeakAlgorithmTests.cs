@@ -12,33 +12,32 @@ namespace Warifu.App.Tests.Configuration;
 public sealed class WeakAlgorithmTests
 {
     [Theory]
-    [InlineData("3des-sha256-modp2048", "3des")]
-    [InlineData("aes128-md5-modp2048", "md5, prfmd5")]
-    [InlineData("aes128-sha1-modp2048", "sha1, prfsha1")]
+    [InlineData("3des-sha256-modp2048", "3DES")]
+    [InlineData("aes128-md5-modp2048", "MD5")]
+    [InlineData("aes128-sha1-modp2048", "SHA-1")]
     [InlineData("aes128-sha256-modp768", "modp768")]
     [InlineData("aes128-sha256-modp1024", "modp1024")]
     [InlineData("aes128-sha256-modp1536", "modp1536")]
     [InlineData("aes128-sha256-modp1024s160", "modp1024s160")]
     [InlineData("aes128-sha256-modp2048s224", "modp2048s224")]
     [InlineData("aes128-sha256-modp2048s256", "modp2048s256")]
-    [InlineData("aes256gcm16-prfsha256-x25519, 3des-sha1-modp1024, default", "3des, sha1, prfsha1, modp1024")]
+    [InlineData("aes128-sha256-ecp192", "ecp192")]
     public void Naming_a_weak_algorithm_for_IKE_gives_one_warning(string proposals, string weak)
     {
         var warning = Assert.Single(Warnings(proposals, "default"));
-        Assert.Contains($"names weak algorithms: {weak};", warning.ToString() + ";", StringComparison.Ordinal);
-        Assert.Equal(4, warning.Position.Line);
+        Assert.StartsWith($"WEAK: connection 'gw' names {weak} in proposals: ", warning.Text, StringComparison.Ordinal);
     }
 
     [Theory]
-    [InlineData("3des-sha256", "3des")]
-    [InlineData("aes128-md5", "md5")]
-    [InlineData("aes128-sha1-modp1024", "sha1, modp1024")]
-    [InlineData("null-sha256", "null")]
+    [InlineData("3des-sha256", "3DES")]
+    [InlineData("aes128-md5", "MD5")]
+    [InlineData("aes128-sha1", "SHA-1")]
+    [InlineData("aes128-sha256-modp1024", "modp1024")]
+    [InlineData("null-sha256", "NULL")]
     public void Naming_a_weak_algorithm_for_ESP_gives_one_warning(string proposals, string weak)
     {
         var warning = Assert.Single(Warnings("default", proposals));
-        Assert.Contains($"names weak algorithms: {weak};", warning.ToString() + ";", StringComparison.Ordinal);
-        Assert.Equal(10, warning.Position.Line);
+        Assert.StartsWith($"WEAK: connection 'gw' names {weak} in esp_proposals: ", warning.Text, StringComparison.Ordinal);
     }
 
     [Theory]
