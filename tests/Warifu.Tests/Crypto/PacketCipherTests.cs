@@ -179,6 +179,36 @@ public sealed class PacketCipherTests
         }
     }
 
+    [Theory]
+    [InlineData(Provider.Managed)]
+    [InlineData(Provider.Libcrypto)]
+    internal void Counter_mode_gives_the_packets_of_RFC_3686(Provider provider) => All([.. Read("ciphers").Where(vector => vector[0] == "RFC3686")], 9, vector =>
+    {
+        var (key, block, plain) = (Octets(vector[2]), Octets(vector[3]), Octets(vector[4]));
+        using var cipher = PacketCipher.Create(EncrId.AesCtr, key.Length * 8, IntegId.HmacSha256_128, [.. key, .. block.AsSpan(0, 4)], new byte[32], new SeededEntropy(1), provider);
+        byte[] packet = [.. new byte[Header + 8], .. plain, .. new byte[16]];
+        cipher.Seal(packet, Header, System.Buffers.Binary.BinaryPrimitives.ReadUInt64BigEndian(block.AsSpan(4)));
+        if (!packet.AsSpan(Header, 8).SequenceEqual(block.AsSpan(4, 8))) return "IV";
+        return packet.AsSpan(Header + 8, plain.Length).SequenceEqual(Octets(vector[5])) ? null : "sealed";
+    });
+
+    [Fact]
+    public void An_authentic_packet_that_is_not_whole_blocks_is_refused()
+    {
+        foreach (var (encr, bits, integ) in Suites.Where(suite => suite.Encr.BlockLength > 1))
+        {
+            using var cipher = Make(encr, bits, integ, Provider.Processor);
+            using var mac = KeyedHash.Create(Algorithms.Integ[integ].Mac, [.. Enumerable.Range(1, Algorithms.Integ[integ].KeyLength).Select(i => (byte)(i * 13))]);
+            for (var length = 0; length <= 2 * encr.BlockLength; length++)
+            {
+                var packet = Plain(cipher, length);
+                mac.Append(packet.AsSpan(0, packet.Length - cipher.IcvLength));
+                mac.Finish(packet.AsSpan(packet.Length - cipher.IcvLength));
+                Assert.Equal(length % encr.BlockLength == 0, cipher.Open(packet, Header));
+            }
+        }
+    }
+
     [Fact]
     public void IVs_of_block_modes_do_not_tell_the_counter_and_never_repeat()
     {
