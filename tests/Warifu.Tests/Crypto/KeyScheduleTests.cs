@@ -42,6 +42,25 @@ public sealed class KeyScheduleTests
 
     [Theory]
     [MemberData(nameof(Hashes))]
+    public void KEYMAT_is_cut_initiator_first_and_encryption_before_integrity(string hash)
+    {
+        // RFC 7296 section 2.17
+        var (v, prf) = Load(hash);
+        using var skD = new Secret(v["dkm"].AsSpan(0, Algorithms.Prf[prf].KeyLength));
+        var keys = KeyScheduleV2.DeriveChild(prf, skD, null, v["ni"], v["nr"], EncrId.AesCtr, 192, IntegId.HmacSha1_96);
+        var stream = v["dkm_child"];
+        Assert.Equal(stream[..28], keys.InitiatorEncr.Span.ToArray());
+        Assert.Equal(stream[28..48], keys.InitiatorInteg.Span.ToArray());
+        Assert.Equal(stream[48..76], keys.ResponderEncr.Span.ToArray());
+        Assert.Equal(stream[76..96], keys.ResponderInteg.Span.ToArray());
+        var aead = KeyScheduleV2.DeriveChild(prf, skD, null, v["ni"], v["nr"], EncrId.AesGcm16, 256, IntegId.None);
+        Assert.Equal(stream[..36], aead.InitiatorEncr.Span.ToArray());
+        Assert.Equal(0, aead.InitiatorInteg.Length);
+        Assert.Equal(stream[36..72], aead.ResponderEncr.Span.ToArray());
+    }
+
+    [Theory]
+    [MemberData(nameof(Hashes))]
     public void SKEYSEED_of_a_rekeyed_IKE_SA(string hash)
     {
         var (v, prf) = Load(hash);
