@@ -50,7 +50,7 @@ public sealed class KeepaliveTests
         }
 
         Assert.InRange(sent, (s_silence.TotalSeconds / 2) - 2, (s_silence.TotalSeconds / 2) + 2);
-        Assert.True(counts == (10, 10), $"{counts}{tunnel.Logs}");
+        Assert.True(counts == (10, 10), $"{counts}{await tunnel.DescribeAsync()}{tunnel.Logs}");
         await tunnel.PingBothAsync();
         Coverage.Passed("keepalives hold the NAT mapping", weAreHidden, tunnel.Site);
     }

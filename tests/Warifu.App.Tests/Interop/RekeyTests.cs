@@ -44,7 +44,7 @@ public sealed class RekeyTests
         }
 
         var counts = await ping.StopAsync();
-        Assert.True(counts.Sent == counts.Received, $"{counts}{tunnel.Logs}");
+        Assert.True(counts.Sent == counts.Received, $"{counts}{await tunnel.DescribeAsync()}{tunnel.Logs}");
         await tunnel.PingBothAsync();
         // the new keys work for a further exchange
         Assert.True((await tunnel.Ours.CliAsync("rekey", "site", "--child")).Ok);
@@ -69,7 +69,7 @@ public sealed class RekeyTests
         }
 
         var counts = await ping.StopAsync();
-        Assert.True(counts.Sent == counts.Received, $"{counts}{tunnel.Logs}");
+        Assert.True(counts.Sent == counts.Received, $"{counts}{await tunnel.DescribeAsync()}{tunnel.Logs}");
         await tunnel.PingBothAsync();
         Coverage.Passed(scenario, weInitiate, site);
     }
@@ -113,7 +113,7 @@ public sealed class LifetimeTests
             count => $"{count} pairs{tunnel.Logs}",
             seconds: 20);
         var counts = await ping.StopAsync();
-        Assert.True(counts.Sent == counts.Received, $"{scenario}: {counts}{tunnel.Logs}");
+        Assert.True(counts.Sent == counts.Received, $"{scenario}: {counts}{await tunnel.DescribeAsync()}{tunnel.Logs}");
         Coverage.Passed(scenario, weInitiate, site);
     }
 }

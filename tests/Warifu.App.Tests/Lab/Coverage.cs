@@ -75,6 +75,12 @@ internal static class Coverage
                 known.UnionWith(cells);
                 text.Add($"| {row.Scenario} | {string.Join(" | ", cells.Select(cell => State(row, cell)))} |");
             }
+
+            foreach (var reasons in rows.Where(row => row.Peer == peer && row.Impossible is not null).GroupBy(row => row.Impossible).OrderBy(group => group.Key, StringComparer.Ordinal))
+            {
+                text.Add("");
+                text.Add($"Impossible ({string.Join(", ", reasons.Select(row => row.Scenario).Order(StringComparer.Ordinal))}): {reasons.Key}.");
+            }
         }
 
         faults.AddRange(passed.Where(cell => !known.Contains(cell)).Select(cell => $"{cell} was recorded, but no row has it").Order(StringComparer.Ordinal));
@@ -82,7 +88,7 @@ internal static class Coverage
 
         string State(CoverageRow row, Cell cell)
         {
-            if (row.Impossible is { } why) return $"impossible: {why}";
+            if (row.Impossible is not null) return "impossible";
             var (asked, askedLong) = (Asks(row.Asked, cell), Asks(row.AskedLong, cell));
             if (passed.Contains(cell)) return asked || !askedLong ? "passed" : "passed (long)";
             if (!asked && !askedLong) return "·";
@@ -101,7 +107,7 @@ internal static class Coverage
         "# Coverage",
         "",
         "Written by `./test`: what has been negotiated with real peers, judged by ping and by our own SA counters.",
-        "Columns: who sends the first message, and the address families outside/inside. A cell is *passed* (*long*: by `./test --long`), *impossible* with the reason, *missing*, or · where nothing is asked for.",
+        "Columns: who sends the first message, and the address families outside/inside. A cell is *passed* (*long*: by `./test --long`), *impossible* (the reason is below its table), *missing*, or · where nothing is asked for.",
     ];
 
     private static IEnumerable<Cell> Cells(CoverageRow row) =>

@@ -3,7 +3,7 @@ using System.Threading.Tasks;
 
 namespace Warifu.App.Tests.Lab;
 
-/// <summary>A ping at 50 packets a second that runs until it is told to stop. Each packet is accounted for: it works in rounds of 25 that end only when the last answer is there or 3 s overdue.</summary>
+/// <summary>A ping at 50 packets a second that runs until it is told to stop. Each packet is accounted for: it works in rounds of 25 that end when all answers are there, or 3 s after the last packet.</summary>
 internal sealed class PingStream
 {
     private readonly Task<(int Sent, int Received)> _running;

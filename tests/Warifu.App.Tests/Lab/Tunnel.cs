@@ -122,7 +122,7 @@ internal sealed class Tunnel : IAsyncDisposable
         foreach (var (ns, from, to) in peerFirst ? ways.Reverse() : ways)
         {
             var counts = await Topology.PingAsync(ns, from, to);
-            Assert.True(counts == (5, 5), $"{from} -> {to}: {counts}\n{Logs}");
+            Assert.True(counts == (5, 5), $"{from} -> {to}: {counts}\n{await DescribeAsync()}{Logs}");
         }
 
         var after = await OurChildAsync(child);
@@ -156,6 +156,10 @@ internal sealed class Tunnel : IAsyncDisposable
 
     /// <summary>Routes of our table.</summary>
     public async Task<string> RoutesAsync() => string.Concat((await Task.WhenAll(new[] { "-4", "-6" }.Select(family => Tool.RunAsync("ip", ["-n", OurNs, family, "route", "show", "table", "8757"])))).Select(ended => ended.Ok ? ended.Output : "")).Trim();
+
+    /// <summary>SAs and drops of ours and the peer's SAs, for the message of a failure.</summary>
+    public async Task<string> DescribeAsync() =>
+        string.Join('\n', (await Ours.SasAsync()).Concat(await Peer.SasAsync()).Select(sa => Cli.Json.Print(sa.Body))) + "\n" + Cli.Json.Print(await Ours.RequestAsync("get-counters"));
 
     public string Logs => $"\n--- ours\n{Ours?.Log}\n--- strongSwan\n{Peer?.Log}";
 
