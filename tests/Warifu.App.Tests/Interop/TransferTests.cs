@@ -29,11 +29,6 @@ public sealed class TransferTests
         var headers = v6 ? 48 : 28;
         var host = Host(tunnel.Lab);
         var from = HostAddress(v6);
-        foreach (var (ns, source, target) in new[] { (tunnel.OurNs, tunnel.OurInner, tunnel.PeerInner), (tunnel.PeerNs, tunnel.PeerInner, tunnel.OurInner), (host, from, tunnel.PeerInner) })
-        {
-            foreach (var size in new[] { 1372 - (v6 ? 20 : 0), 1400, 4000 }) Assert.Equal((size, (3, 3)), (size, await Topology.PingAsync(ns, source, target, count: 3, size: size, df: false)));
-        }
-
         // the largest that fits goes as it is, one octet more is refused by ICMP to the host behind us, which learns the MTU
         Assert.Equal((3, 3), await Topology.PingAsync(host, from, tunnel.PeerInner, count: 3, size: mtu - headers, df: true));
         var refused = await Topology.InAsync(host, "ping", "-n", "-I", from, "-c", "1", "-W", "1", "-M", "do", "-s", (mtu - headers + 1).ToString(CultureInfo.InvariantCulture), tunnel.PeerInner);
@@ -42,6 +37,12 @@ public sealed class TransferTests
         {
             var ended = await Topology.InAsync(host, "ping", "-n", "-I", from, "-c", "1", "-W", "1", "-M", "do", "-s", size.ToString(CultureInfo.InvariantCulture), tunnel.PeerInner);
             Assert.Contains("message too long", ended.All, StringComparison.OrdinalIgnoreCase);
+        }
+
+        // without DF everything arrives (an IPv6 host fragments by itself, with the MTU that it has just learned)
+        foreach (var (ns, source, target) in new[] { (tunnel.OurNs, tunnel.OurInner, tunnel.PeerInner), (tunnel.PeerNs, tunnel.PeerInner, tunnel.OurInner), (host, from, tunnel.PeerInner) })
+        {
+            foreach (var size in new[] { 1372 - (v6 ? 20 : 0), 1400, 4000 }) Assert.Equal((size, (3, 3)), (size, await Topology.PingAsync(ns, source, target, count: 3, size: size, df: false)));
         }
 
         var child = await tunnel.OurChildAsync();
