@@ -35,6 +35,7 @@ internal static class FileCheck
         var tree = ConfigurationFile.Read(file, findings);
         built = PolicyBuilder.Build(tree, findings);
         PskCheck.Judge(built, PskCheck.DefaultFor(file), findings);
+        built.Erase();
         tree.Erase();
         return [.. findings.OrderBy(finding => finding.Position.File, System.StringComparer.Ordinal).ThenBy(finding => finding.Position.Line).ThenBy(finding => finding.Position.Column)];
     }

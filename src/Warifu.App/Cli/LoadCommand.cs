@@ -23,7 +23,13 @@ internal static class LoadCommand
         var built = PolicyBuilder.Build(tree, findings);
         PskCheck.Judge(built, PskCheck.DefaultFor(file), findings);
         foreach (var finding in findings.Where(finding => finding.Severity != Severity.Notice)) await Console.Error.WriteLineAsync(finding.ToString());
-        if (findings.Exists(finding => finding.Severity == Severity.Error)) return 2;
+        if (findings.Exists(finding => finding.Severity == Severity.Error))
+        {
+            built.Erase();
+            tree.Erase();
+            return 2;
+        }
+
         await client.RequestAsync("warifu-begin", new ViciMessage().Flag("dry-run", dryRun), cancellationToken: stop);
         foreach (var connection in tree.Section("connections")?.Sections ?? [])
         {

@@ -84,6 +84,7 @@ internal static class LoadCommands
             var connection = PolicyBuilder.BuildConnection(tree, findings);
             if (findings.Find(finding => finding.Severity >= Severity.Limit) is { Text: { } text } worst) return Commands.Failure($"{text}{(worst.Remedy.Length > 0 ? "; " + worst.Remedy : "")}, config discarded");
             foreach (var warning in findings.Where(finding => finding.Severity == Severity.Warning)) daemon.Events.Tell(connection.Name, NoticeLevel.Warning, warning.Text);
+            if (tree.Find("psk_policy") is not null) daemon.Events.Tell(connection.Name, NoticeLevel.Warning, $"psk_policy of connection {connection.Name} does not judge secrets that are loaded one by one: the daemon's psk_policy does");
             await daemon.Config.PutAsync(connection, SettingPlaces.OfConnection(tree), daemon.Node);
         }
 
@@ -148,7 +149,7 @@ internal static class LoadCommands
             if (request.Message.Find("confirm-within") is not null && seconds is < 1 or > 86400) return Commands.Failure("confirm-within is a number of seconds, 1 to 86400");
             var findings = new List<Diagnostic>();
             var built = PolicyBuilder.Build(staged.Root, findings) with { Secrets = [.. staged.Secrets], Places = SettingPlaces.OfAll(staged.Root) };
-            foreach (var secret in built.Secrets) PskCheck.Judge(secret, daemon.Settings.PskPolicy ?? PskPolicy.Warn, daemon.Settings.Words, findings);
+            PskCheck.Judge(built with { Daemon = daemon.Settings }, PskPolicy.Warn, findings);
             var errors = findings.Where(finding => finding.Severity == Severity.Error).Select(finding => finding.ToString()).ToList();
             if (errors.Count > 0) return Commands.Failure($"{errors.Count} error{(errors.Count == 1 ? "" : "s")}; nothing was changed").Add("errors", errors);
             var leftOut = built.LeftOut.Select(left => $"{left.Name}: {left.Why}").ToList();

@@ -148,7 +148,9 @@ internal sealed class WarifuDaemon : IAsyncDisposable
             tell(finding.Severity switch { Severity.Error => NoticeLevel.Error, Severity.Notice => NoticeLevel.Debug, _ => NoticeLevel.Warning }, finding.ToString());
         }
 
-        return findings.Exists(finding => finding.Severity == Severity.Error) ? null : built;
+        if (!findings.Exists(finding => finding.Severity == Severity.Error)) return built;
+        built.Erase();
+        return null;
     }
 
     /// <summary>True for names of connections that are loaded or were left out.</summary>
