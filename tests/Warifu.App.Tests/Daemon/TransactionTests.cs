@@ -90,7 +90,7 @@ public sealed class TransactionTests
         await Begin(client);
         await Load(client, "other");
         await client.RequestAsync("load-shared", new ViciMessage().Add("id", "ike-other").Add("type", "IKE").Add("data", "Hn4.cTy8-Bd3mGk6"));
-        Assert.Equal(["+ connection other", "- connection site"], (await client.RequestAsync("warifu-commit", new ViciMessage().Add("confirm-within", "1"))).Items("changes"));
+        Assert.Equal(["+ connection other", "- connection site"], (await client.RequestAsync("warifu-commit", new ViciMessage().Add("confirm-within", "3"))).Items("changes"));
         Assert.Equal(["other"], (await pair.Left.AskAsync("get-conns")).Items("conns"));
         Assert.Equal(["ike-other"], (await pair.Left.AskAsync("get-shared")).Items("keys"));
         Assert.Equal("yes", (await pair.Left.AskAsync("warifu-status")).Text("unconfirmed"));
@@ -108,10 +108,10 @@ public sealed class TransactionTests
         await using var client = await daemon.ConnectAsync();
         await Begin(client);
         await Load(client, "one");
-        await client.RequestAsync("warifu-commit", new ViciMessage().Add("confirm-within", "1"));
+        await client.RequestAsync("warifu-commit", new ViciMessage().Add("confirm-within", "2"));
         // anybody may confirm
         Assert.Equal("yes", (await daemon.AskAsync("warifu-commit")).Text("success"));
-        await Task.Delay(1300);
+        await Task.Delay(2300);
         Assert.Equal(["one"], (await daemon.AskAsync("get-conns")).Items("conns"));
         Assert.Equal("no", (await daemon.AskAsync("warifu-rollback")).Text("success"));
     }
