@@ -20,6 +20,8 @@ internal sealed class StrongSwan : IAsyncDisposable
 
     public static bool IsThere => File.Exists(Path.Combine(Tree, ".complete"));
 
+    public int ProcessId => _process.Id;
+
     public string Log => File.Exists(LogFile) ? File.ReadAllText(LogFile) : "";
 
     private string LogFile => Path.Combine(_folder, "charon.log");

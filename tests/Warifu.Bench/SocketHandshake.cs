@@ -1,0 +1,119 @@
+using System;
+using System.Diagnostics;
+using System.Globalization;
+using System.Linq;
+using System.Threading;
+using System.Threading.Tasks;
+using Warifu.Net;
+
+namespace Warifu.Bench;
+
+/// <summary>Two processes with all that a node is (sockets, threads, queue, data path), on loopback: set up and deleted, sixteen connections at a time. CPU of each process.</summary>
+internal static class SocketHandshake
+{
+    public const string ResponderVerb = "handshake-responder";
+    private const int AtOnce = 16;
+
+    public static async Task RunAsync(Options options, Report report)
+    {
+        report.Table("handshake and delete through UDP sockets, two processes on loopback", "suite", "per second", "initiator CPU ms", "responder CPU ms", "octets/initiator", "octets/responder");
+        foreach (var (name, ike) in EngineHandshake.Suites)
+        {
+            if (options.Smoke && !name.EndsWith("x25519", StringComparison.Ordinal)) continue;
+            var figures = await MeasureAsync(ike, options);
+            report.Row(name, figures.Rate, figures.Initiator, figures.Responder, figures.InitiatorOctets, figures.ResponderOctets);
+            if (!name.EndsWith("x25519", StringComparison.Ordinal)) continue;
+            var bound = options.Smoke ? EngineHandshake.SmokeBound * 2 : EngineHandshake.Bound;
+            report.Require(figures.Initiator <= bound && figures.Responder <= bound, $"{name} through sockets takes at most {bound} ms of CPU per side");
+        }
+    }
+
+    /// <summary>The other process: tells its port, then its CPU time and allocations for each line that it reads.</summary>
+    public static async Task<int> RespondAsync()
+    {
+        using var secrets = Secrets();
+        await using var node = await IkeNode.StartAsync(Policies.Responder(string.Join('-', "aes128gcm16-prfsha256", "x25519-ecp256-modp2048"), encapsulate: true), Node(secrets));
+        Console.WriteLine(node.PortNatT.ToString(CultureInfo.InvariantCulture));
+        while (await Console.In.ReadLineAsync() is "count")
+        {
+            GC.Collect();
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Cpu(Process.GetCurrentProcess())} {GC.GetTotalAllocatedBytes()}"));
+        }
+
+        return 0;
+    }
+
+    private static async Task<Figures> MeasureAsync(string ike, Options options)
+    {
+        var start = new ProcessStartInfo(Environment.ProcessPath!, [ResponderVerb]) { RedirectStandardInput = true, RedirectStandardOutput = true };
+        using var responder = Process.Start(start) ?? throw new InvalidOperationException("the responder does not start");
+        try
+        {
+            var port = ushort.Parse(await responder.StandardOutput.ReadLineAsync() ?? "0", CultureInfo.InvariantCulture);
+            using var secrets = Secrets();
+            await using var node = await IkeNode.StartAsync(Policies.Initiator(AtOnce, ike, "127.0.0.1", port, encapsulate: true), Node(secrets));
+            await RepeatAsync(node, options.Smoke ? 50 : 500);
+            var runs = new Figures[options.Smoke ? 1 : options.Runs ?? 5];
+            for (var run = 0; run < runs.Length; run++) runs[run] = await RunOnceAsync(node, responder, options.Smoke ? 100 : ike.EndsWith("modp2048", StringComparison.Ordinal) ? 400 : 1500);
+            double Median(Func<Figures, double> pick) => new Samples([.. runs.Select(pick)]).Median;
+            return new Figures(Median(run => run.Rate), Median(run => run.Initiator), Median(run => run.Responder), Median(run => run.InitiatorOctets), Median(run => run.ResponderOctets));
+        }
+        finally
+        {
+            responder.StandardInput.Close();
+            if (!responder.WaitForExit(5000)) responder.Kill();
+        }
+    }
+
+    private static async Task<Figures> RunOnceAsync(IkeNode node, Process responder, int count)
+    {
+        var own = Process.GetCurrentProcess();
+        var before = await CountAsync(responder);
+        var (cpu, octets) = (Cpu(own), GC.GetTotalAllocatedBytes());
+        var clock = Stopwatch.StartNew();
+        await RepeatAsync(node, count);
+        var seconds = clock.Elapsed.TotalSeconds;
+        var (spent, allocated) = (Cpu(own) - cpu, GC.GetTotalAllocatedBytes() - octets);
+        var after = await CountAsync(responder);
+        return new Figures(count / seconds, spent / count, (after.Cpu - before.Cpu) / count, (double)allocated / count, (after.Octets - before.Octets) / count);
+    }
+
+    private static async Task<(double Cpu, double Octets)> CountAsync(Process responder)
+    {
+        await responder.StandardInput.WriteLineAsync("count");
+        await responder.StandardInput.FlushAsync();
+        var fields = (await responder.StandardOutput.ReadLineAsync() ?? throw new InvalidOperationException("the responder ended")).Split(' ');
+        return (double.Parse(fields[0], CultureInfo.InvariantCulture), double.Parse(fields[1], CultureInfo.InvariantCulture));
+    }
+
+    private static Task RepeatAsync(IkeNode node, int count)
+    {
+        var left = count;
+        return Task.WhenAll(Enumerable.Range(0, AtOnce).Select(async number =>
+        {
+            while (Interlocked.Decrement(ref left) >= 0)
+            {
+                await node.UpAsync(Policies.Name(number), "net");
+                await node.DownAsync(Policies.Name(number));
+            }
+        }));
+    }
+
+    private static IkeNodeOptions Node(SecretStore secrets) => new() { Port = 0, PortNatT = 0, Packets = new MemoryPacketPort(), Secrets = secrets, CookieThreshold = 1000, HalfOpenPerPrefix = 1000 };
+
+    private static SecretStore Secrets()
+    {
+        var secrets = new SecretStore();
+        secrets.SetPsk("ike", "Tally-5tick/halves");
+        return secrets;
+    }
+
+    /// <summary>Milliseconds.</summary>
+    private static double Cpu(Process process)
+    {
+        process.Refresh();
+        return process.TotalProcessorTime.TotalMilliseconds;
+    }
+
+    private sealed record Figures(double Rate, double Initiator, double Responder, double InitiatorOctets, double ResponderOctets);
+}
