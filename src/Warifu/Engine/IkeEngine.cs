@@ -250,7 +250,10 @@ internal sealed partial class IkeEngine : IDisposable
 
     public void Schedule(IkeSa sa, Instant at)
     {
-        if (at != Instant.Never) _timers.Enqueue(sa, at);
+        if (at == Instant.Never) return;
+        // entries of closed or rescheduled SAs stay until their time comes, hours perhaps: peers that come and go must not make the queue grow
+        if (_timers.Count > 1024 + (4 * _byId.Count)) PruneTimers();
+        _timers.Enqueue(sa, at);
     }
 
     public void AddChild(IkeSa sa, ChildState child) => _byChild[child.Id] = sa;
@@ -310,6 +313,18 @@ internal sealed partial class IkeEngine : IDisposable
         foreach (var command in sa.Waiting) Complete(command, new CommandResult(false, text));
         sa.Waiting.Clear();
         if (sa.Initiator && sa.Established == default) InitiationFailed(sa, reason);
+    }
+
+    private void PruneTimers()
+    {
+        var live = new List<(IkeSa, Instant)>(_byId.Count);
+        foreach (var (sa, at) in _timers.UnorderedItems)
+        {
+            if (sa.IsDue(at)) live.Add((sa, at));
+        }
+
+        _timers.Clear();
+        _timers.EnqueueRange(live);
     }
 
     private static UInt128 DigestOf(ReadOnlySpan<byte> message)
