@@ -37,6 +37,9 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
     [ThreadStatic]
     private static byte[]? _pieceBuffer;
 
+    [ThreadStatic]
+    private static InboundState? _inbound;
+
     private readonly UdpHub _hub;
     private readonly IPacketPort? _port;
     private readonly HostRouting? _routing;
@@ -77,6 +80,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         }
 
         hub.OnEsp = Inbound;
+        hub.OnBatchEnd = EndInbound;
         hub.OnPathMtu = LearnPathMtu;
         port?.Attach(SendFromPort);
     }
@@ -389,7 +393,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         }
     }
 
-    // ---- out
+    // ---- out: packets of a port, one by one
 
     private bool SendFromPort(ReadOnlySpan<byte> packet)
     {
@@ -397,21 +401,13 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         var buffer = _portBuffer ??= NewBuffer();
         packet.CopyTo(buffer.AsSpan(EspOverhead.Headroom));
         Span<byte> reply = stackalloc byte[IcmpError.MaxLength];
-        var sent = Outbound(buffer, packet.Length, null, reply, out var replyLength);
-        if (replyLength > 0) _port!.Deliver(reply[..replyLength]);
-        return sent;
-    }
-
-    /// <summary>Protects and sends the packet that stands behind the headroom. True when it went out.</summary>
-    private bool Outbound(byte[] buffer, int length, string? boundInterface, Span<byte> reply, out int replyLength)
-    {
         var now = Libc.Now();
-        Path.Outbound(buffer, EspOverhead.Headroom, length, boundInterface, now, reply, out var result);
-        replyLength = result.ReplyLength;
+        Path.Outbound(buffer, EspOverhead.Headroom, packet.Length, null, now, reply, out var result);
+        if (result.ReplyLength > 0) _port!.Deliver(reply[..result.ReplyLength]);
         return result.Verdict switch
         {
             OutboundVerdict.Protect => Send(buffer, result),
-            OutboundVerdict.Fragment => SendFragments(buffer, length, result, now),
+            OutboundVerdict.Fragment => SendFragments(buffer, packet.Length, result, now),
             _ => false,
         };
     }
@@ -441,14 +437,44 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
 
     // ---- in
 
-    private void Inbound(Span<byte> buffer, int offset, int length, Endpoint local, Endpoint remote, byte tos)
+    private void Inbound(Span<byte> buffer, int offset, int length, in Arrival arrival, Instant now)
     {
-        Path.Inbound(buffer, offset, length, new OuterInfo(local, remote, tos), Libc.Now(), out var result);
+        var state = _inbound ??= new InboundState();
+        var aside = offset != ReceiveBatch.Headroom && Path.RebuildsHeader(buffer.Slice(offset, length));
+        if (aside)
+        {
+            // transport mode: the IP header goes before ESP, where another packet of the batch ends
+            buffer.Slice(offset, length).CopyTo(state.Aside.AsSpan(EspOverhead.Headroom));
+            buffer = state.Aside;
+            offset = EspOverhead.Headroom;
+        }
+
+        Path.Inbound(buffer, offset, length, new OuterInfo(arrival.Local, arrival.Remote, arrival.Tos), now, out var result);
         if (result.Drop != PacketDrop.None || result.Sa is not { } sa) return;
         var inner = buffer.Slice(result.Offset, result.Length);
-        if (_port is not null) _port.Deliver(inner);
-        else if (sa.Options.BindInterface is not { } name) _ = _shared?.Tun.TryWrite(inner);
-        else if (_devices.TryGetValue(name, out var device)) _ = device.Tun.TryWrite(inner);
+        if (_port is not null)
+        {
+            _port.Deliver(inner);
+            return;
+        }
+
+        var device = _shared;
+        if (sa.Options.BindInterface is { } name) _devices.TryGetValue(name, out device);
+        if (device is null) return;
+        state.Writer.Write(device.Tun, inner);
+        if (aside) state.Writer.Flush();
+    }
+
+    private static void EndInbound() => _inbound?.Writer.Flush();
+
+    /// <summary>What a receive thread has of its own.</summary>
+    private sealed class InboundState
+    {
+        private byte[]? _aside;
+
+        public TunWriter Writer { get; } = new();
+
+        public byte[] Aside => _aside ??= NewBuffer();
     }
 
     /// <summary>What was taken away since the last look.</summary>
@@ -507,20 +533,17 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
 
         private void Read()
         {
-            var buffer = NewBuffer();
-            var reply = new byte[IcmpError.MaxLength];
+            using var outbound = new OutboundBatch(_plane._hub, _plane.Path, Tun, _boundInterface);
             while (!_stopping)
             {
                 Libc.WaitForInput(Tun.File, _wake);
-                int length;
-                while ((length = Tun.Read(buffer.AsSpan(EspOverhead.Headroom, LargestPacket))) > 0 && !_stopping)
+                int reads;
+                while ((reads = outbound.Pass()) > 0 && !_stopping)
                 {
-                    _plane.Outbound(buffer, length, _boundInterface, reply, out var replyLength);
-                    if (replyLength > 0) _ = Tun.TryWrite(reply.AsSpan(0, replyLength));
                 }
 
                 // somebody deleted the device
-                if (length < 0) return;
+                if (reads < 0) return;
             }
         }
     }

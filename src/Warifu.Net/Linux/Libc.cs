@@ -13,11 +13,12 @@ internal static unsafe partial class Libc
     public const int SoReuseaddr = 2, SoMark = 36, SoRcvbufforce = 33, SoSndbufforce = 32, SoRcvbuf = 8, SoSndbuf = 7, SoRcvtimeo = 20;
     public const int IpTos = 1, IpTtl = 2, IpPktinfo = 8, IpRecvttl = 12, IpMtuDiscover = 10, IpRecvtos = 13, IpRecverr = 11, IpHdrincl = 3;
     public const int Ipv6V6only = 26, Ipv6Recverr = 25, Ipv6Recvpktinfo = 49, Ipv6Pktinfo = 50, Ipv6Recvtclass = 66, Ipv6Tclass = 67, Ipv6MtuDiscover = 23, Ipv6Recvhoplimit = 51, Ipv6Hoplimit = 52;
+    public const int UdpSegment = 103, UdpGro = 104;
     public const int PmtudiscDont = 0, PmtudiscDo = 2, PmtudiscProbe = 3;
     public const int ORdwr = 2, ONonblock = 0x800, OCloexec = 0x80000;
     public const short PollIn = 1, PollErr = 8;
-    public const int Eintr = 4, Eagain = 11, Eexist = 17, Enoent = 2, Esrch = 3, Eperm = 1, Eacces = 13, Emsgsize = 90, Econnrefused = 111, Ehostunreach = 113, Eafnosupport = 97, Eaddrnotavail = 99;
-    public const int MsgTrunc = 0x20, MsgErrqueue = 0x2000;
+    public const int Eperm = 1, Enoent = 2, Esrch = 3, Eintr = 4, Eio = 5, Eagain = 11, Eacces = 13, Eexist = 17, Einval = 22, Emsgsize = 90, Eopnotsupp = 95, Eafnosupport = 97, Eaddrnotavail = 99, Econnrefused = 111, Ehostunreach = 113;
+    public const int MsgDontwait = 0x40, MsgTrunc = 0x20, MsgErrqueue = 0x2000;
 
     [LibraryImport("libc", SetLastError = true)]
     public static partial int socket(int family, int type, int protocol);
@@ -41,6 +42,12 @@ internal static unsafe partial class Libc
     public static partial nint recvmsg(int socket, MessageHeader* message, int flags);
 
     [LibraryImport("libc", SetLastError = true)]
+    public static partial int sendmmsg(int socket, MessageSlot* messages, uint count, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int recvmmsg(int socket, MessageSlot* messages, uint count, int flags, TimeSpec* timeout);
+
+    [LibraryImport("libc", SetLastError = true)]
     public static partial nint send(int socket, byte* data, nint length, int flags);
 
     [LibraryImport("libc", SetLastError = true)]
@@ -54,6 +61,12 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", SetLastError = true)]
     public static partial nint write(int file, byte* data, nint length);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial nint readv(int file, IoVector* pieces, int count);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial nint writev(int file, IoVector* pieces, int count);
 
     [LibraryImport("libc", SetLastError = true)]
     public static partial int close(int file);
@@ -136,5 +149,13 @@ internal static unsafe partial class Libc
         public byte* Control;
         public nuint ControlLength;
         public int Flags;
+    }
+
+    /// <summary>struct mmsghdr.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct MessageSlot
+    {
+        public MessageHeader Header;
+        public uint Length;
     }
 }

@@ -8,20 +8,28 @@ using Warifu.Primitives;
 namespace Warifu.Net.Udp;
 
 /// <summary>What came with a datagram.</summary>
-internal readonly record struct Arrival(int Length, Endpoint Local, Endpoint Remote, byte Tos);
+/// <param name="Length">Octets.</param>
+/// <param name="Local">Own address and port.</param>
+/// <param name="Remote">Sender.</param>
+/// <param name="Tos">TOS or traffic class.</param>
+/// <param name="Segment">It stands for datagrams of this size, the last may be shorter; else the same as <paramref name="Length"/>.</param>
+internal readonly record struct Arrival(int Length, Endpoint Local, Endpoint Remote, byte Tos, int Segment);
 
 /// <summary>One UDP socket (or a raw one for ESP) of one family that knows for each datagram the own address it came to, and sends from a chosen one.</summary>
 internal sealed unsafe class DatagramSocket : IDisposable
 {
+    private const int HeaderLength = 20;
+
     private readonly bool _v6;
     private readonly ushort _port;
     private readonly bool _raw;
     private readonly Lock _sending = new();
     private int _file;
     private bool _dontFragment;
-    private ushort _identification;
+    private int _identification;
+    private volatile bool _hasSegmentation;
 
-    private DatagramSocket(int file, bool v6, ushort port, bool raw) => (_file, _v6, _port, _raw, _identification) = (file, v6, port, raw, (ushort)System.Security.Cryptography.RandomNumberGenerator.GetInt32(1, 65536));
+    private DatagramSocket(int file, bool v6, ushort port, bool raw) => (_file, _v6, _port, _raw, _identification) = (file, v6, port, raw, System.Security.Cryptography.RandomNumberGenerator.GetInt32(65536));
 
     public int File => _file;
 
@@ -30,7 +38,11 @@ internal sealed unsafe class DatagramSocket : IDisposable
     public ushort Port => _port;
 
     /// <summary>A UDP socket on all addresses of a family. Port 0: any free one.</summary>
-    public static DatagramSocket Udp(bool v6, ushort port, uint mark)
+    /// <param name="v6">The family.</param>
+    /// <param name="port">Own port.</param>
+    /// <param name="mark">fwmark of what it sends.</param>
+    /// <param name="offloads">Send and receive messages that stand for many datagrams where the kernel has them.</param>
+    public static DatagramSocket Udp(bool v6, ushort port, uint mark, bool offloads = false)
     {
         var file = Open(v6 ? Libc.AfInet6 : Libc.AfInet, Libc.SockDgram, 0);
         try
@@ -42,7 +54,9 @@ internal sealed unsafe class DatagramSocket : IDisposable
             var length = SocketAddress.Write(new Span<byte>(address, SocketAddress.MaxLength), new Endpoint(v6 ? IpAddress.AnyV6 : IpAddress.AnyV4, port), v6);
             if (Libc.bind(file, address, length) != 0) throw Libc.Error($"UDP port {port} of IPv{(v6 ? 6 : 4)} cannot be had (is another IKE daemon running?)");
             if (Libc.getsockname(file, address, &length) == 0) port = SocketAddress.Read(new ReadOnlySpan<byte>(address, length)).Port;
-            return new DatagramSocket(file, v6, port, raw: false);
+            var segmentation = offloads && Libc.TrySetOption(file, Libc.IpprotoUdp, Libc.UdpSegment, 0);
+            if (offloads) _ = Libc.TrySetOption(file, Libc.IpprotoUdp, Libc.UdpGro, 1);
+            return new DatagramSocket(file, v6, port, raw: false) { _hasSegmentation = segmentation };
         }
         catch
         {
@@ -68,33 +82,32 @@ internal sealed unsafe class DatagramSocket : IDisposable
         }
     }
 
-    /// <summary>Receives one datagram; raw IPv4 comes without its IP header. False when nothing is there or it was cut off.</summary>
-    public bool TryReceive(Span<byte> buffer, out Arrival arrival)
+    /// <summary>A message may carry many packets of one size, which the kernel cuts.</summary>
+    public bool HasSegmentation => _hasSegmentation;
+
+    /// <summary>Tells where a received datagram came from and went to; raw IPv4 loses its IP header. False when it is none.</summary>
+    /// <param name="data">The datagram and the room behind it.</param>
+    /// <param name="length">Octets that came.</param>
+    /// <param name="name">The sender as the kernel writes it.</param>
+    /// <param name="control">Ancillary data.</param>
+    /// <param name="arrival">What is known.</param>
+    public bool TryDescribe(Span<byte> data, int length, ReadOnlySpan<byte> name, ReadOnlySpan<byte> control, out Arrival arrival)
     {
         arrival = default;
-        var name = stackalloc byte[SocketAddress.MaxLength];
-        var control = stackalloc byte[256];
-        fixed (byte* data = buffer)
+        var remote = SocketAddress.Read(name);
+        ReadControl(control, out var local, out var tos, out var segment);
+        if (_raw && !_v6)
         {
-            var vector = new Libc.IoVector { Data = data, Length = (nuint)buffer.Length };
-            var header = new Libc.MessageHeader { Name = name, NameLength = SocketAddress.MaxLength, Vectors = &vector, VectorCount = 1, Control = control, ControlLength = 256 };
-            var length = (int)Libc.recvmsg(_file, &header, 0x40);
-            if (length < 0 || (header.Flags & Libc.MsgTrunc) != 0) return false;
-            var remote = SocketAddress.Read(new ReadOnlySpan<byte>(name, SocketAddress.MaxLength));
-            ReadControl(new ReadOnlySpan<byte>(control, (int)header.ControlLength), out var local, out var tos);
-            if (_raw && !_v6)
-            {
-                // the kernel gives the IP header with it
-                var ipLength = length > 0 ? (buffer[0] & 0x0F) * 4 : 0;
-                if (length < 20 || ipLength < 20 || length < ipLength) return false;
-                tos = buffer[1];
-                buffer[ipLength..length].CopyTo(buffer);
-                length -= ipLength;
-            }
-
-            arrival = new Arrival(length, new Endpoint(local, _port), _raw ? remote with { Port = 0 } : remote, tos);
-            return true;
+            // the kernel gives the IP header with it
+            var ipLength = length > 0 ? (data[0] & 0x0F) * 4 : 0;
+            if (length < 20 || ipLength < 20 || length < ipLength) return false;
+            tos = data[1];
+            data[ipLength..length].CopyTo(data);
+            length -= ipLength;
         }
+
+        arrival = new Arrival(length, new Endpoint(local, _port), _raw ? remote with { Port = 0 } : remote, tos, segment > 0 ? segment : length);
+        return true;
     }
 
     /// <summary>Sends from a chosen own address. False when the kernel refuses (no route, too big, buffer full).</summary>
@@ -120,25 +133,28 @@ internal sealed unsafe class DatagramSocket : IDisposable
             var header = new Libc.MessageHeader { Name = name, NameLength = nameLength, Vectors = vectors, VectorCount = 2, Control = controlLength == 0 ? null : control, ControlLength = (nuint)controlLength };
             lock (_sending)
             {
-                if (_raw && !_v6)
-                {
-                    // larger than the link: the kernel's own header, for it fragments no other
-                    _ = Libc.TrySetOption(_file, Libc.IpprotoIp, Libc.IpHdrincl, 0);
-                    var whole = SendAgain(&header);
-                    _ = Libc.TrySetOption(_file, Libc.IpprotoIp, Libc.IpHdrincl, 1);
-                    return whole;
-                }
-
+                if (_raw && !_v6) return SendWithKernelHeader(&header);
                 if (dontFragment != _dontFragment && SetDontFragment(dontFragment)) _dontFragment = dontFragment;
                 return SendAgain(&header);
             }
         }
     }
 
+    /// <summary>Octets of the IP header that goes before the packets of this socket; 0 when the kernel makes it.</summary>
+    public int OwnHeaderLength => _raw && !_v6 ? HeaderLength : 0;
+
+    /// <summary>Writes that header for a packet of <paramref name="length"/> octets, with the next Identification.</summary>
+    public void WriteHeader(Span<byte> header, int length, IpAddress from, IpAddress to, byte tos, bool dontFragment)
+    {
+        ushort id;
+        do id = (ushort)Interlocked.Increment(ref _identification);
+        while (id == 0);
+        IpHeader.WriteV4(header, HeaderLength + length, tos, id, dontFragment, 64, IpHeader.Esp, from.IsNone ? IpAddress.AnyV4 : from, to);
+    }
+
     /// <summary>IPv4 with a header of our own: the kernel leaves the Identification of packets with DF at zero, which middleboxes take for one and the same datagram. False when it has to be sent otherwise.</summary>
     private bool TrySendWithHeader(ReadOnlySpan<byte> packet, IpAddress from, Endpoint to, byte tos, bool dontFragment, out bool sent)
     {
-        const int HeaderLength = 20;
         sent = false;
         if (packet.Length > ushort.MaxValue - HeaderLength) return true;
         var name = stackalloc byte[SocketAddress.MaxLength];
@@ -152,10 +168,51 @@ internal sealed unsafe class DatagramSocket : IDisposable
             var header = new Libc.MessageHeader { Name = name, NameLength = nameLength, Vectors = vectors, VectorCount = 2 };
             lock (_sending)
             {
-                if (++_identification == 0) _identification = 1;
-                IpHeader.WriteV4(new Span<byte>(head, HeaderLength), HeaderLength + packet.Length, tos, _identification, dontFragment, 64, IpHeader.Esp, from.IsNone ? IpAddress.AnyV4 : from, to.Address);
+                WriteHeader(new Span<byte>(head, HeaderLength), packet.Length, from, to.Address, tos, dontFragment);
                 sent = SendAgain(&header);
                 return sent || dontFragment || Marshal.GetLastPInvokeError() != Libc.Emsgsize;
+            }
+        }
+    }
+
+    /// <summary>Sends prepared messages in order. One with more than one piece stands for datagrams of the first one's size; where a path cannot have that (no checksum offload, larger than the MTU) they go singly.</summary>
+    public void SendAll(Libc.MessageSlot* messages, int count, bool dontFragment)
+    {
+        lock (_sending)
+        {
+            if (OwnHeaderLength == 0 && dontFragment != _dontFragment && SetDontFragment(dontFragment)) _dontFragment = dontFragment;
+            var retried = false;
+            for (var at = 0; at < count;)
+            {
+                var sent = Libc.sendmmsg(_file, messages + at, (uint)(count - at), 0);
+                if (sent > 0)
+                {
+                    at += sent;
+                    retried = false;
+                    continue;
+                }
+
+                var error = Marshal.GetLastPInvokeError();
+                if (error == Libc.Eintr) continue;
+                // a pending error of an earlier packet is reported here once, and is not about this one
+                if (error is Libc.Econnrefused or Libc.Ehostunreach && !retried)
+                {
+                    retried = true;
+                    continue;
+                }
+
+                retried = false;
+                if (messages[at].Header.VectorCount > 1)
+                {
+                    if (error is Libc.Eio or Libc.Eopnotsupp) _hasSegmentation = false;
+                    if (error is Libc.Eio or Libc.Eopnotsupp or Libc.Einval or Libc.Emsgsize) SendSingly(messages[at].Header);
+                }
+                else if (OwnHeaderLength > 0 && !dontFragment && error == Libc.Emsgsize)
+                {
+                    SendFragmented(messages[at].Header);
+                }
+
+                at++;
             }
         }
     }
@@ -163,6 +220,34 @@ internal sealed unsafe class DatagramSocket : IDisposable
     /// <summary>A pending error of an earlier packet is reported here once, and is not about this one.</summary>
     private bool SendAgain(Libc.MessageHeader* header) =>
         Libc.sendmsg(_file, header, 0) >= 0 || (Marshal.GetLastPInvokeError() is Libc.Econnrefused or Libc.Ehostunreach && Libc.sendmsg(_file, header, 0) >= 0);
+
+    /// <summary>Ancillary data: the size of the datagrams of a message.</summary>
+    public static int WriteSegment(Span<byte> control, ushort size)
+    {
+        WriteHead(control, 18, Libc.IpprotoUdp, Libc.UdpSegment);
+        MemoryMarshal.Write(control[16..], size);
+        return 24;
+    }
+
+    /// <summary>Ancillary data: own address and TOS. Returns its length.</summary>
+    public int WriteControl(Span<byte> control, IpAddress from, byte tos)
+    {
+        control.Clear();
+        var at = 0;
+        if (!from.IsNone && !from.IsUnspecified)
+        {
+            // in_pktinfo: ifindex, spec_dst, addr; in6_pktinfo: addr, ifindex
+            var length = _v6 ? 20 : 12;
+            WriteHead(control, 16 + length, _v6 ? Libc.IpprotoIpv6 : Libc.IpprotoIp, _v6 ? Libc.Ipv6Pktinfo : Libc.IpPktinfo);
+            from.Write(control[(_v6 ? 16 : 20)..]);
+            at = (16 + length + 7) & ~7;
+        }
+
+        if (tos == 0) return at;
+        WriteHead(control[at..], 20, _v6 ? Libc.IpprotoIpv6 : Libc.IpprotoIp, _v6 ? Libc.Ipv6Tclass : Libc.IpTos);
+        MemoryMarshal.Write(control[(at + 16)..], (int)tos);
+        return at + 24;
+    }
 
     /// <summary>Reads what routers and the kernel said about packets that were sent. Calls <paramref name="learn"/> for each path MTU.</summary>
     public void DrainErrors(Action<IpAddress, int>? learn)
@@ -236,9 +321,9 @@ internal sealed unsafe class DatagramSocket : IDisposable
         if (!Libc.TrySetOption(file, Libc.SolSocket, Libc.SoSndbufforce, Buffer)) _ = Libc.TrySetOption(file, Libc.SolSocket, Libc.SoSndbuf, Buffer);
     }
 
-    private static void ReadControl(ReadOnlySpan<byte> control, out IpAddress local, out byte tos)
+    private static void ReadControl(ReadOnlySpan<byte> control, out IpAddress local, out byte tos, out int segment)
     {
-        (local, tos) = (default, 0);
+        (local, tos, segment) = (default, 0, 0);
         while (control.Length >= 16)
         {
             var length = (int)MemoryMarshal.Read<ulong>(control);
@@ -250,29 +335,45 @@ internal sealed unsafe class DatagramSocket : IDisposable
             else if (level == Libc.IpprotoIpv6 && type == Libc.Ipv6Pktinfo && data.Length >= 16) local = IpAddress.FromOctets(data[..16]);
             else if (level == Libc.IpprotoIp && type == Libc.IpTos && data.Length >= 1) tos = data[0];
             else if (level == Libc.IpprotoIpv6 && type == Libc.Ipv6Tclass && data.Length >= 4) tos = (byte)MemoryMarshal.Read<int>(data);
+            else if (level == Libc.IpprotoUdp && type == Libc.UdpGro && data.Length >= 4) segment = MemoryMarshal.Read<int>(data);
             var aligned = (length + 7) & ~7;
             if (aligned >= control.Length) return;
             control = control[aligned..];
         }
     }
 
-    private int WriteControl(Span<byte> control, IpAddress from, byte tos)
+    /// <summary>A packet that is larger than the link: the kernel fragments no other headers than its own.</summary>
+    private void SendFragmented(in Libc.MessageHeader message)
     {
-        control.Clear();
-        var at = 0;
-        if (!from.IsNone && !from.IsUnspecified)
-        {
-            // in_pktinfo: ifindex, spec_dst, addr; in6_pktinfo: addr, ifindex
-            var length = _v6 ? 20 : 12;
-            WriteHead(control, 16 + length, _v6 ? Libc.IpprotoIpv6 : Libc.IpprotoIp, _v6 ? Libc.Ipv6Pktinfo : Libc.IpPktinfo);
-            from.Write(control[(_v6 ? 16 : 20)..]);
-            at = (16 + length + 7) & ~7;
-        }
+        var data = message.Vectors->Data;
+        var control = stackalloc byte[128];
+        var own = new ReadOnlySpan<byte>(data, HeaderLength);
+        var vector = new Libc.IoVector { Data = data + HeaderLength, Length = message.Vectors->Length - HeaderLength };
+        var length = WriteControl(new Span<byte>(control, 128), IpAddress.FromOctets(own.Slice(12, 4)), own[1]);
+        var whole = new Libc.MessageHeader { Name = message.Name, NameLength = message.NameLength, Vectors = &vector, VectorCount = 1, Control = length == 0 ? null : control, ControlLength = (nuint)length };
+        _ = SendWithKernelHeader(&whole);
+    }
 
-        if (tos == 0) return at;
-        WriteHead(control[at..], 20, _v6 ? Libc.IpprotoIpv6 : Libc.IpprotoIp, _v6 ? Libc.Ipv6Tclass : Libc.IpTos);
-        MemoryMarshal.Write(control[(at + 16)..], (int)tos);
-        return at + 24;
+    private bool SendWithKernelHeader(Libc.MessageHeader* header)
+    {
+        _ = Libc.TrySetOption(_file, Libc.IpprotoIp, Libc.IpHdrincl, 0);
+        var sent = SendAgain(header);
+        _ = Libc.TrySetOption(_file, Libc.IpprotoIp, Libc.IpHdrincl, 1);
+        return sent;
+    }
+
+    /// <summary>The pieces of a message, one by one: its last ancillary datum, the size of segments, is left out.</summary>
+    private void SendSingly(in Libc.MessageHeader message)
+    {
+        for (nuint i = 0; i < message.VectorCount; i++)
+        {
+            var single = message;
+            single.Vectors = message.Vectors + i;
+            single.VectorCount = 1;
+            single.ControlLength = message.ControlLength - 24;
+            if (single.ControlLength == 0) single.Control = null;
+            _ = Libc.sendmsg(_file, &single, 0);
+        }
     }
 
     private static void WriteHead(Span<byte> control, int length, int level, int type)

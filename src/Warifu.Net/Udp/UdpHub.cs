@@ -9,17 +9,15 @@ namespace Warifu.Net.Udp;
 /// <summary>An IKE message without its marker.</summary>
 internal delegate void IkeArrived(Endpoint local, Endpoint remote, ReadOnlySpan<byte> message);
 
-/// <summary>An ESP packet at <paramref name="offset"/> of a buffer with headroom, which the receiver may change.</summary>
-internal delegate void EspArrived(Span<byte> buffer, int offset, int length, Endpoint local, Endpoint remote, byte tos);
+/// <summary>
+/// An ESP packet at <paramref name="offset"/> of a buffer, which the receiver may change, and which stays as it is until <see cref="UdpHub.OnBatchEnd"/>. Before it is
+/// <see cref="ReceiveBatch.Headroom"/>, or another packet of the same batch that was handed over already.
+/// </summary>
+internal delegate void EspArrived(Span<byte> buffer, int offset, int length, in Arrival arrival, Instant now);
 
 /// <summary>All sockets of a node: the IKE port and the port shared with ESP, in both families, and raw ESP where it is allowed. A thread per socket receives; it does no IKE work.</summary>
 internal sealed class UdpHub : IDisposable
 {
-    /// <summary>Octets before each received packet, for the data plane.</summary>
-    public const int Headroom = 128;
-
-    private const int Tailroom = 64;
-
     private readonly List<DatagramSocket> _sockets = [];
     private readonly List<Thread> _threads = [];
     private readonly int _wake;
@@ -33,7 +31,8 @@ internal sealed class UdpHub : IDisposable
     /// <param name="sharedPort">IKE behind the marker, and ESP.</param>
     /// <param name="mark">fwmark of everything that we send; 0 = none.</param>
     /// <param name="rawEsp">Try to open raw sockets for ESP straight on IP.</param>
-    public UdpHub(ushort port, ushort sharedPort, uint mark, bool rawEsp)
+    /// <param name="offloads">ESP in UDP by messages that stand for many datagrams, where the kernel has them.</param>
+    public UdpHub(ushort port, ushort sharedPort, uint mark, bool rawEsp, bool offloads = true)
     {
         _wake = Libc.eventfd(0, Libc.SockCloexec);
         try
@@ -44,7 +43,7 @@ internal sealed class UdpHub : IDisposable
                 try
                 {
                     _ike[index] = Add(DatagramSocket.Udp(v6, v6 && port == 0 ? Port : port, mark));
-                    _shared[index] = Add(DatagramSocket.Udp(v6, v6 && sharedPort == 0 ? SharedPort : sharedPort, mark));
+                    _shared[index] = Add(DatagramSocket.Udp(v6, v6 && sharedPort == 0 ? SharedPort : sharedPort, mark, offloads));
                 }
                 catch (System.ComponentModel.Win32Exception exception) when (v6 && (port == 0 || exception.NativeErrorCode is Libc.Eafnosupport or Libc.Eaddrnotavail))
                 {
@@ -85,6 +84,9 @@ internal sealed class UdpHub : IDisposable
 
     public EspArrived? OnEsp { get; set; }
 
+    /// <summary>Called on a receive thread when all packets of a batch were handed over: from now on their buffers are used again.</summary>
+    public Action? OnBatchEnd { get; set; }
+
     /// <summary>A path takes no packets larger than this.</summary>
     public Action<IpAddress, int>? OnPathMtu { get; set; }
 
@@ -112,6 +114,9 @@ internal sealed class UdpHub : IDisposable
         var socket = udp ? _shared[index] : _raw[index];
         return socket is not null && socket.TrySend(default, packet, local.Address, udp ? remote : remote with { Port = 0 }, tos, dontFragment);
     }
+
+    /// <summary>The socket of <see cref="SendEsp"/>, for batches.</summary>
+    public DatagramSocket? EspSocket(bool v6, bool udp) => (udp ? _shared : _raw)[v6 ? 1 : 0];
 
     /// <summary>One octet 0xFF (RFC 3948 section 2.3).</summary>
     public bool SendKeepalive(Endpoint local, Endpoint remote) => _shared[remote.Address.IsV6 ? 1 : 0]?.TrySend(default, [0xFF], local.Address, remote, 0) ?? false;
@@ -141,29 +146,47 @@ internal sealed class UdpHub : IDisposable
 
     private void Receive(DatagramSocket socket)
     {
-        var buffer = GC.AllocateUninitializedArray<byte>(Headroom + 65536 + Tailroom, pinned: true);
+        using var batch = new ReceiveBatch();
         var raw = Array.IndexOf(_raw, socket) >= 0;
         var shared = Array.IndexOf(_shared, socket) >= 0;
         while (!_stopping)
         {
             Libc.WaitForInput(socket.File, _wake);
             // a bounded run, so that a flood cannot keep this thread from seeing the end
-            for (var i = 0; i < 64 && !_stopping; i++)
+            for (var runs = 0; runs < 8 && !_stopping; runs++)
             {
-                if (!socket.TryReceive(buffer.AsSpan(Headroom, 65536), out var arrival))
+                var count = batch.Receive(socket);
+                if (count <= 0)
                 {
-                    if (i == 0) socket.DrainErrors(OnPathMtu);
+                    if (runs == 0) socket.DrainErrors(OnPathMtu);
                     break;
                 }
 
-                var data = buffer.AsSpan(Headroom, arrival.Length);
-                if (raw) OnEsp?.Invoke(buffer, Headroom, arrival.Length, arrival.Local, arrival.Remote, arrival.Tos);
-                else if (!shared) OnIke?.Invoke(arrival.Local, arrival.Remote, data);
-                else if (arrival.Length == 1 && data[0] == 0xFF) Interlocked.Increment(ref _keepalivesReceived);
-                else if (arrival.Length < 4) continue;
-                else if (data[..4].IndexOfAnyExcept((byte)0) < 0) OnIke?.Invoke(arrival.Local, arrival.Remote, data[4..]);
-                else OnEsp?.Invoke(buffer, Headroom, arrival.Length, arrival.Local, arrival.Remote, arrival.Tos);
+                var now = Libc.Now();
+                for (var i = 0; i < count; i++)
+                {
+                    if (batch.TryRead(i, socket, out var slot, out var arrival)) Distribute(slot, arrival, raw, shared, now);
+                }
+
+                OnBatchEnd?.Invoke();
+                if (count < ReceiveBatch.Capacity) break;
             }
+        }
+    }
+
+    /// <summary>Hands over each datagram that a message stands for.</summary>
+    private void Distribute(Span<byte> slot, in Arrival arrival, bool raw, bool shared, Instant now)
+    {
+        for (var at = 0; at < arrival.Length || at == 0; at += Math.Max(arrival.Segment, 1))
+        {
+            var (offset, length) = (ReceiveBatch.Headroom + at, Math.Min(arrival.Segment, arrival.Length - at));
+            var data = slot.Slice(offset, length);
+            if (raw) OnEsp?.Invoke(slot, offset, length, arrival, now);
+            else if (!shared) OnIke?.Invoke(arrival.Local, arrival.Remote, data);
+            else if (length == 1 && data[0] == 0xFF) Interlocked.Increment(ref _keepalivesReceived);
+            else if (length < 4) continue;
+            else if (data[..4].IndexOfAnyExcept((byte)0) < 0) OnIke?.Invoke(arrival.Local, arrival.Remote, data[4..]);
+            else OnEsp?.Invoke(slot, offset, length, arrival, now);
         }
     }
 }

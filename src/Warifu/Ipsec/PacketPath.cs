@@ -218,6 +218,14 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
         Seal(sa, buffer, offset, header, now, OuterDf(sa, header), ref result);
     }
 
+    /// <summary>Seals a packet that follows <paramref name="first"/> in a run: of the same flow, no longer, and in all that the SPD and the path ask for the same. What was found for the first holds for it.</summary>
+    public void ProtectNext(in OutboundResult first, Span<byte> buffer, int offset, int length, Instant now, out OutboundResult result)
+    {
+        result = default;
+        if (!IpHeader.TryParse(buffer.Slice(offset, length), out var header)) Discard(PacketDrop.Malformed, first.Sa, ref result);
+        else Seal(first.Sa!, buffer, offset, header, now, first.DontFragment, ref result);
+    }
+
     private void Protect(IpsecSa sa, Span<byte> buffer, int offset, in IpHeader header, Instant now, Span<byte> reply, ref OutboundResult result)
     {
         var packet = buffer.Slice(offset, header.TotalLength);
@@ -275,6 +283,9 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
     };
 
     // ---- in
+
+    /// <summary>The packet belongs to a pair in transport mode: <see cref="Inbound"/> will put an IP header before it.</summary>
+    public bool RebuildsHeader(ReadOnlySpan<byte> esp) => esp.Length >= EspOverhead.HeaderLength && _sad.BySpi(new ChildSpi(BinaryPrimitives.ReadUInt32BigEndian(esp))) is { Mode: IpsecMode.Transport };
 
     /// <summary>Takes an ESP packet (SPI to ICV) at <paramref name="offset"/> of <paramref name="buffer"/>, with <see cref="EspOverhead.Headroom"/> before it.</summary>
     public void Inbound(Span<byte> buffer, int offset, int length, in OuterInfo outer, Instant now, out InboundResult result)
