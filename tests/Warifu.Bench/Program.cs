@@ -1,7 +1,10 @@
 using System;
 using System.Globalization;
 using System.Linq;
+using System.Runtime.Versioning;
 using System.Threading.Tasks;
+
+[assembly: SupportedOSPlatform("linux")]
 
 namespace Warifu.Bench;
 
