@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Collections.Immutable;
 using System.Text;
 using Warifu.Crypto;
 using Warifu.Engine;
@@ -17,7 +16,7 @@ internal sealed class Peer : IDisposable
 {
     private static readonly SystemEntropy s_entropy = new();
     private readonly Secret _psk = new(Encoding.ASCII.GetBytes("Tally-5tick/halves"));
-    private readonly (SecretRef, string, ImmutableArray<IdentityPattern>)[] _secrets = [(new SecretRef(1), "ike", [])];
+    private readonly PskIndex _secrets = new([new PskEntry(new SecretRef(1), "ike", [])]);
     private readonly IpAddress _address;
     private ulong _commands;
     private long _cpuFrom;
@@ -137,7 +136,7 @@ internal sealed class Peer : IDisposable
         switch (question)
         {
             case Ask.FindPsk find:
-                var (secret, whyNot) = PskSelection.Find(_secrets, find.Local, find.Remote);
+                var (secret, whyNot) = _secrets.Find(find.Local, find.Remote);
                 return new Answer.SecretHandle(id, secret, whyNot);
             case Ask.PskAuth auth:
                 return new Answer.Octets(id, KeyScheduleV2.SharedKeyAuth(auth.Prf, _psk, auth.SignedOctets.AsSpan()));
