@@ -142,7 +142,7 @@ public sealed class PathTests
         using var hub = new UdpHub(0, 0, 0, rawEsp: false);
         var (messages, packets) = (0, 0);
         hub.OnIke = (_, _, _) => messages++;
-        hub.OnEsp = (_, _, _, _, _, _) => packets++;
+        hub.OnEsp = (Span<byte> _, int _, int _, in Arrival _, Instant _) => packets++;
         hub.Start();
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         var to = new IPEndPoint(IPAddress.Loopback, hub.SharedPort);
@@ -188,11 +188,11 @@ public sealed class PathTests
                 foreach (var (own, other, tos) in new[] { (one, two, (byte)0xB8), (two, one, (byte)0x03) })
                 {
                     Assert.True(a.TrySend([1, 2], [3, 4, 5], IpAddress.Parse(own), new Endpoint(IpAddress.Parse(other), b.Port), tos));
-                    var buffer = new byte[100];
-                    Arrival arrival = default;
-                    Assert.True(System.Threading.SpinWait.SpinUntil(() => b.TryReceive(buffer, out arrival), 2000));
-                    Assert.Equal(new Arrival(5, new Endpoint(IpAddress.Parse(other), b.Port), new Endpoint(IpAddress.Parse(own), a.Port), tos), arrival);
-                    Assert.Equal([1, 2, 3, 4, 5], buffer[..5]);
+                    using var batch = new ReceiveBatch();
+                    Assert.True(System.Threading.SpinWait.SpinUntil(() => batch.Receive(b) == 1, 2000));
+                    Assert.True(batch.TryRead(0, b, out var slot, out var arrival));
+                    Assert.Equal(new Arrival(5, new Endpoint(IpAddress.Parse(other), b.Port), new Endpoint(IpAddress.Parse(own), a.Port), tos, 5), arrival);
+                    Assert.Equal([1, 2, 3, 4, 5], slot.Slice(ReceiveBatch.Headroom, 5).ToArray());
                 }
             }
 
