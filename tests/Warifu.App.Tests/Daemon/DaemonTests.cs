@@ -27,7 +27,7 @@ public sealed partial class DaemonTests
         (await left.CliAsync("up", "site")).OrThrow("up");
         Assert.Equal((3, 3), await Topology.PingAsync(lab.Left, site.LeftInner, site.RightInner, 3));
         var first = (await left.CliAsync("list", "sas", "--json")).Output;
-        Assert.Equal(3, Lab.Json.Sum(first, "packets-out"));
+        Assert.True(Lab.Json.Sum(first, "packets-out") >= 3, first);
         (await left.CliAsync("rekey", "site", "--child")).OrThrow("rekey child");
         var second = (await left.CliAsync("list", "sas", "--json")).Output;
         Assert.NotEqual(Lab.Json.Find(first, "spi-in")[0].ToString(), Lab.Json.Find(second, "spi-in")[^1].ToString());

@@ -49,7 +49,7 @@ internal sealed class Gateway : IAsyncDisposable
         process.BeginErrorReadLine();
         for (var i = 0; ; i++)
         {
-            if (process.HasExited || i > 200)
+            if (process.HasExited || i > 1200)
             {
                 var log = gateway.Log;
                 await gateway.DisposeAsync();

@@ -45,7 +45,7 @@ internal sealed class StrongSwan : IAsyncDisposable
         var socket = Path.Combine(folder, "run", "charon.vici");
         for (var i = 0; !File.Exists(socket); i++)
         {
-            if (process.HasExited || i > 200) throw new InvalidOperationException("charon does not start\n" + peer.Log);
+            if (process.HasExited || i > 1200) throw new InvalidOperationException("charon does not start\n" + peer.Log);
             await Task.Delay(25);
         }
 
