@@ -14,8 +14,9 @@ namespace Warifu.Engine;
 internal sealed partial class IkeEngine
 {
     private readonly Dictionary<ulong, Gather> _gathers = [];
-    private readonly Dictionary<string, List<ChildRequest>> _initiating = new(StringComparer.Ordinal);
-    private readonly PriorityQueue<(string Connection, string Child), Instant> _retries = new();
+    private readonly Dictionary<string, Initiation> _initiating = new(StringComparer.Ordinal);
+    private readonly TimerHeap<Retry> _retries = new();
+    private readonly Dictionary<(string Connection, string Child), Retry> _retriesByName = [];
     private readonly Dictionary<string, int> _attempts = new(StringComparer.Ordinal);
     private readonly HashSet<(string Connection, string Child)> _policies = [];
     private readonly Dictionary<string, MessageCounters> _counters = new(StringComparer.Ordinal);
@@ -33,8 +34,6 @@ internal sealed partial class IkeEngine
 
         return counters;
     }
-
-    private Instant NextRetry => _retries.TryPeek(out _, out var at) ? at : Instant.Never;
 
     /// <summary>Tells a command's end, once; command zero is nobody.</summary>
     public void Complete(CommandId id, CommandResult result)
@@ -60,17 +59,24 @@ internal sealed partial class IkeEngine
         // the configuration may have changed since
         if (_shutdown.Value != 0 || Index.Find(connection.Name) is not { } current || current.Children.FirstOrDefault(other => other.Name == child.Name) is not { } now) return;
         if (action is StartAction.Trap or StartAction.TrapAndStart) Trap(current, now);
-        if (action is StartAction.Start or StartAction.TrapAndStart) _retries.Enqueue((connection.Name, child.Name), Now + ProtocolTimes.RetryFirst + Entropy.NextSpan(ProtocolTimes.RetryFirst));
+        if (action is StartAction.Start or StartAction.TrapAndStart) RetryAfter(connection.Name, child.Name, ProtocolTimes.RetryFirst + Entropy.NextSpan(ProtocolTimes.RetryFirst));
     }
 
-    /// <summary>Children that waited for the IKE SA, and commands that wanted only it.</summary>
+    /// <summary>The peer refused a child. One that must stay up is tried again, later and later.</summary>
+    public void ChildRefused(Connection connection, Child child)
+    {
+        if (_shutdown.Value != 0 || connection.KeyingTries != 0 || child.StartAction is not (StartAction.Start or StartAction.TrapAndStart)) return;
+        RetryAfter(connection.Name, child.Name, BackOff(connection.Name));
+    }
+
+    /// <summary>What was wanted is up: the next trouble starts with short waits again.</summary>
+    public void Succeeded(Connection connection) => _attempts.Remove(connection.Name);
+
+    /// <summary>Commands that wanted only the IKE SA.</summary>
     public void Established(IkeSa sa)
     {
-        _attempts.Remove(sa.Connection.Name);
         foreach (var command in sa.Waiting) Complete(command, new CommandResult(true, Matches: 1, Done: 1));
         sa.Waiting.Clear();
-        if (!sa.Initiator || sa.Handshake is not { } handshake) return;
-        while (handshake.Children.TryDequeue(out var request)) sa.Window.Start(new CreateChildExchange(request));
     }
 
     private void Execute(IkeCommand command)
@@ -99,7 +105,9 @@ internal sealed partial class IkeEngine
                 break;
             case IkeCommand.Shutdown shutdown:
                 _shutdown = shutdown.Id;
-                _retries.Clear();
+                foreach (var name in _initiating.Keys.ToArray()) GiveUpInitiation(name, "the daemon ends");
+                foreach (var retry in _retriesByName.Values) _retries.Remove(retry);
+                _retriesByName.Clear();
                 var all = _byId.Values.ToArray();
                 Begin(shutdown.Id, all.Length, "");
                 foreach (var sa in all) Lifetimes.Delete(sa, "shutdown", "the daemon ends", shutdown.Id);
@@ -127,7 +135,8 @@ internal sealed partial class IkeEngine
             var existing = Current(connection.Name);
             if (existing is { State: IkeState.Established }) Complete(up.Id, new CommandResult(true, Matches: 1, Done: 1));
             else if (existing is not null) existing.Waiting.Add(up.Id);
-            else Initiate(connection, [], up.Id);
+            else if (_initiating.TryGetValue(connection.Name, out var under)) under.Waiting.Add(up.Id);
+            else Initiate(new Initiation(connection) { Waiting = { up.Id } });
             return;
         }
 
@@ -141,7 +150,7 @@ internal sealed partial class IkeEngine
         var sa = Current(connection.Name);
         if (sa is { State: IkeState.Established })
         {
-            if (sa.Children.Values.Any(child => child.Phase is ChildPhase.Installed or ChildPhase.Rekeying && child.Config.Name == request.Config.Name))
+            if (request.PacketLocal is null && sa.Children.HasLive(request.Config.Name))
             {
                 Complete(request.Command, new CommandResult(true, Matches: 1, Done: 1));
                 return;
@@ -153,116 +162,134 @@ internal sealed partial class IkeEngine
         }
 
         if (sa is { Initiator: true, Handshake: { } handshake }) handshake.Children.Enqueue(request);
-        else if (_initiating.TryGetValue(connection.Name, out var waiting)) waiting.Add(request);
-        else Initiate(connection, [request], default);
+        else if (_initiating.TryGetValue(connection.Name, out var under)) under.Children.Add(request);
+        else Initiate(new Initiation(connection) { Children = { request } });
     }
 
-    private IkeSa? Current(string connection)
-    {
-        IkeSa? best = null;
-        foreach (var sa in OfConnection(connection))
-        {
-            if (sa.State == IkeState.Established) best = sa;
-            else if (sa.State == IkeState.Connecting && sa.Initiator && best is null) best = sa;
-        }
+    private IkeSa? Current(string connection) => _byConnection.TryGetValue(connection, out var list) ? list.Current : null;
 
-        return best;
-    }
-
-    private void Initiate(Connection connection, List<ChildRequest> children, CommandId waiting)
+    private void Initiate(Initiation initiation)
     {
-        _initiating.Add(connection.Name, children);
+        var connection = initiation.Connection;
+        _initiating.Add(connection.Name, initiation);
         var host = connection.RemoteAddresses.FirstOrDefault(pattern => pattern.Single is not null || pattern.DnsName is not null);
         if (host is null)
         {
-            CannotInitiate(connection, waiting, new NegotiationFailure("no-address", $"connection {connection.Name} has no definite remote address", [], [], [], $"here: set connections.{connection.Name}.remote_addrs to one address or name"));
+            CannotInitiate(initiation, new NegotiationFailure("no-address", $"connection {connection.Name} has no definite remote address", [], [], [], $"here: set connections.{connection.Name}.remote_addrs to one address or name"));
             return;
         }
 
         if (host.Single is { } remote)
         {
-            FindLocal(connection, remote, waiting);
+            FindLocal(initiation, remote);
             return;
         }
 
         Ask(null, new Ask.Resolve(host.DnsName!), answer =>
         {
-            if (answer is Answer.Addresses { Values: [var first, ..] }) FindLocal(connection, first, waiting);
-            else CannotInitiate(connection, waiting, new NegotiationFailure("name", $"the name {host.DnsName} has no address", [], [], [], $"here: check connections.{connection.Name}.remote_addrs and the name server"));
+            if (answer is Answer.Addresses { Values: [var first, ..] }) FindLocal(initiation, first);
+            else CannotInitiate(initiation, new NegotiationFailure("name", $"the name {host.DnsName} has no address", [], [], [], $"here: check connections.{connection.Name}.remote_addrs and the name server"));
         });
     }
 
-    private void FindLocal(Connection connection, IpAddress remote, CommandId waiting)
+    private void FindLocal(Initiation initiation, IpAddress remote)
     {
-        var local = connection.LocalAddresses.Select(pattern => pattern.Single).FirstOrDefault(address => address?.Version == remote.Version);
+        var local = initiation.Connection.LocalAddresses.Select(pattern => pattern.Single).FirstOrDefault(address => address?.Version == remote.Version);
         if (local is { } fixedAddress)
         {
-            Begin(connection, fixedAddress, remote, waiting);
+            Begin(initiation, fixedAddress, remote);
             return;
         }
 
         Ask(null, new Ask.SourceAddress(remote), answer =>
         {
-            if (answer is Answer.Addresses { Values: [var first, ..] }) Begin(connection, first, remote, waiting);
-            else CannotInitiate(connection, waiting, new NegotiationFailure("no-route", $"there is no route to {remote}", [], [], [], $"here: check connections.{connection.Name}.remote_addrs and the routes of this machine"));
+            if (answer is Answer.Addresses { Values: [var first, ..] }) Begin(initiation, first, remote);
+            else CannotInitiate(initiation, new NegotiationFailure("no-route", $"there is no route to {remote}", [], [], [], $"here: check connections.{initiation.Connection.Name}.remote_addrs and the routes of this machine"));
         });
     }
 
-    private void Begin(Connection connection, IpAddress local, IpAddress remote, CommandId waiting)
+    private void Begin(Initiation initiation, IpAddress local, IpAddress remote)
     {
-        _initiating.Remove(connection.Name, out var children);
+        // closed, or its configuration changed, while a question was open
+        var connection = initiation.Connection;
+        if (!_initiating.TryGetValue(connection.Name, out var current) || current != initiation) return;
+        _initiating.Remove(connection.Name);
         // other ports than 500 are shared with ESP from the start
         var ownPort = connection.LocalPort != 0 ? connection.LocalPort : connection.RemotePort == 500 ? Options.Port : Options.PortNatT;
         var sa = NewSa(connection, initiator: true, new Endpoint(local, ownPort), new Endpoint(remote, connection.RemotePort));
         sa.SpiI = NewIkeSpi();
+        sa.Origin = (true, sa.SpiI);
         sa.Handshake = new Handshake();
-        foreach (var child in children ?? []) sa.Handshake.Children.Enqueue(child);
-        if (waiting.Value != 0) sa.Waiting.Add(waiting);
+        foreach (var child in initiation.Children) sa.Handshake.Children.Enqueue(child);
+        sa.Waiting.AddRange(initiation.Waiting);
         Add(sa);
         sa.Window.Start(new InitExchange());
         sa.Reschedule();
     }
 
-    private void CannotInitiate(Connection connection, CommandId waiting, NegotiationFailure failure)
+    private void CannotInitiate(Initiation initiation, NegotiationFailure failure)
     {
-        _initiating.Remove(connection.Name, out var children);
+        var connection = initiation.Connection;
+        if (!_initiating.TryGetValue(connection.Name, out var current) || current != initiation) return;
+        _initiating.Remove(connection.Name);
         var builder = new ReportBuilder(Now, initiator: true);
         builder.Add(Now, StepDirection.Here, failure.Sentence);
         var report = builder.Build(connection.Name, null, default, default, Now, failure);
         Raise(new NegotiationEnded(report) { Connection = connection.Name });
         var result = new CommandResult(false, failure.Sentence, Report: report);
-        Complete(waiting, result);
-        foreach (var child in children ?? []) Complete(child.Command, result);
-        RetryStarted(connection);
+        foreach (var command in initiation.Waiting) Complete(command, result);
+        foreach (var child in initiation.Children) Complete(child.Command, result);
+        if (failure.Reason != "down") RetryStarted(connection);
+    }
+
+    /// <summary>Closed from here before an address was known.</summary>
+    private void GiveUpInitiation(string connection, string why)
+    {
+        if (_initiating.TryGetValue(connection, out var initiation)) CannotInitiate(initiation, new NegotiationFailure("down", why, [], [], [], ""));
     }
 
     /// <summary>An IKE SA that we began was not established: connections that must stay up try again, later and later.</summary>
-    private void InitiationFailed(IkeSa sa, string reason)
-    {
-        if (sa.Handshake is { } handshake)
-        {
-            foreach (var child in handshake.Children) Complete(child.Command, new CommandResult(false, reason));
-        }
-
-        RetryStarted(sa.Connection);
-    }
-
     private void RetryStarted(Connection connection)
     {
         if (_shutdown.Value != 0 || connection.KeyingTries != 0 || Index.Find(connection.Name) is not { } current) return;
-        var attempt = _attempts[connection.Name] = _attempts.GetValueOrDefault(connection.Name) + 1;
+        var wait = BackOff(connection.Name);
+        foreach (var child in current.Children.Where(child => child.StartAction is StartAction.Start or StartAction.TrapAndStart)) RetryAfter(connection.Name, child.Name, wait);
+    }
+
+    private TimeSpan BackOff(string connection)
+    {
+        var attempt = _attempts[connection] = _attempts.GetValueOrDefault(connection) + 1;
         var wait = ProtocolTimes.RetryFirst * Math.Pow(2, Math.Min(attempt - 1, 16));
         if (wait > ProtocolTimes.RetryLongest) wait = ProtocolTimes.RetryLongest;
-        wait += Entropy.NextSpan(wait / 4);
-        foreach (var child in current.Children.Where(child => child.StartAction is StartAction.Start or StartAction.TrapAndStart)) _retries.Enqueue((connection.Name, child.Name), Now + wait);
+        return wait + Entropy.NextSpan(wait / 4);
+    }
+
+    /// <summary>One retry for each child, the sooner one.</summary>
+    private void RetryAfter(string connection, string child, TimeSpan wait)
+    {
+        if (!_retriesByName.TryGetValue((connection, child), out var retry)) _retriesByName.Add((connection, child), retry = new Retry { Connection = connection, Child = child });
+        else if (retry.At <= Now + wait) return;
+        retry.At = Now + wait;
+        _retries.Set(retry, retry.At);
+    }
+
+    /// <summary>What an operator closes does not come back by itself.</summary>
+    private void ForgetRetries(SaTarget target)
+    {
+        if (target.Connection is null) return;
+        foreach (var retry in _retriesByName.Values.Where(retry => retry.Connection == target.Connection && (target.Child is null || retry.Child == target.Child)).ToArray())
+        {
+            _retries.Remove(retry);
+            _retriesByName.Remove((retry.Connection, retry.Child));
+        }
     }
 
     private void RunRetries()
     {
-        while (_retries.TryPeek(out var key, out var at) && at <= Now)
+        while (_retries.TryTake(Now, out var retry))
         {
-            _retries.Dequeue();
-            if (Index.Find(key.Connection) is { } connection && connection.Children.FirstOrDefault(child => child.Name == key.Child) is { } child) Want(connection, new ChildRequest(child, default));
+            _retriesByName.Remove((retry.Connection, retry.Child));
+            if (Index.Find(retry.Connection) is { } connection && connection.Children.FirstOrDefault(child => child.Name == retry.Child) is { } child) Want(connection, new ChildRequest(child, default));
         }
     }
 
@@ -284,10 +311,12 @@ internal sealed partial class IkeEngine
             return;
         }
 
-        var sas = _byId.Values.Where(sa => sa.State != IkeState.Rekeyed && (target.Connection is null || sa.Connection.Name == target.Connection) && (target.IkeId == 0 || sa.Id == target.IkeId)).ToArray();
+        ForgetRetries(target);
+        if (target is { Connection: { } name, NamesChild: false }) GiveUpInitiation(name, "closed from here");
+        var sas = _byId.Values.Where(sa => sa.State is IkeState.Connecting or IkeState.Established && (target.Connection is null || sa.Connection.Name == target.Connection) && (target.IkeId == 0 || sa.Id == target.IkeId)).ToArray();
         if (target.NamesChild)
         {
-            var children = sas.SelectMany(sa => sa.Children.Values.Where(child => child.Phase is ChildPhase.Installed or ChildPhase.Rekeying && (target.Child is null || child.Config.Name == target.Child) && (target.ChildId == 0 || child.Id == target.ChildId)).Select(child => (sa, child))).ToArray();
+            var children = sas.SelectMany(sa => sa.Children.Values.Where(child => child.IsLive && (target.Child is null || child.Config.Name == target.Child) && (target.ChildId == 0 || child.Id == target.ChildId)).Select(child => (sa, child))).ToArray();
             Begin(id, children.Length, "no such child is up");
             foreach (var (sa, child) in children)
             {
@@ -357,13 +386,17 @@ internal sealed partial class IkeEngine
             if (now is null) _counters.Remove(connection.Name);
             if (now is not null && PolicyDiff.SameButChildren(connection, now))
             {
-                foreach (var sa in OfConnection(connection.Name).ToArray()) Adopt(sa, now);
+                if (_initiating.TryGetValue(connection.Name, out var initiation)) initiation.Connection = now;
+                foreach (var sa in SasOf(connection.Name)) Adopt(sa, now);
                 foreach (var child in connection.Children.Where(child => !now.Children.Any(other => PolicyDiff.Same(child, other)))) Untrap(connection, child);
                 continue;
             }
 
             foreach (var child in connection.Children) Untrap(connection, child);
-            foreach (var sa in OfConnection(connection.Name).ToArray()) Lifetimes.Delete(sa, "down", "its configuration was changed or removed");
+            foreach (var sa in SasOf(connection.Name)) Lifetimes.Delete(sa, "down", "its configuration was changed or removed");
+            ForgetRetries(new SaTarget(connection.Name));
+            GiveUpInitiation(connection.Name, "its configuration was changed or removed");
+            _attempts.Remove(connection.Name);
         }
 
         foreach (var connection in policy.Connections)
@@ -374,12 +407,14 @@ internal sealed partial class IkeEngine
         }
     }
 
+    private IkeSa[] SasOf(string connection) => _byConnection.TryGetValue(connection, out var list) ? [.. list.All] : [];
+
     private static void Adopt(IkeSa sa, Connection now)
     {
         sa.Connection = now;
         foreach (var child in sa.Children.Values.Where(child => !now.Children.Any(other => PolicyDiff.Same(child.Config, other))).ToArray())
         {
-            if (child.Phase is ChildPhase.Installed or ChildPhase.Rekeying) Lifetimes.Delete(sa, child, "down");
+            if (child.IsLive) Lifetimes.Delete(sa, child, "down");
         }
     }
 
@@ -433,6 +468,29 @@ internal sealed partial class IkeEngine
     private void Untrap(Connection connection, Child child)
     {
         if (_policies.Remove((connection.Name, child.Name))) Emit(new IkeAction.RemovePolicy(connection.Name, child.Name));
+    }
+
+    /// <summary>An IKE SA that is wanted, while its addresses are looked for.</summary>
+    private sealed class Initiation(Connection connection)
+    {
+        public Connection Connection { get; set; } = connection;
+
+        public List<ChildRequest> Children { get; } = [];
+
+        public List<CommandId> Waiting { get; } = [];
+    }
+
+    private sealed class Retry : ITimed
+    {
+        public required string Connection { get; init; }
+
+        public required string Child { get; init; }
+
+        public Instant At { get; set; }
+
+        Instant ITimed.DueAt { get; set; }
+
+        int ITimed.HeapSlot { get; set; }
     }
 
     private sealed class Gather

@@ -1,3 +1,4 @@
+using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Linq;
 using Warifu.Primitives;
@@ -12,8 +13,14 @@ internal sealed partial class IkeEngine
     {
         Policies = [.. _policies],
         OfConnections = _counters.ToImmutableDictionary(),
-        Retries = _retries.UnorderedItems.GroupBy(item => item.Element.Connection).ToImmutableDictionary(group => group.Key, group => group.Min(item => item.Priority)),
+        Retries = _retriesByName.Values.GroupBy(retry => retry.Connection).ToImmutableDictionary(group => group.Key, group => group.Min(retry => retry.At)),
     };
+
+    public EngineHoldings Holdings => new(
+        _byId.Count, _halfOpen.Count, _byChild.Count, _childSpis.Count, _asks.Count, _timers.Count, _byFirstMessage.Count, _byConnection.Count, _gathers.Count, _initiating.Count, _retriesByName.Count, _lingering.Count);
+
+    /// <summary>All IKE SAs, for inspection.</summary>
+    public IReadOnlyCollection<IkeSa> IkeSas => _byId.Values;
 
     private static IkeSaSnapshot Snapshot(IkeSa sa) => new()
     {

@@ -1,8 +1,6 @@
 using System;
-using System.Buffers.Binary;
 using System.Collections.Generic;
 using System.Linq;
-using System.Security.Cryptography;
 using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;
@@ -19,26 +17,28 @@ namespace Warifu.Engine;
 internal sealed partial class IkeEngine : IDisposable
 {
     private readonly Queue<IkeAction> _actions = new();
-    private readonly PriorityQueue<IkeSa, Instant> _timers = new();
+    private readonly TimerHeap<IkeSa> _timers = new();
     private readonly Dictionary<ulong, IkeSa> _bySpi = [];
     private readonly Dictionary<uint, IkeSa> _byId = [];
-    private readonly Dictionary<string, List<IkeSa>> _byConnection = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, ConnectionSas> _byConnection = new(StringComparer.Ordinal);
     private readonly Dictionary<(Endpoint, UInt128), IkeSa> _byFirstMessage = [];
     private readonly Dictionary<IkeSa, (Endpoint, UInt128)> _firstMessages = [];
     private readonly Dictionary<uint, IkeSa> _byChild = [];
     private readonly HashSet<uint> _childSpis = [];
     private readonly Dictionary<ulong, (IkeSa? Sa, Action<Answer> Then)> _asks = [];
     private readonly HalfOpen _halfOpen = new();
+    private readonly Lingering _lingering = new();
     private readonly Cookies _cookies;
     private ulong _nextAsk = 1;
     private uint _nextId = 1;
     private Instant _versionAnswerAt;
+    private Instant _refusalReportAt;
 
     public IkeEngine(EngineOptions options, IEntropy entropy, Instant now)
     {
         (Options, Entropy, Now) = (options, entropy, now);
         _cookies = new Cookies(entropy);
-        _versionAnswerAt = now;
+        _versionAnswerAt = _refusalReportAt = now;
         Policy = PolicySet.Empty;
         Index = new ConnectionIndex(Policy);
     }
@@ -60,19 +60,7 @@ internal sealed partial class IkeEngine : IDisposable
     public ConnectionIndex Index { get; private set; }
 
     /// <summary>When <see cref="HandleTimeout"/> wants to be called; <see cref="Instant.Never"/> when nothing waits.</summary>
-    public Instant NextTimeout
-    {
-        get
-        {
-            while (_timers.TryPeek(out var sa, out var at))
-            {
-                if (sa.IsDue(at)) return Instant.Min(at, NextRetry);
-                _timers.Dequeue();
-            }
-
-            return NextRetry;
-        }
-    }
+    public Instant NextTimeout => Instant.Min(_timers.Next, Instant.Min(_retries.Next, _lingering.Next));
 
     /// <summary>An IKE message without the non-ESP marker.</summary>
     /// <param name="local">Own address and port on which it came.</param>
@@ -115,8 +103,14 @@ internal sealed partial class IkeEngine : IDisposable
     public void Handle(Answer answer, Instant now)
     {
         Now = now;
-        if (!_asks.Remove(answer.Id.Value, out var waiting)) return;
-        if (waiting.Sa is { State: IkeState.Closed }) return;
+        if (!_asks.Remove(answer.Id.Value, out var waiting))
+        {
+            // whoever asked is gone
+            (answer as Answer.Octets)?.Value.Dispose();
+            return;
+        }
+
+        waiting.Sa?.Asks.Remove(answer.Id.Value);
         try
         {
             waiting.Then(answer);
@@ -138,8 +132,9 @@ internal sealed partial class IkeEngine : IDisposable
             case DataPlaneEvent.SoftLimit soft when _byChild.TryGetValue(soft.Id, out var sa) && sa.Children.TryGetValue(soft.Id, out var child):
                 Lifetimes.Rekey(sa, child);
                 break;
-            case DataPlaneEvent.HardLimit hard when _byChild.TryGetValue(hard.Id, out var sa) && sa.Children.TryGetValue(hard.Id, out var child) && child.Phase is ChildPhase.Installed or ChildPhase.Rekeying:
+            case DataPlaneEvent.HardLimit hard when _byChild.TryGetValue(hard.Id, out var sa) && sa.Children.TryGetValue(hard.Id, out var child) && child.IsLive:
                 Lifetimes.Delete(sa, child, "expired");
+                sa.Reschedule();
                 break;
             case DataPlaneEvent.PeerMoved moved when _byChild.TryGetValue(moved.Id, out var sa) && sa.RemoteBehindNat && sa.State == IkeState.Established:
                 sa.Remote = moved.Remote;
@@ -151,10 +146,8 @@ internal sealed partial class IkeEngine : IDisposable
     public void HandleTimeout(Instant now)
     {
         Now = now;
-        while (_timers.TryPeek(out var sa, out var at) && at <= now)
+        while (_timers.TryTake(now, out var sa))
         {
-            _timers.Dequeue();
-            if (!sa.IsDue(at)) continue;
             try
             {
                 sa.HandleTimeout(now);
@@ -166,6 +159,7 @@ internal sealed partial class IkeEngine : IDisposable
         }
 
         RunRetries();
+        _lingering.Expire(now);
     }
 
     public bool TryDequeue(out IkeAction action) => _actions.TryDequeue(out action!);
@@ -187,6 +181,7 @@ internal sealed partial class IkeEngine : IDisposable
     {
         var id = new AskId(_nextAsk++);
         _asks.Add(id.Value, (sa, then));
+        sa?.Asks.Add(id.Value);
         Emit(new IkeAction.RaiseAsk(id, question));
     }
 
@@ -222,12 +217,15 @@ internal sealed partial class IkeEngine : IDisposable
         OfConnection(sa.Connection.Name).Add(sa);
     }
 
-    public void AddHalfOpen(IkeSa sa)
+    /// <param name="sa">A responder's, before anybody is authenticated.</param>
+    /// <param name="verified">Its address returned a cookie.</param>
+    public void AddHalfOpen(IkeSa sa, bool verified)
     {
         Add(sa);
         sa.IsHalfOpen = true;
-        _halfOpen.Add(sa.Remote.Address);
-        var key = (sa.Remote, DigestOf(sa.Handshake!.PeerMessage));
+        sa.IsAddressVerified = verified;
+        _halfOpen.Add(sa.Remote.Address, verified);
+        var key = (sa.Remote, Window.DigestOf(sa.Handshake!.PeerMessage));
         _byFirstMessage[key] = sa;
         _firstMessages[sa] = key;
     }
@@ -236,7 +234,7 @@ internal sealed partial class IkeEngine : IDisposable
     {
         if (!sa.IsHalfOpen) return;
         sa.IsHalfOpen = false;
-        if (_firstMessages.TryGetValue(sa, out var key)) _halfOpen.Remove(key.Item1.Address);
+        if (_firstMessages.TryGetValue(sa, out var key)) _halfOpen.Remove(key.Item1.Address, sa.IsAddressVerified);
     }
 
     /// <summary>A responder's SA belongs to another connection than its address suggested.</summary>
@@ -248,12 +246,11 @@ internal sealed partial class IkeEngine : IDisposable
         OfConnection(connection.Name).Add(sa);
     }
 
-    public void Schedule(IkeSa sa, Instant at)
+    public void Schedule(IkeSa sa, Instant at) => _timers.Set(sa, at);
+
+    public void StateChanged(IkeSa sa, IkeState was)
     {
-        if (at == Instant.Never) return;
-        // entries of closed or rescheduled SAs stay until their time comes, hours perhaps: peers that come and go must not make the queue grow
-        if (_timers.Count > 1024 + (4 * _byId.Count)) PruneTimers();
-        _timers.Enqueue(sa, at);
+        if (_byConnection.TryGetValue(sa.Connection.Name, out var list)) list.StateChanged(sa, was);
     }
 
     public void AddChild(IkeSa sa, ChildState child) => _byChild[child.Id] = sa;
@@ -261,25 +258,57 @@ internal sealed partial class IkeEngine : IDisposable
     public void ForgetChild(ChildState child)
     {
         _byChild.Remove(child.Id);
-        _childSpis.Remove(child.Inbound.Value);
+        FreeChildSpi(child.Inbound);
     }
+
+    public void FreeChildSpi(ChildSpi spi) => _childSpis.Remove(spi.Value);
 
     /// <summary>IKE goes behind four zero octets on the port that it shares with ESP (RFC 3948 section 2.2).</summary>
     public bool NeedsMarker(Endpoint local) => local.Port == Options.PortNatT;
 
     /// <summary>Another established IKE SA of the same connection: INITIAL_CONTACT would be a lie.</summary>
-    public bool HasOther(IkeSa sa) => OfConnection(sa.Connection.Name).Exists(other => other != sa && other.State is IkeState.Established && Equals(other.RemoteId, sa.RemoteId ?? sa.Connection.Remote.Id.Exact ?? other.RemoteId));
+    public bool HasOther(IkeSa sa) => OfConnection(sa.Connection.Name) is var list && ((sa.RemoteId ?? sa.Connection.Remote.Id.Exact) is { } peer ? list.With(peer).Count > 0 : list.HasEstablished);
 
-    /// <summary>The peer says by another SA that this one is dead.</summary>
-    public void Replace(uint ikeId)
+    /// <summary>The same peer has authenticated again on <paramref name="by"/>: it says that it has lost the older one, or our policy wants only one.</summary>
+    public void Replace(uint ikeId, IkeSa by, bool initialContact)
     {
-        if (_byId.TryGetValue(ikeId, out var sa)) sa.Close("replaced", "the same peer connected anew");
+        if (!_byId.TryGetValue(ikeId, out var sa) || sa == by || sa.State != IkeState.Established) return;
+        // the peer that had this one already would not have called the other its first: both sides began at the same time
+        if (sa.Authenticated > by.Created) return;
+        if (initialContact) sa.Close("replaced", "the same peer connected anew");
+        else Lifetimes.DeleteButWant(sa, "replaced", "the same peer connected anew");
+    }
+
+    /// <summary>
+    /// Both sides began at the same time and there are two IKE SAs between the same identities: the one with the lower initiator SPI is redundant, and whoever began it deletes it (in the spirit of
+    /// RFC 7296 section 2.8.1). What only that one carried is made on the other.
+    /// </summary>
+    public void SettleDuplicates(IkeSa sa)
+    {
+        if (sa.State != IkeState.Established || sa.Connection.Unique == UniquePolicy.Never || sa.RemoteId is not { } peer) return;
+        foreach (var other in OfConnection(sa.Connection.Name).With(peer))
+        {
+            if (other.Origin.IsOurs == sa.Origin.IsOurs || !Equals(other.LocalId, sa.LocalId)) continue;
+            var (ours, theirs) = sa.Origin.IsOurs ? (sa, other) : (other, sa);
+            if (ours.Origin.Spi.Value > theirs.Origin.Spi.Value) return;
+            foreach (var child in ours.Children.Values.Where(child => child.IsLive && !theirs.Children.HasLive(child.Config.Name)).ToArray()) theirs.Window.Start(new CreateChildExchange(new ChildRequest(child.Config, default)));
+            if (ours.Window.Active is CreateChildExchange { Old: null } making) theirs.Window.Start(new CreateChildExchange(new ChildRequest(making.Request.Config, default)));
+            foreach (var waiting in ours.Window.TakeQueued().Concat(ours.Later).ToArray())
+            {
+                if (waiting is CreateChildExchange { Old: null }) theirs.Window.Start(waiting);
+                else waiting.OnAbandoned(ours, "redundant", "both sides set up the connection at the same time");
+            }
+
+            ours.Later.Clear();
+            Lifetimes.Delete(ours, "redundant", "both sides set up the connection at the same time");
+            return;
+        }
     }
 
     /// <summary>A negotiation is over: its report goes out. Returns it.</summary>
     public NegotiationReport? ReportDone(IkeSa sa, string? child, NegotiationFailure? failure)
     {
-        if (sa.Report.Ended) return null;
+        if (sa.Report.Ended || (sa.IsHalfOpen && !MayReportRefusal())) return null;
         if (failure is not null) sa.Report.Add(Now, StepDirection.Here, failure.Sentence);
         var report = sa.Report.Build(sa.Connection.Name, child, sa.Local, sa.Remote, Now, failure);
         Raise(new NegotiationEnded(report) { Connection = sa.Connection.Name, IkeId = sa.Id });
@@ -289,6 +318,7 @@ internal sealed partial class IkeEngine : IDisposable
     /// <summary>A request that was refused before an SA existed.</summary>
     public void ReportRefusal(in IkeHeader header, scoped in MessageView view, Endpoint local, Endpoint remote, string connection, NegotiationFailure failure)
     {
+        if (!MayReportRefusal()) return;
         var builder = new ReportBuilder(Now, initiator: false);
         builder.Add(Now, StepDirection.In, MessageDescription.Describe(header, view), Details.Of(view));
         builder.Add(Now, StepDirection.Here, failure.Sentence);
@@ -306,38 +336,45 @@ internal sealed partial class IkeEngine : IDisposable
     public void Forget(IkeSa sa, string reason, string text)
     {
         EndHalfOpen(sa);
+        _timers.Remove(sa);
         if (_firstMessages.Remove(sa, out var key)) _byFirstMessage.Remove(key);
-        _bySpi.Remove(sa.OwnSpi.Value);
+        if (_bySpi.Remove(sa.OwnSpi.Value) && sa.Window.LastAnswer is { } last && sa.Keys is not null) _lingering.Add(sa.OwnSpi, last.Request, last.Answer, Now);
         _byId.Remove(sa.Id);
-        OfConnection(sa.Connection.Name).Remove(sa);
+        var list = OfConnection(sa.Connection.Name);
+        list.Remove(sa);
+        if (list.IsEmpty) _byConnection.Remove(sa.Connection.Name);
+        foreach (var ask in sa.Asks) _asks.Remove(ask);
+        sa.Asks.Clear();
         foreach (var command in sa.Waiting) Complete(command, new CommandResult(false, text));
         sa.Waiting.Clear();
-        if (sa.Initiator && sa.Established == default) InitiationFailed(sa, reason);
+        if (sa.Initiator && sa.Established == default && reason is not ("down" or "shutdown")) RetryStarted(sa.Connection);
     }
 
-    private void PruneTimers()
+    /// <summary>A bucket that holds one second: anybody can send what is refused.</summary>
+    private bool MayReportRefusal()
     {
-        var live = new List<(IkeSa, Instant)>(_byId.Count);
-        foreach (var (sa, at) in _timers.UnorderedItems)
+        if (_refusalReportAt > Now + TimeSpan.FromSeconds(1)) return false;
+        _refusalReportAt = (_refusalReportAt > Now ? _refusalReportAt : Now) + TimeSpan.FromSeconds(1.0 / ProtocolTimes.RefusalReportsPerSecond);
+        return true;
+    }
+
+    private ConnectionSas OfConnection(string name)
+    {
+        if (!_byConnection.TryGetValue(name, out var list)) _byConnection.Add(name, list = new ConnectionSas());
+        return list;
+    }
+
+    /// <summary>A message for an IKE SA that is gone: if it is the last request again, its answer was lost.</summary>
+    private DropReason ReceiveLate(in IkeHeader header, IkeSpi own, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
+    {
+        if (!header.IsResponse && _lingering.Holds(own) && _lingering.Find(own, Window.DigestOf(message)) is { } answer && answer.Length * 2 <= message.Length * 3)
         {
-            if (sa.IsDue(at)) live.Add((sa, at));
+            Emit(new IkeAction.Send(local, remote, answer, NeedsMarker(local)));
+            return DropReason.None;
         }
 
-        _timers.Clear();
-        _timers.EnqueueRange(live);
-    }
-
-    private static UInt128 DigestOf(ReadOnlySpan<byte> message)
-    {
-        Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
-        SHA256.HashData(message, digest);
-        return BinaryPrimitives.ReadUInt128BigEndian(digest);
-    }
-
-    private List<IkeSa> OfConnection(string name)
-    {
-        if (!_byConnection.TryGetValue(name, out var list)) _byConnection.Add(name, list = []);
-        return list;
+        Counters.InvalidSpi++;
+        return DropReason.UnknownSpi;
     }
 
     private DropReason Receive(Endpoint local, Endpoint remote, ReadOnlySpan<byte> message, out IkeSa? sa)
@@ -352,8 +389,7 @@ internal sealed partial class IkeEngine : IDisposable
         var own = header.FromInitiator ? header.ResponderSpi : header.InitiatorSpi;
         if (!_bySpi.TryGetValue(own.Value, out sa))
         {
-            Counters.InvalidSpi++;
-            return DropReason.UnknownSpi;
+            return ReceiveLate(header, own, local, remote, message);
         }
 
         // both SPIs must fit; the responder's is learned from the first answer
@@ -367,15 +403,14 @@ internal sealed partial class IkeEngine : IDisposable
     {
         if (!header.FromInitiator || header.InitiatorSpi.IsZero || !header.ResponderSpi.IsZero || header.MessageId != 0) return DropReason.BadFlags;
         // the whole message tells a repetition from a new request (section 2.1): by SPI and address alone a forged message would shut the real one out
-        if (_byFirstMessage.TryGetValue((remote, DigestOf(message)), out var known))
+        if (_byFirstMessage.TryGetValue((remote, Window.DigestOf(message)), out var known))
         {
-            if (known.Handshake is null) return DropReason.OutOfWindow;
-            if (known.Window.Accept(0, out var again) == DropReason.None && again is not null) known.Transmit(again);
+            if (known.Window.FirstAnswer is not { } again) return DropReason.OutOfWindow;
+            Emit(new IkeAction.Send(local, remote, again, NeedsMarker(local), known.Connection.Dscp));
             return DropReason.None;
         }
 
         if (_halfOpen.Count >= Options.HalfOpenLimit) return DropReason.HalfOpenLimit;
-        if (_halfOpen.Of(remote.Address) >= Options.HalfOpenPerPrefix) return DropReason.HalfOpenPerPrefix;
         if (MessageView.TryParse(header.NextPayload, message[IkeHeader.Length..], out var view) != ParseError.None) return DropReason.Malformed;
         if (PayloadRules.Check(ExchangeType.IkeSaInit, false, view) is { } violation)
         {
@@ -388,7 +423,10 @@ internal sealed partial class IkeEngine : IDisposable
         var hasCookie = view.TryGetNotify(NotifyType.Cookie, out var cookie);
         // a wrong cookie counts as none: secrets rotate (section 2.6)
         if (hasCookie && !_cookies.Check(cookie.Data, nonce, remote.Address, header.InitiatorSpi)) return DemandCookie(header, local, remote, nonce, message.Length);
-        if (!hasCookie && _halfOpen.Count >= Options.CookieThreshold) return DemandCookie(header, local, remote, nonce, message.Length);
+        // anybody can fill the share of somebody else's address: beyond it only who receives there goes on
+        var share = _halfOpen.Of(remote.Address);
+        if (!hasCookie && (_halfOpen.Unverified >= Options.CookieThreshold || share.Unverified >= Options.HalfOpenPerPrefix)) return DemandCookie(header, local, remote, nonce, message.Length);
+        if (hasCookie && share.Verified >= Options.HalfOpenPerPrefix) return DropReason.HalfOpenPerPrefix;
         return InitExchange.Respond(this, header, local, remote, message, view);
     }
 

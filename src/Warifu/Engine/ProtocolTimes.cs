@@ -19,10 +19,30 @@ internal static class ProtocolTimes
     /// <summary>Wait before an exchange that got TEMPORARY_FAILURE is tried again, plus as much again at random (RFC 7296 section 2.25).</summary>
     public static TimeSpan TemporaryFailureWait { get; } = TimeSpan.FromSeconds(2);
 
+    /// <summary>Each further wait is this much longer: ten tries take several minutes, after which the state of both sides counts as out of step.</summary>
+    public const double TemporaryFailureFactor = 1.5;
+
+    public static TimeSpan TemporaryFailureLongest { get; } = TimeSpan.FromSeconds(30);
+
     public const int TemporaryFailureTries = 10;
 
-    /// <summary>A rekeyed or refused SA waits this long for the peer's delete.</summary>
-    public static TimeSpan DeleteWait { get; } = TimeSpan.FromSeconds(20);
+    /// <summary>A rekeyed SA waits this long for the peer's delete: longer than a peer that did not get our answer goes on asking.</summary>
+    public static TimeSpan DeleteWait { get; } = TimeSpan.FromMinutes(4);
+
+    /// <summary>A rekeying that was refused is tried again after this time, or after half of what is left of the hard lifetime if that is less.</summary>
+    public static TimeSpan RekeyRetry { get; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>The last answer of an IKE SA that is gone stays this long, for a peer that did not get it.</summary>
+    public static TimeSpan Linger { get; } = TimeSpan.FromSeconds(90);
+
+    /// <summary>Last answers that are kept.</summary>
+    public const int LingeringAnswers = 4096;
+
+    /// <summary>Message id at which the IKE SA is rekeyed (RFC 7296 section 2.2).</summary>
+    public const uint MessageIdsSoft = 0xC000_0000;
+
+    /// <summary>Reports of refused first messages in a second: they are for people, and anybody can cause them.</summary>
+    public const int RefusalReportsPerSecond = 20;
 
     /// <summary>Back-off of connections that must stay up.</summary>
     public static TimeSpan RetryFirst { get; } = TimeSpan.FromSeconds(1);

@@ -16,6 +16,9 @@ internal sealed record EngineSnapshot(ImmutableArray<IkeSaSnapshot> IkeSas, int 
     public required ImmutableDictionary<string, Instant> Retries { get; init; }
 }
 
+/// <summary>What the engine holds: all of it is zero when nothing is up and nothing is wanted.</summary>
+internal readonly record struct EngineHoldings(int IkeSas, int HalfOpen, int Children, int ChildSpis, int Asks, int Timers, int FirstMessages, int Connections, int Commands, int Initiating, int Retries, int Lingering);
+
 internal sealed record IkeSaSnapshot
 {
     public required uint Id { get; init; }
@@ -120,6 +123,9 @@ internal class MessageCounters
 /// <summary>Counters since the start; drops by reason are indexed by <c>DropReason</c>.</summary>
 internal sealed class EngineCounters : MessageCounters
 {
+    /// <summary>Requests of the peer by what of our own was under way: [PeerRequest x OwnActivity].</summary>
+    public long[] Crossings { get; } = new long[V2.Collisions.Requests * V2.Collisions.Activities];
+
     /// <summary>Drops by reason.</summary>
     public long[] Drops { get; } = new long[64];
 

@@ -30,6 +30,9 @@ internal sealed record ChildTerms
     public required bool Initiator { get; init; }
 
     public ChildState? Replaces { get; init; }
+
+    /// <summary>False: traffic must not move to this pair yet, or ever.</summary>
+    public bool OutboundReady { get; init; } = true;
 }
 
 /// <summary>Keys for a pair (RFC 7296 section 2.17) and its way to the data plane.</summary>
@@ -58,6 +61,8 @@ internal static class ChildInstall
             Remote = terms.Remote,
             Installed = sa.Engine.Now,
         };
+        var hardBytes = config.LifeBytes ?? config.RekeyBytes + (config.RekeyBytes / 10);
+        var hardPackets = config.LifePackets ?? config.RekeyPackets + (config.RekeyPackets / 10);
         var pair = new ChildSa
         {
             Id = child.Id,
@@ -83,16 +88,17 @@ internal static class ChildInstall
             LocalSelectors = terms.Local,
             RemoteSelectors = terms.Remote,
             ReplayWindow = config.ReplayWindow,
-            SoftBytes = config.RekeyBytes,
-            HardBytes = config.LifeBytes ?? config.RekeyBytes + (config.RekeyBytes / 10),
-            SoftPackets = config.RekeyPackets,
-            HardPackets = config.LifePackets ?? config.RekeyPackets + (config.RekeyPackets / 10),
+            SoftBytes = Lifetimes.Soft(sa, config.RekeyBytes, hardBytes),
+            HardBytes = hardBytes,
+            SoftPackets = Lifetimes.Soft(sa, config.RekeyPackets, hardPackets),
+            HardPackets = hardPackets,
             // the responder of a rekeying sends on the old pair until the new one is seen in use (section 2.8)
-            OutboundReady = terms.Replaces is null || terms.Initiator,
+            OutboundReady = terms.OutboundReady && (terms.Replaces is null || terms.Initiator),
             Replaces = terms.Replaces?.Id ?? 0,
             Options = OptionsOf(config),
         };
-        sa.Children.Add(child.Id, child);
+        sa.Children.Add(child);
+        sa.Engine.Succeeded(sa.Connection);
         sa.Engine.AddChild(sa, child);
         Lifetimes.Begin(sa, child);
         sa.Engine.Emit(new IkeAction.InstallChild(pair));

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Warifu.Engine;
 using Warifu.Policy;
 using Warifu.Primitives;
 
@@ -14,7 +15,7 @@ internal enum ChildPhase
 }
 
 /// <summary>What an IKE SA knows of a pair of IPsec SAs; the keys are with the data plane.</summary>
-internal sealed class ChildState
+internal sealed class ChildState : ITimed
 {
     public required uint Id { get; init; }
 
@@ -36,18 +37,57 @@ internal sealed class ChildState
 
     public required Instant Installed { get; init; }
 
-    public Instant RekeyAt { get; set; } = Instant.Never;
+    public Instant RekeyAt
+    {
+        get;
+        set
+        {
+            field = value;
+            Table?.Reset(this);
+        }
+    }
 
-    public Instant ExpireAt { get; set; } = Instant.Never;
+    = Instant.Never;
 
-    public ChildPhase Phase { get; set; }
+    public Instant ExpireAt
+    {
+        get;
+        set
+        {
+            field = value;
+            Table?.Reset(this);
+        }
+    }
 
-    /// <summary>Nonces and number of the pair that the peer made by rekeying this one while we did too (RFC 7296 section 2.8.1).</summary>
-    public (byte[] Ni, byte[] Nr, uint ChildId)? PeerRekey { get; set; }
+    = Instant.Never;
 
-    /// <summary>The pair that replaces this one; 0 = none.</summary>
-    public uint Successor { get; set; }
+    public ChildPhase Phase
+    {
+        get;
+        set
+        {
+            var was = IsLive;
+            field = value;
+            if (was != IsLive) Table?.LivenessChanged(this);
+        }
+    }
 
-    /// <summary>Tries after TEMPORARY_FAILURE.</summary>
-    public int Tries { get; set; }
+    /// <summary>Carries traffic, and nothing is there yet that replaces it.</summary>
+    public bool IsLive => Phase is ChildPhase.Installed or ChildPhase.Rekeying;
+
+    /// <summary>Where it is kept; changes when the IKE SA is rekeyed.</summary>
+    public ChildTable? Table { get; set; }
+
+    /// <summary>Nonces and pair that the peer made by rekeying this one while we did too (RFC 7296 section 2.8.1).</summary>
+    public (byte[] Ni, byte[] Nr, ChildState Made)? PeerRekey { get; set; }
+
+    /// <summary>It is being closed because its time is over, not because somebody wants it closed.</summary>
+    public bool HasExpired { get; set; }
+
+    /// <summary>The pair that replaced this one.</summary>
+    public ChildState? Successor { get; set; }
+
+    Instant ITimed.DueAt { get; set; }
+
+    int ITimed.HeapSlot { get; set; }
 }

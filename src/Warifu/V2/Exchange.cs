@@ -17,6 +17,9 @@ internal abstract class Exchange
     /// <summary>Takes the answer: authentic, and checked against the payload rules.</summary>
     public abstract void OnResponse(IkeSa sa, scoped in MessageView view);
 
+    /// <summary>The IKE SA was rekeyed and is gone before the answer came: true when the exchange is to begin anew on the IKE SA that replaced it.</summary>
+    public virtual bool TryMove(IkeSa from) => false;
+
     /// <summary>The answer never came, or the IKE SA ended before: whoever waits is told.</summary>
     public virtual void OnAbandoned(IkeSa sa, string reason, string text)
     {

@@ -22,12 +22,12 @@ internal enum IkeState
 }
 
 /// <summary>One IKE SA: its keys, its window, its children. Exchanges change it; the engine finds it.</summary>
-internal sealed class IkeSa
+internal sealed class IkeSa : ITimed
 {
     private PacketCipher? _sealer;
     private PacketCipher? _opener;
     private ulong _ivCounter;
-    private Instant _scheduled = Instant.Never;
+    private (Endpoint Local, Endpoint Remote, int Length)? _request;
 
     public IkeSa(IkeEngine engine, uint id, Connection connection, bool initiator, Endpoint local, Endpoint remote)
     {
@@ -46,7 +46,22 @@ internal sealed class IkeSa
     /// <summary>We sent the first message of this IKE SA (of its rekeying, for a rekeyed one).</summary>
     public bool Initiator { get; }
 
-    public IkeState State { get; set; } = IkeState.Connecting;
+    /// <summary>Whether the first IKE SA of this line of rekeyings was begun here, and its initiator's SPI.</summary>
+    public (bool IsOurs, IkeSpi Spi) Origin { get; set; }
+
+    public IkeState State
+    {
+        get;
+        set
+        {
+            if (field == value) return;
+            var was = field;
+            field = value;
+            Engine.StateChanged(this, was);
+        }
+    }
+
+    = IkeState.Connecting;
 
     public IkeSpi SpiI { get; set; }
 
@@ -85,6 +100,12 @@ internal sealed class IkeSa
 
     public Instant Established { get; set; }
 
+    /// <summary>When the peers authenticated each other; a rekeyed IKE SA has it from the first one.</summary>
+    public Instant Authenticated { get; set; }
+
+    /// <summary>Our IKE_AUTH request is out: the peer may hold this IKE SA for established.</summary>
+    public bool AuthSent { get; set; }
+
     public Instant RekeyAt { get; set; } = Instant.Never;
 
     public Instant ExpireAt { get; set; } = Instant.Never;
@@ -103,19 +124,45 @@ internal sealed class IkeSa
     /// <summary>Counted as half open until it is authenticated (responder).</summary>
     public bool IsHalfOpen { get; set; }
 
+    /// <summary>The peer returned a cookie (responder).</summary>
+    public bool IsAddressVerified { get; set; }
+
     public int Tries { get; set; }
 
     /// <summary>Commands that wait for this IKE SA to be established.</summary>
     public List<CommandId> Waiting { get; } = [];
 
-    public Dictionary<uint, ChildState> Children { get; } = [];
+    public ChildTable Children { get; } = new();
 
-    /// <summary>The IKE SA that our rekeying made, or the peer's, while both ran (RFC 7296 section 2.8.2).</summary>
-    public (byte[] Ni, byte[] Nr, IkeSa Sa)? PeerRekey { get; set; }
+    /// <summary>Nonces and IKE SA of the peer's rekeying of this one while ours runs (RFC 7296 section 2.8.2).</summary>
+    public (byte[] Ni, byte[] Nr, IkeSa Made)? PeerRekey { get; set; }
 
-    public ChildState? ChildByInbound(ChildSpi spi) => Children.Values.FirstOrDefault(child => child.Inbound == spi);
+    /// <summary>The IKE SA that the peer rekeyed into this one while our rekeying runs: nobody knows yet which of the two results stays.</summary>
+    public IkeSa? Rival { get; set; }
 
-    public ChildState? ChildByOutbound(ChildSpi spi) => Children.Values.FirstOrDefault(child => child.Outbound == spi);
+    /// <summary>The IKE SA that replaced this one.</summary>
+    public IkeSa? Successor { get; set; }
+
+    /// <summary>The replaced one, until it is gone.</summary>
+    public IkeSa? Predecessor { get; set; }
+
+    /// <summary>Numbers of questions without an answer.</summary>
+    public HashSet<ulong> Asks { get; } = [];
+
+    Instant ITimed.DueAt { get; set; }
+
+    int ITimed.HeapSlot { get; set; }
+
+    /// <summary>A pair by the SPI that the peer receives on, and where it is: a request may have crossed our move to a rekeyed IKE SA.</summary>
+    public (IkeSa Owner, ChildState Child)? ChildByOutbound(ChildSpi spi)
+    {
+        for (var sa = this; sa is not null; sa = sa.Successor)
+        {
+            if (sa.Children.ByOutbound(spi) is { } child) return (sa, child);
+        }
+
+        return null;
+    }
 
     /// <summary>Keys are there: SK payloads can be made and opened.</summary>
     public void SetKeys(IkeKeys keys)
@@ -148,7 +195,7 @@ internal sealed class IkeSa
         return message;
     }
 
-    public void Transmit(byte[] message) => Engine.Emit(new IkeAction.Send(Local, Remote, message, Engine.NeedsMarker(Local), Connection.Dscp));
+    public void Transmit(byte[] message) => Transmit(message, Local, Remote);
 
     /// <summary>Answers the request that is being worked on.</summary>
     public void Respond(ExchangeType type, MessageBuilder builder)
@@ -156,7 +203,8 @@ internal sealed class IkeSa
         if (State == IkeState.Closed) return;
         var message = Seal(type, isResponse: true, Window.NextReceive, builder);
         Window.Answered(message);
-        Transmit(message);
+        // the answer goes to where the request came from, also when that is another port than before (section 2.11)
+        Answer(message, _request ?? (Local, Remote, int.MaxValue / 3));
         Count(type, isResponse: true, outgoing: true);
     }
 
@@ -170,11 +218,19 @@ internal sealed class IkeSa
         if (header.Exchange == ExchangeType.IkeSaInit) return header.IsResponse ? ReceiveInitResponse(header, local, remote, message) : DropReason.UnexpectedResponse;
         if (_opener is null) return DropReason.NotEstablished;
         if (header.IsResponse && !Window.Expects(header.Exchange, header.MessageId)) return DropReason.UnexpectedResponse;
-        byte[]? again = null;
         if (!header.IsResponse)
         {
-            var verdict = Window.Accept(header.MessageId, out again);
+            // the peer may hold the IKE SA for established before we do: it will ask again when we do too
+            if (!IsReadyFor(header.Exchange)) return DropReason.NotEstablished;
+            var verdict = Window.Accept(header.MessageId, message, out var again);
             if (verdict != DropReason.None) return verdict;
+            if (again is not null)
+            {
+                // a repetition may be a replay from anywhere: only behind a NAT may the peer have moved meanwhile
+                if (RemoteBehindNat || remote.Address == Remote.Address) Answer(again, (local, remote, message.Length));
+                else Transmit(again);
+                return DropReason.None;
+            }
         }
 
         // fragments are put together in a later stage; until then we do not announce that we take them
@@ -182,15 +238,14 @@ internal sealed class IkeSa
         var copy = Engine.Scratch.AsSpan(0, message.Length);
         message.CopyTo(copy);
         if (!_opener.Open(copy, sk.Head)) return DropReason.BadIntegrity;
-        // an authentic copy of an old request: answered from the cache, nothing is computed
-        if (again is not null)
-        {
-            Transmit(again);
-            return DropReason.None;
-        }
-
         LastHeard = Engine.Now;
         Follow(local, remote);
+        if (!header.IsResponse)
+        {
+            _request = (local, remote, message.Length);
+            Window.BeginAnswer(message);
+        }
+
         if (sk.UnknownCritical != PayloadType.None) return Misbehaved(header, NotifyType.UnsupportedCriticalPayload, [(byte)sk.UnknownCritical]);
         if (!SkFraming.TryUnpad(copy, sk.Head, _opener.IvLength, _opener.IcvLength, out var chain)) return Misbehaved(header, NotifyType.InvalidSyntax, default);
         var error = MessageView.TryParse(sk.First, chain, out var view);
@@ -208,12 +263,20 @@ internal sealed class IkeSa
         if (header.IsResponse)
         {
             var exchange = Window.TakeActive();
+            if (State != IkeState.Connecting && header.Exchange != ExchangeType.IkeAuth && view.TryGetError(out var fatal) && fatal.Type is NotifyType.InvalidSyntax or NotifyType.AuthenticationFailed)
+            {
+                // the peer has closed its side already (section 2.21.3)
+                var text = $"the peer refused our {MessageDescription.NameOf(header.Exchange)} request with {MessageDescription.NameOf(fatal.Type)}, which ends the IKE SA";
+                exchange.OnAbandoned(this, "refused", text);
+                Close("refused", text);
+                return DropReason.None;
+            }
+
             exchange.OnResponse(this, view);
             Window.StartNext();
         }
         else
         {
-            Window.BeginAnswer();
             Requests.Dispatch(this, header.Exchange, view);
         }
 
@@ -226,26 +289,17 @@ internal sealed class IkeSa
     {
         var next = Window.RetransmitAt;
         next = Instant.Min(next, Instant.Min(RekeyAt, Instant.Min(ExpireAt, Instant.Min(DpdAt, RetryAt))));
-        foreach (var child in Children.Values) next = Instant.Min(next, Instant.Min(child.RekeyAt, child.ExpireAt));
-        return next;
+        return Instant.Min(next, Children.NextTimeout);
     }
 
     /// <summary>Tells the engine when this SA wants to be woken.</summary>
     public void Reschedule()
     {
-        if (State == IkeState.Closed) return;
-        var next = NextTimeout();
-        if (next == _scheduled) return;
-        _scheduled = next;
-        Engine.Schedule(this, next);
+        if (State != IkeState.Closed) Engine.Schedule(this, NextTimeout());
     }
-
-    /// <summary>True when a queue entry is the current one.</summary>
-    public bool IsDue(Instant at) => State != IkeState.Closed && at == _scheduled;
 
     public void HandleTimeout(Instant now)
     {
-        _scheduled = Instant.Never;
         Lifetimes.HandleTimeout(this, now);
         Reschedule();
     }
@@ -255,31 +309,43 @@ internal sealed class IkeSa
     {
         if (State == IkeState.Closed) return;
         var wasEstablished = Established != default;
-        var replaced = State == IkeState.Rekeyed;
+        var replaced = State == IkeState.Rekeyed || reason == "redundant";
+        var wanted = Lifetimes.Wanted(this, reason);
         State = IkeState.Closed;
         foreach (var child in Children.Values.ToArray()) RemoveChild(child, reason, text);
-        Window.Abandon(reason, text);
+        if (Successor is { } next) Window.MoveTo(next);
+        else Window.Abandon(reason, text);
         foreach (var exchange in Later) exchange.OnAbandoned(this, reason, text);
         Later.Clear();
-        Handshake?.Dispose();
+        if (Handshake is { } handshake)
+        {
+            foreach (var request in handshake.Children) Engine.Complete(request.Command, new CommandResult(false, text));
+            handshake.Children.Clear();
+            handshake.Dispose();
+        }
+
         Handshake = null;
         Keys?.Dispose();
         _sealer?.Dispose();
         _opener?.Dispose();
+        if (Successor is { } after && after.Predecessor == this) after.Predecessor = null;
+        (Predecessor, Rival, PeerRekey) = (null, null, null);
         if (LocalBehindNat && wasEstablished && !replaced) Engine.Emit(new IkeAction.Keepalive(Id, Local, Remote, false));
-        if (!replaced) Engine.Raise(new IkeSaDown(reason, text) { Connection = Connection.Name, IkeId = Id });
+        // what nobody authenticated and nobody here asked for is nobody's loss
+        if (!replaced && (Initiator || wasEstablished)) Engine.Raise(new IkeSaDown(reason, text) { Connection = Connection.Name, IkeId = Id });
         Engine.Forget(this, reason, text);
+        foreach (var (child, action) in wanted) Engine.Act(Connection, child, action);
     }
 
     /// <summary>Takes a pair out of the data plane.</summary>
     public void RemoveChild(ChildState child, string reason, string text)
     {
-        if (!Children.Remove(child.Id)) return;
+        if (!Children.Remove(child)) return;
         Engine.ForgetChild(child);
         // the responder of a rekeying leaves the old pair at the latest now, even if nothing has come in on the new one (section 2.8)
-        if (Children.ContainsKey(child.Successor)) Engine.Emit(new IkeAction.UseOutbound(child.Successor));
+        if (child.Successor is { Table: not null } successor) Engine.Emit(new IkeAction.UseOutbound(successor.Id));
         Engine.Emit(new IkeAction.RemoveChild(child.Id, StillInFlight: child.Phase == ChildPhase.Rekeyed && State != IkeState.Closed));
-        if (child.Phase != ChildPhase.Rekeyed) Engine.Raise(new ChildDown(child.Config.Name, child.Id, reason, text) { Connection = Connection.Name, IkeId = Id });
+        if (child.Phase != ChildPhase.Rekeyed && reason != "redundant") Engine.Raise(new ChildDown(child.Config.Name, child.Id, reason, text) { Connection = Connection.Name, IkeId = Id });
     }
 
     public void Trace(StepDirection direction, in IkeHeader header, MessageBuilder builder)
@@ -313,7 +379,8 @@ internal sealed class IkeSa
     {
         if (remote == Remote && local == Local) return;
         var floats = State == IkeState.Connecting && !Initiator;
-        if (!floats && !RemoteBehindNat) return;
+        // without a NAT the port may change, from 500 to 4500, the address may not
+        if (!RemoteBehindNat && !(floats && remote.Address == Remote.Address)) return;
         if (remote == Remote && local.Address == Local.Address && !floats) return;
         (Local, Remote) = (local, remote);
         foreach (var child in Children.Values) Engine.Emit(new IkeAction.MoveChild(child.Id, Local, Remote, child.Encapsulated, LocalBehindNat));
@@ -326,18 +393,38 @@ internal sealed class IkeSa
         Engine.CountersOf(Connection.Name).Count(exchange, isResponse, outgoing);
     }
 
+    private void Transmit(byte[] message, Endpoint local, Endpoint remote) => Engine.Emit(new IkeAction.Send(local, remote, message, Engine.NeedsMarker(local), Connection.Dscp));
+
+    /// <summary>Before the peer is authenticated only IKE_AUTH goes, and the end of the attempt.</summary>
+    private bool IsReadyFor(ExchangeType exchange) => State switch
+    {
+        IkeState.Connecting => !Initiator && exchange is ExchangeType.IkeAuth or ExchangeType.Informational,
+        _ => Established != default,
+    };
+
+    /// <summary>An answer goes to where the request came from; to another address than the peer's, which nobody verified, never much more than came.</summary>
+    private void Answer(byte[] message, (Endpoint Local, Endpoint Remote, int Length) request)
+    {
+        if (request.Remote.Address == Remote.Address || message.Length * 2 <= request.Length * 3) Transmit(message, request.Local, request.Remote);
+        else Transmit(message);
+    }
+
     private DropReason Misbehaved(in IkeHeader header, NotifyType error, ReadOnlySpan<byte> data)
     {
         Engine.Counters.Invalid++;
         Engine.CountersOf(Connection.Name).Invalid++;
         if (header.IsResponse)
         {
-            // an answer that makes no sense ends the SA (section 2.21): nothing else can be done about it
-            Lifetimes.Fail(this, "invalid-syntax", $"the peer's {MessageDescription.NameOf(header.Exchange)} response breaks the rules of the protocol");
+            // an answer that makes no sense ends the SA (section 2.21); the peer is told by a delete
+            var text = $"the peer's {MessageDescription.NameOf(header.Exchange)} response breaks the rules of the protocol";
+            Window.TakeActive().OnAbandoned(this, "invalid-syntax", text);
+            if (Established == default) Lifetimes.Fail(this, "invalid-syntax", text);
+            else Lifetimes.DeleteButWant(this, "invalid-syntax", text);
+            Window.StartNext();
+            Reschedule();
             return DropReason.Malformed;
         }
 
-        Window.BeginAnswer();
         Refuse(header.Exchange, error, data);
         if (error == NotifyType.InvalidSyntax) Lifetimes.Fail(this, "invalid-syntax", $"the peer's {MessageDescription.NameOf(header.Exchange)} request breaks the rules of the protocol");
         return DropReason.Malformed;

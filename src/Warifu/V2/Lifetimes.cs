@@ -2,6 +2,7 @@ using System;
 using System.Collections.Immutable;
 using System.Linq;
 using Warifu.Engine;
+using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.V2.Exchanges;
 
@@ -47,6 +48,23 @@ internal static class Lifetimes
         }
     }
 
+    /// <summary>A rekeying did not work: what is there stays, and another try comes before its hard lifetime ends.</summary>
+    public static Instant RetryRekey(IkeSa sa, Instant expireAt)
+    {
+        var wait = ProtocolTimes.RekeyRetry;
+        if (expireAt != Instant.Never && (expireAt - sa.Engine.Now) / 2 < wait) wait = (expireAt - sa.Engine.Now) / 2;
+        if (wait < ProtocolTimes.TemporaryFailureWait) wait = ProtocolTimes.TemporaryFailureWait;
+        return sa.Engine.Now + wait + sa.Engine.Entropy.NextSpan(wait / 4);
+    }
+
+    /// <summary>A limit in octets or packets, less a random part so that both sides rarely start together.</summary>
+    public static ulong Soft(IkeSa sa, ulong soft, ulong hard)
+    {
+        if (soft == 0) return 0;
+        var spread = hard > soft ? Math.Min(hard - soft, soft / 2) : 0;
+        return soft - (ulong)(sa.Engine.Entropy.NextDouble() * spread);
+    }
+
     public static void HandleTimeout(IkeSa sa, Instant now)
     {
         if (sa.Window.RetransmitAt <= now && !sa.Window.Retransmit())
@@ -76,19 +94,24 @@ internal static class Lifetimes
         }
 
         if (sa.DpdAt <= now) Probe(sa, now);
-        foreach (var child in sa.Children.Values.ToArray())
+        while (sa.State != IkeState.Closed && sa.Children.TryTakeDue(now, out var child))
         {
             if (child.ExpireAt <= now)
             {
-                child.ExpireAt = now + ProtocolTimes.DeleteWait;
-                if (child.Phase is ChildPhase.Deleting or ChildPhase.Rekeyed) sa.RemoveChild(child, "expired", "its hard lifetime is over");
-                else Delete(sa, child, "expired");
+                if (child.IsLive)
+                {
+                    child.ExpireAt = now + ProtocolTimes.DeleteWait;
+                    Delete(sa, child, "expired");
+                    continue;
+                }
+
+                sa.RemoveChild(child, child.Phase == ChildPhase.Rekeyed ? "rekeyed" : "expired", "the peer did not finish the delete in time");
+                if (child.HasExpired && sa.State == IkeState.Established && !sa.Children.HasLive(child.Config.Name)) sa.Engine.Act(sa.Connection, child.Config, child.Config.CloseAction);
+                continue;
             }
-            else if (child.RekeyAt <= now)
-            {
-                child.RekeyAt = Instant.Never;
-                Rekey(sa, child);
-            }
+
+            child.RekeyAt = Instant.Never;
+            Rekey(sa, child);
         }
     }
 
@@ -104,6 +127,7 @@ internal static class Lifetimes
     public static void Delete(IkeSa sa, ChildState child, string reason, CommandId command = default)
     {
         child.Phase = ChildPhase.Deleting;
+        child.HasExpired = reason == "expired";
         child.RekeyAt = Instant.Never;
         sa.Window.Start(new DeleteChildExchange(child, reason, command));
     }
@@ -117,40 +141,86 @@ internal static class Lifetimes
             return;
         }
 
-        if (sa.State == IkeState.Connecting)
+        if (sa.State == IkeState.Connecting && !sa.AuthSent)
         {
             sa.Close(reason, text);
             sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
             return;
         }
 
-        var rekeyed = sa.State == IkeState.Rekeyed;
-        sa.State = rekeyed ? IkeState.Rekeyed : IkeState.Deleting;
-        (sa.RekeyAt, sa.DpdAt) = (Instant.Never, Instant.Never);
-        foreach (var waiting in sa.Window.TakeQueued().ToArray()) waiting.OnAbandoned(sa, reason, text);
+        if (sa.State == IkeState.Connecting)
+        {
+            // the peer may hold it for established by now: it is deleted as soon as its answer proves who it is
+            sa.State = IkeState.Deleting;
+            TellWaiting(sa, new CommandResult(false, text));
+            sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
+            return;
+        }
+
+        if (sa.State == IkeState.Rekeyed)
+        {
+            // its delete is on its way already, from here or from the peer
+            sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
+            return;
+        }
+
+        sa.Engine.Raise(new Notice(NoticeLevel.Debug, $"closing the IKE SA ({reason}): {text}") { Connection = sa.Connection.Name, IkeId = sa.Id });
+        sa.State = IkeState.Deleting;
+        (sa.RekeyAt, sa.DpdAt, sa.RetryAt) = (Instant.Never, Instant.Never, Instant.Never);
+        // if nothing else ends it, time does
+        sa.ExpireAt = sa.Engine.Now + ProtocolTimes.DeleteWait;
+        foreach (var waiting in sa.Window.TakeQueued().Concat(sa.Later).ToArray()) waiting.OnAbandoned(sa, reason, text);
+        sa.Later.Clear();
         sa.Window.Start(new DeleteIkeExchange(reason, text, command));
+        sa.Reschedule();
+    }
+
+    /// <summary>Children that their actions want back after an IKE SA ended for <paramref name="reason"/>: not those that somebody here closed.</summary>
+    public static ImmutableArray<(Child Child, StartAction Action)> Wanted(IkeSa sa, string reason)
+    {
+        if (sa.Established == default || sa.State is IkeState.Rekeyed or IkeState.Deleting || reason is "down" or "shutdown" or "rekeyed" or "redundant") return [];
+        var making = sa.Window.Queued.Append(sa.Window.Active).Concat(sa.Later).OfType<CreateChildExchange>().Where(exchange => exchange.Old is null).Select(exchange => exchange.Request.Config);
+        var wanted = ImmutableArray.CreateBuilder<(Child, StartAction)>();
+        foreach (var child in sa.Children.Values.Where(child => child.IsLive || child.HasExpired).Select(child => child.Config).Concat(making).DistinctBy(child => child.Name))
+        {
+            var action = reason == "dead-peer" ? child.DpdAction : child.CloseAction;
+            if (action != StartAction.None) wanted.Add((child, action));
+        }
+
+        return wanted.ToImmutable();
+    }
+
+    /// <summary>The IKE SA is deleted, though nobody wants its children closed: what the configuration wants back comes back.</summary>
+    public static void DeleteButWant(IkeSa sa, string reason, string text)
+    {
+        var wanted = Wanted(sa, reason);
+        Delete(sa, reason, text);
+        foreach (var (child, action) in wanted) sa.Engine.Act(sa.Connection, child, action);
+    }
+
+    /// <summary>Ends the commands that wait for this IKE SA.</summary>
+    public static void TellWaiting(IkeSa sa, CommandResult result)
+    {
+        foreach (var command in sa.Waiting) sa.Engine.Complete(command, result);
+        sa.Waiting.Clear();
+        if (sa.Handshake is not { } handshake) return;
+        foreach (var child in handshake.Children) sa.Engine.Complete(child.Command, result);
+        handshake.Children.Clear();
     }
 
     /// <summary>The negotiation failed: the report is raised, whoever waits is told, the SA ends.</summary>
     public static void Fail(IkeSa sa, NegotiationFailure failure)
     {
         if (sa.State == IkeState.Closed) return;
-        if (!sa.Report.Ended)
-        {
-            sa.Report.Add(sa.Engine.Now, StepDirection.Here, failure.Sentence);
-            var report = sa.Report.Build(sa.Connection.Name, null, sa.Local, sa.Remote, sa.Engine.Now, failure);
-            sa.Engine.Raise(new NegotiationEnded(report) { Connection = sa.Connection.Name, IkeId = sa.Id });
-            var result = new CommandResult(false, failure.Sentence, Report: report);
-            foreach (var command in sa.Waiting) sa.Engine.Complete(command, result);
-            sa.Waiting.Clear();
-            if (sa.Handshake is { } handshake)
-            {
-                foreach (var child in handshake.Children) sa.Engine.Complete(child.Command, result);
-                handshake.Children.Clear();
-            }
-        }
-
+        Tell(sa, failure);
         sa.Close(failure.Reason, failure.Sentence);
+    }
+
+    /// <summary>The report of a failed negotiation, to the log and to whoever waits.</summary>
+    public static void Tell(IkeSa sa, NegotiationFailure failure)
+    {
+        var report = sa.Engine.ReportDone(sa, null, failure);
+        TellWaiting(sa, new CommandResult(false, failure.Sentence, Report: report));
     }
 
     public static void Fail(IkeSa sa, string reason, string sentence, string remedy = "") => Fail(sa, new NegotiationFailure(reason, sentence, [], [], [], remedy));
@@ -180,11 +250,15 @@ internal static class Lifetimes
             return;
         }
 
-        var children = sa.Children.Values.Where(child => child.Phase != ChildPhase.Rekeyed).Select(child => child.Config).ToImmutableArray();
-        var (deleting, rekeyed, connection) = (sa.State == IkeState.Deleting, sa.State == IkeState.Rekeyed, sa.Connection);
-        sa.Close(deleting ? "down" : "dead-peer", $"{sa.Remote} does not answer any more: {tries} messages were sent");
-        if (deleting || rekeyed) return;
-        foreach (var child in children) sa.Engine.Act(connection, child, child.DpdAction);
+        if (sa.PeerRekey is { } theirs)
+        {
+            // the peer's rekeying went through, ours did not: theirs stays
+            RekeyIkeExchange.Retire(sa, theirs.Made);
+            sa.Close("rekeyed", "replaced by a rekeyed IKE SA");
+            return;
+        }
+
+        sa.Close(sa.State == IkeState.Deleting ? "down" : "dead-peer", $"{sa.Remote} does not answer any more: {tries} messages were sent");
     }
 
     private static void Expire(IkeSa sa)
@@ -196,7 +270,8 @@ internal static class Lifetimes
                 Fail(sa, "timeout", $"{sa.Remote} did not finish the negotiation in time", "at the peer: its log shows why it did not send the next message (no secret for these identities is the usual reason)");
                 break;
             case IkeState.Established:
-                Delete(sa, "expired", "its hard lifetime is over");
+                // no rekeying worked (section 2.8)
+                DeleteButWant(sa, "expired", "its hard lifetime is over");
                 break;
             default:
                 sa.Close("expired", "the peer did not finish the delete in time");

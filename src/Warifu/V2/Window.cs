@@ -1,7 +1,11 @@
 using System;
+using System.Buffers.Binary;
 using System.Collections.Generic;
+using System.Linq;
+using System.Security.Cryptography;
 using Warifu.Engine;
 using Warifu.Primitives;
+using Warifu.V2.Exchanges;
 using Warifu.Wire;
 
 namespace Warifu.V2;
@@ -16,6 +20,7 @@ internal sealed class Window(IkeSa sa)
     private uint _nextSend;
     private uint _nextReceive;
     private byte[]? _response;
+    private UInt128 _requestDigest;
     private bool _answering;
 
     /// <summary>When the request is sent again.</summary>
@@ -33,6 +38,19 @@ internal sealed class Window(IkeSa sa)
     /// <summary>Queues an exchange and starts it when nothing else runs.</summary>
     public void Start(Exchange exchange)
     {
+        // what was meant for an IKE SA that was rekeyed goes to the one that replaced it; its own delete is the last request on it (section 2.8)
+        if (sa is { State: IkeState.Rekeyed or IkeState.Closed, Successor: { } successor } && exchange is not DeleteIkeExchange)
+        {
+            successor.Window.Start(exchange);
+            return;
+        }
+
+        if (sa.State == IkeState.Closed)
+        {
+            exchange.OnAbandoned(sa, "closed", "the IKE SA is closed");
+            return;
+        }
+
         if (_queue.Count >= ProtocolTimes.QueuedExchanges)
         {
             exchange.OnAbandoned(sa, "busy", "too many exchanges wait on this IKE SA");
@@ -47,7 +65,7 @@ internal sealed class Window(IkeSa sa)
     public void Restart(Exchange exchange)
     {
         _nextSend = 0;
-        Active = null;
+        (Active, _request, RetransmitAt) = (null, null, Instant.Never);
         Send(exchange);
     }
 
@@ -75,30 +93,61 @@ internal sealed class Window(IkeSa sa)
     {
         if (Active is null || _request is null) return true;
         if (_sent > sa.Engine.Options.RetransmitTries) return false;
+        if (Active is InitExchange init) init.OnRepeat();
         Transmit();
         return true;
     }
 
     /// <summary>What to do with a request that carries <paramref name="messageId"/>.</summary>
-    public DropReason Accept(uint messageId, out byte[]? again)
+    public DropReason Accept(uint messageId, ReadOnlySpan<byte> message, out byte[]? again)
     {
         again = null;
-        if (messageId == _nextReceive) return _answering ? DropReason.InProgress : DropReason.None;
-        if (messageId + 1 != _nextReceive) return DropReason.OutOfWindow;
-        // the same request again: the same answer, octet for octet (section 2.1)
+        // the last number is never used: the IKE SA is rekeyed or closed before (section 2.2)
+        if (messageId == _nextReceive) return _answering ? DropReason.InProgress : messageId == uint.MaxValue ? DropReason.OutOfWindow : DropReason.None;
+        if (messageId + 1 != _nextReceive || _response is null) return DropReason.OutOfWindow;
+        // the same request, octet for octet, gets the same answer, octet for octet (section 2.1); anything else with its number gets none
+        if (DigestOf(message) != _requestDigest) return DropReason.OutOfWindow;
         again = _response;
-        return _response is null ? DropReason.OutOfWindow : DropReason.None;
+        return DropReason.None;
     }
 
+    /// <summary>The answer to IKE_SA_INIT, whose repetitions the engine recognises.</summary>
+    public byte[]? FirstAnswer => _nextReceive == 1 ? _response : null;
+
     /// <summary>A new request is being worked on; the answer may come later.</summary>
-    public void BeginAnswer() => _answering = true;
+    public void BeginAnswer(ReadOnlySpan<byte> message) => (_answering, _requestDigest) = (true, DigestOf(message));
+
+    /// <summary>The last answer and the request that it belongs to.</summary>
+    public (UInt128 Request, byte[] Answer)? LastAnswer => _response is null || _answering ? null : (_requestDigest, _response);
+
+    /// <summary>Goes on with other message ids.</summary>
+    public void ContinueAt(uint nextSend, uint nextReceive) => (_nextSend, _nextReceive) = (nextSend, nextReceive);
+
+    public static UInt128 DigestOf(ReadOnlySpan<byte> message)
+    {
+        Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
+        SHA256.HashData(message, digest);
+        return BinaryPrimitives.ReadUInt128BigEndian(digest);
+    }
 
     /// <summary>The answer to the request that is being worked on.</summary>
     public void Answered(byte[] response)
     {
         _answering = false;
         _response = response;
-        _nextReceive++;
+        if (++_nextReceive == ProtocolTimes.MessageIdsSoft) sa.RekeyAt = sa.Engine.Now;
+    }
+
+    /// <summary>Ends everything; what the IKE SA that replaced this one can do is done there.</summary>
+    public void MoveTo(IkeSa successor)
+    {
+        var exchanges = Active is null ? TakeQueued().ToArray() : [Active, .. TakeQueued()];
+        (Active, _request, RetransmitAt) = (null, null, Instant.Never);
+        foreach (var exchange in exchanges)
+        {
+            if (exchange.TryMove(sa)) successor.Window.Start(exchange);
+            else exchange.OnAbandoned(sa, "rekeyed", "replaced by a rekeyed IKE SA");
+        }
     }
 
     /// <summary>Ends everything; whoever waits is told.</summary>
@@ -118,10 +167,19 @@ internal sealed class Window(IkeSa sa)
 
     private void Send(Exchange exchange)
     {
+        if (_nextSend == uint.MaxValue)
+        {
+            exchange.OnAbandoned(sa, "expired", "all message ids are used");
+            sa.Close("expired", "all message ids are used");
+            return;
+        }
+
         var builder = new MessageBuilder();
         if (!exchange.TryBuild(sa, builder)) return;
         Active = exchange;
         _request = sa.Seal(exchange.Type, isResponse: false, _nextSend++, builder);
+        // the number never wraps (section 2.2)
+        if (_nextSend == ProtocolTimes.MessageIdsSoft && sa.State == IkeState.Established) sa.RekeyAt = sa.Engine.Now;
         _sent = 0;
         _wait = sa.Engine.Options.RetransmitTimeout;
         Transmit();

@@ -54,6 +54,7 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
     public override bool TryBuild(IkeSa sa, MessageBuilder builder)
     {
         var connection = sa.Connection;
+        sa.AuthSent = true;
         builder.Id(PayloadType.IdI, sa.LocalId!);
         // the peer may have several identities: say which one we want (section 2.15)
         if (connection.Remote.Id.Exact is { } wanted) builder.Id(PayloadType.IdR, wanted);
@@ -73,7 +74,8 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
         if (!view.TryGet(PayloadType.Auth, out var authBody) || !view.TryGet(PayloadType.IdR, out var idBody) || AuthView.TryParse(authBody, out var proof) != ParseError.None || IdPayload.TryParse(idBody, out var remoteId) != ParseError.None)
         {
             GiveBack(sa);
-            Lifetimes.Fail(sa, AuthSupport.Refused(sa, view.TryGetError(out var error) ? error.Type : default));
+            if (sa.State == IkeState.Deleting) sa.Close("down", "closed from here");
+            else Lifetimes.Fail(sa, AuthSupport.Refused(sa, view.TryGetError(out var error) ? error.Type : default));
             return;
         }
 
@@ -91,6 +93,7 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
         }
 
         var given = proof.Data.ToArray();
+        var initialContact = view.HasNotify(NotifyType.InitialContact);
         // the child's answer is kept until the peer is authenticated: nothing is installed before (R2)
         var answer = ChildAnswer.Read(view);
         var octets = AuthSupport.PeerOctets(sa, idBody);
@@ -103,13 +106,13 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
             }
 
             if (sa.Handshake is { } handshake) handshake.SecretName = handle.Name;
-            sa.Engine.Ask(sa, new Ask.PskAuth(handle.Secret, sa.Keys!.Prf, octets), computed => Verify(sa, computed, given, answer));
+            sa.Engine.Ask(sa, new Ask.PskAuth(handle.Secret, sa.Keys!.Prf, octets), computed => Verify(sa, computed, given, answer, initialContact));
         });
     }
 
     public override void OnAbandoned(IkeSa sa, string reason, string text) => GiveBack(sa);
 
-    private void Verify(IkeSa sa, Answer computed, byte[] given, ChildAnswer answer)
+    private void Verify(IkeSa sa, Answer computed, byte[] given, ChildAnswer answer, bool initialContact)
     {
         if (computed is not Answer.Octets expected)
         {
@@ -125,12 +128,23 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
             return;
         }
 
-        // nothing is replaced by our own attempt, but an INITIAL_CONTACT of the peer will replace this one (section 2.4)
-        sa.Engine.Ask(sa, new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.RemoteId!, UniquePolicy.Never, InitialContact: false), _ => { });
+        if (sa.State == IkeState.Deleting)
+        {
+            // closed from here while the request was under way: the peer, which is who it says, is told
+            GiveBack(sa);
+            sa.Window.Start(new DeleteIkeExchange("down", "closed from here"));
+            return;
+        }
+
         AuthSupport.Establish(sa);
+        var further = sa.Handshake!.Children.ToArray();
+        sa.Handshake.Children.Clear();
         if (_child is not null) answer.Take(sa, _child);
         else AuthResponder.AuthDone(sa, childless: true);
         _child = null;
+        foreach (var request in further) sa.Window.Start(new CreateChildExchange(request));
+        AuthSupport.ClaimOwn(sa, initialContact);
+        sa.Engine.SettleDuplicates(sa);
         sa.Reschedule();
     }
 
@@ -138,18 +152,19 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
     private void Reject(IkeSa sa, NegotiationFailure failure)
     {
         GiveBack(sa);
-        var message = sa.Seal(ExchangeType.Informational, isResponse: false, 2, new MessageBuilder().Notify(NotifyType.AuthenticationFailed));
-        sa.Transmit(message);
-        Lifetimes.Fail(sa, failure);
+        Lifetimes.Tell(sa, failure);
+        sa.State = IkeState.Deleting;
+        sa.Window.Start(new RejectExchange(failure.Reason, failure.Sentence));
+        sa.Reschedule();
     }
 
     /// <summary>The child's command is told with the IKE SA's.</summary>
     private void GiveBack(IkeSa sa)
     {
         if (_child is null) return;
-        if (sa.State != IkeState.Closed && sa.Handshake is { } handshake) handshake.Children.Enqueue(_child.Request);
+        if (sa.State == IkeState.Connecting && sa.Handshake is { } handshake) handshake.Children.Enqueue(_child.Request);
         else sa.Engine.Complete(_child.Request.Command, new CommandResult(false, "the IKE SA was not established"));
-        _child.Dispose();
+        _child.Abandon(sa);
         _child = null;
     }
 }

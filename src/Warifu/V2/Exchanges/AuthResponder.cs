@@ -14,6 +14,7 @@ internal static class AuthResponder
         if (sa.State != IkeState.Connecting || sa.Initiator)
         {
             sa.Refuse(ExchangeType.IkeAuth, NotifyType.InvalidSyntax);
+            Lifetimes.Fail(sa, "invalid-syntax", "the peer sent IKE_AUTH a second time");
             return;
         }
 
@@ -93,7 +94,7 @@ internal static class AuthResponder
                 return;
             }
 
-            foreach (var old in claim.Replaces) sa.Engine.Replace(old);
+            foreach (var old in claim.Replaces) sa.Engine.Replace(old, sa, initialContact);
             sa.Engine.Ask(sa, new Ask.PskAuth(secret, sa.Keys!.Prf, AuthSupport.OwnOctets(sa)), computed =>
             {
                 if (computed is not Answer.Octets own)
@@ -110,6 +111,7 @@ internal static class AuthResponder
                 sa.Respond(ExchangeType.IkeAuth, builder);
                 made?.Invoke();
                 AuthDone(sa, child is null);
+                sa.Engine.SettleDuplicates(sa);
             });
         });
     }
@@ -119,7 +121,12 @@ internal static class AuthResponder
     {
         sa.Handshake?.Dispose();
         sa.Handshake = null;
-        if (childless) sa.Engine.ReportDone(sa, null, null);
+        if (childless)
+        {
+            sa.Engine.ReportDone(sa, null, null);
+            sa.Engine.Succeeded(sa.Connection);
+        }
+
         sa.Reschedule();
     }
 

@@ -31,8 +31,8 @@ internal static class AuthSupport
     public static void Establish(IkeSa sa)
     {
         var engine = sa.Engine;
+        (sa.Established, sa.Authenticated) = (engine.Now, engine.Now);
         sa.State = IkeState.Established;
-        sa.Established = engine.Now;
         sa.ExpireAt = Instant.Never;
         engine.EndHalfOpen(sa);
         Lifetimes.Begin(sa);
@@ -41,6 +41,14 @@ internal static class AuthSupport
         if (sa.LocalBehindNat) engine.Emit(new IkeAction.Keepalive(sa.Id, sa.Local, sa.Remote, true));
         engine.Established(sa);
     }
+
+    /// <summary>The peer's identity is held by an IKE SA that we began, too; what the peer has lost, and says so, goes.</summary>
+    public static void ClaimOwn(IkeSa sa, bool initialContact) =>
+        sa.Engine.Ask(sa, new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.RemoteId!, sa.Connection.Unique == UniquePolicy.Keep ? UniquePolicy.Never : sa.Connection.Unique, initialContact), answer =>
+        {
+            if (answer is not Answer.Claim claim) return;
+            foreach (var old in claim.Replaces) sa.Engine.Replace(old, sa, initialContact);
+        });
 
     public static NegotiationFailure NoPsk(IkeSa sa, Identity remote, Answer found)
     {

@@ -10,7 +10,7 @@ using Warifu.Wire;
 namespace Warifu.V2.Exchanges;
 
 /// <summary>A child as we propose it: SPI, proposals, selectors, and with PFS a Diffie-Hellman value.</summary>
-internal sealed class ChildOffer : IDisposable
+internal sealed class ChildOffer
 {
     private ChildOffer(IkeSa sa, ChildRequest request, ImmutableArray<Proposal> proposals)
     {
@@ -55,7 +55,15 @@ internal sealed class ChildOffer : IDisposable
         builder.Ts(PayloadType.TsI, Local.AsSpan()).Ts(PayloadType.TsR, Remote.AsSpan());
     }
 
-    public void Dispose() => KeyExchange?.Dispose();
+    /// <summary>The pair is installed: the SPI is in use.</summary>
+    public void Done() => KeyExchange?.Dispose();
+
+    /// <summary>It came to nothing: the SPI is free again.</summary>
+    public void Abandon(IkeSa sa)
+    {
+        KeyExchange?.Dispose();
+        sa.Engine.FreeChildSpi(Spi);
+    }
 
     internal static Proposal Without(Proposal proposal) => proposal with { Transforms = proposal.Transforms.RemoveAll(transform => transform.Type == TransformType.Ke) };
 
@@ -81,6 +89,9 @@ internal sealed class ChildAnswer
 
     public byte[] Nonce { get; private set; } = [];
 
+    /// <summary>The SPI that the peer gave its half.</summary>
+    public ChildSpi Spi => _proposals.Length == 1 ? new ChildSpi((uint)_proposals[0].Spi) : default;
+
     public static ChildAnswer Read(scoped in MessageView view)
     {
         var answer = new ChildAnswer { _transport = view.HasNotify(NotifyType.UseTransportMode) };
@@ -97,18 +108,18 @@ internal sealed class ChildAnswer
     public void Take(IkeSa sa, ChildOffer offer)
     {
         var (ni, nr) = (sa.Handshake!.Ni, sa.Handshake.Nr);
-        Take(sa, offer, ni, nr, null, out _);
+        Take(sa, offer, ni, nr, null, outboundReady: true, out _);
         sa.Handshake.Dispose();
         sa.Handshake = null;
     }
 
     /// <summary>Checks and installs. False when the child failed; whoever waited was told.</summary>
-    public bool Take(IkeSa sa, ChildOffer offer, byte[] ni, byte[] nr, ChildState? replaces, out ChildState? child)
+    public bool Take(IkeSa sa, ChildOffer offer, byte[] ni, byte[] nr, ChildState? replaces, bool outboundReady, out ChildState? child)
     {
         child = null;
         var config = offer.Request.Config;
         if (Error is { } error && _proposals.IsEmpty) return Failed(sa, offer, ChildFailures.Refused(sa, config, offer, error), false);
-        if (_proposals.Length != 1 || _local.IsEmpty || _remote.IsEmpty || _proposals[0].SpiLength != 4)
+        if (_proposals.Length != 1 || _local.IsEmpty || _remote.IsEmpty || _proposals[0] is not { SpiLength: 4, Spi: >= 256 })
             return Failed(sa, offer, new NegotiationFailure("invalid-syntax", "the peer's answer for the child is incomplete", [], [], [], "at the peer: it breaks the protocol, its software must be repaired"), false);
         var chosen = _proposals[0].Proposal;
         var withoutKe = offer.KeyExchange is null;
@@ -116,11 +127,23 @@ internal sealed class ChildAnswer
             ?? (Selectors.Covers(offer.Local, _local) && Selectors.Covers(offer.Remote, _remote) ? null : $"the peer's selectors {Selectors.Print(_local)} === {Selectors.Print(_remote)} go beyond what we proposed");
         var mode = config.Mode == ChildMode.Transport && _transport ? IpsecMode.Transport : IpsecMode.Tunnel;
         if (wrong is null && config.Mode == ChildMode.Transport && !_transport) wrong = $"child {config.Name} wants transport mode, the peer answered for tunnel mode";
+        if (wrong is null && sa.Children.ByOutbound(new ChildSpi((uint)_proposals[0].Spi)) is not null) wrong = "the peer uses an SPI twice";
         Secret? shared = null;
         var method = (KeId)chosen.Find(TransformType.Ke).Id;
         if (wrong is null && method != KeId.None)
         {
-            if (withoutKe || _method != method || offer.KeyExchange!.Info.Id != method || !offer.KeyExchange.TryDerive(_public, out shared)) wrong = "the peer's key exchange does not fit";
+            if (withoutKe || _method != method || offer.KeyExchange!.Info.Id != method)
+            {
+                wrong = "the peer's key exchange does not fit";
+            }
+            else if (!offer.KeyExchange.TryDerive(_public, out shared))
+            {
+                // RFC 6989 section 2.5: an implementation that sends such a value is broken; the IKE SA ends
+                wrong = "the peer's public value is not acceptable";
+                Failed(sa, offer, new NegotiationFailure("invalid-key-exchange", wrong, [], [], [], "the peer breaks RFC 6989 or RFC 7748: its implementation must be repaired"), false);
+                Lifetimes.DeleteButWant(sa, "invalid-key-exchange", wrong);
+                return false;
+            }
         }
 
         if (wrong is not null) return Failed(sa, offer, Unfit(sa, offer, wrong, chosen), true);
@@ -139,13 +162,14 @@ internal sealed class ChildAnswer
                     Mode = mode,
                     Initiator = true,
                     Replaces = replaces,
+                    OutboundReady = outboundReady,
                 },
                 ni,
                 nr,
                 shared);
         }
 
-        offer.Dispose();
+        offer.Done();
         sa.Engine.ReportDone(sa, config.Name, null);
         sa.Engine.Complete(offer.Request.Command, new CommandResult(true, Matches: 1, Done: 1));
         return true;
@@ -158,11 +182,12 @@ internal sealed class ChildAnswer
 
     private bool Failed(IkeSa sa, ChildOffer offer, NegotiationFailure failure, bool deleteAtPeer)
     {
-        offer.Dispose();
+        offer.Abandon(sa);
         // the peer has installed something that we do not want
         if (deleteAtPeer && _proposals.Length == 1) sa.Window.Start(new DeleteSpiExchange(offer.Spi));
         var report = sa.Engine.ReportDone(sa, offer.Request.Config.Name, failure);
         sa.Engine.Complete(offer.Request.Command, new CommandResult(false, failure.Sentence, Report: report));
+        sa.Engine.ChildRefused(sa.Connection, offer.Request.Config);
         return false;
     }
 }

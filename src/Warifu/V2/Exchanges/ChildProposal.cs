@@ -40,7 +40,8 @@ internal sealed class ChildProposal
     /// <param name="report">Where the decision is told.</param>
     public Action? Answer(IkeSa sa, MessageBuilder builder, byte[] ni, byte[] nr, ChildState? replaces, Action<ChildState>? installed, ReportBuilder report)
     {
-        if (sa.Children.Count >= ProtocolTimes.ChildrenPerIke) return Refuse(sa, builder, null, NotifyType.NoAdditionalSas, new NegotiationFailure("no-additional-sas", "this IKE SA has too many children", [], [], [], "at the peer: put its selectors into fewer children"));
+        // rekeying goes on when no more pairs are taken; each pair is replaced once, so that even that is bounded
+        if (sa.Children.Count >= (replaces is null ? ProtocolTimes.ChildrenPerIke : 2 * ProtocolTimes.ChildrenPerIke)) return Refuse(sa, builder, null, NotifyType.NoAdditionalSas, new NegotiationFailure("no-additional-sas", "this IKE SA has too many children", [], [], [], "at the peer: put its selectors into fewer children"));
         var offered = _offers.Select(offer => offer.Proposal).ToImmutableArray();
         var whyNotSelectors = ImmutableArray.CreateBuilder<string>();
         (Child Config, NegotiationFailure Failure)? refused = null;
@@ -56,7 +57,7 @@ internal sealed class ChildProposal
             }
 
             var choice = ProposalSelection.Select(config.Proposals, offered, withoutKe: _isFirst);
-            if (choice.Chosen is not { } chosen || _offers[choice.OfferIndex].SpiLength != 4 || _offers[choice.OfferIndex].Spi < 256)
+            if (choice.Chosen is not { } chosen || _offers[choice.OfferIndex] is not { SpiLength: 4, Spi: >= 256 } || sa.Children.ByOutbound(new ChildSpi((uint)_offers[choice.OfferIndex].Spi)) is not null)
             {
                 refused ??= (config, ChildFailures.NoProposal(sa, config, offered, choice.WhyNot));
                 continue;
@@ -77,6 +78,13 @@ internal sealed class ChildProposal
 
     private Action? Accept(IkeSa sa, MessageBuilder builder, byte[] ni, byte[] nr, ChildState? replaces, Action<ChildState>? installed, Child config, NarrowingResult narrowed, Proposal chosen, OfferedProposal offer)
     {
+        // both sides make the same child at the same time: the one of the responder of the IKE SA waits, and finds it done
+        if (replaces is null && sa.Initiator && sa.Window.Active is CreateChildExchange { Old: null } own && own.Request.Config.Name == config.Name)
+        {
+            builder.Notify(NotifyType.TemporaryFailure);
+            return null;
+        }
+
         var method = (KeId)chosen.Find(TransformType.Ke).Id;
         Secret? shared = null;
         KeyExchange? keyExchange = null;
@@ -93,8 +101,9 @@ internal sealed class ChildProposal
             if (!keyExchange.TryDerive(_public, out shared))
             {
                 keyExchange.Dispose();
+                // RFC 6989 section 2.5: such a sender is broken; the IKE SA ends
                 builder.Notify(NotifyType.InvalidSyntax);
-                return null;
+                return () => Lifetimes.Fail(sa, "invalid-key-exchange", "the peer's public value is not acceptable", "the peer breaks RFC 6989 or RFC 7748: its implementation must be repaired");
             }
         }
 

@@ -1,5 +1,7 @@
+using System.Collections.Generic;
 using System.Linq;
 using Warifu.Engine;
+using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Wire;
 
@@ -10,6 +12,7 @@ internal sealed class CreateChildExchange(ChildRequest request, ChildState? old 
 {
     private ChildOffer? _offer;
     private byte[] _nonce = [];
+    private readonly List<ChildSpi> _closed = [];
     private KeId _method;
     private int _restarts;
     private int _tries;
@@ -19,25 +22,38 @@ internal sealed class CreateChildExchange(ChildRequest request, ChildState? old 
     /// <summary>The pair that is rekeyed; null = a new child.</summary>
     public ChildState? Old => old;
 
+    /// <summary>The pair for the same child that the peer made while our request was under way.</summary>
+    public ChildState? PeerMade { get; set; }
+
+    /// <summary>The peer closes a pair that we do not know yet.</summary>
+    public void PeerClosed(ChildSpi spi)
+    {
+        if (_closed.Count < 64) _closed.Add(spi);
+    }
+
     public override ExchangeType Type => ExchangeType.CreateChildSa;
 
     public override string Task => old is null ? "CHILD_CREATE" : "CHILD_REKEY";
 
     public override bool TryBuild(IkeSa sa, MessageBuilder builder)
     {
-        // it was closed while this waited
-        if (old is not null && (!sa.Children.ContainsKey(old.Id) || old.Phase != ChildPhase.Rekeying))
+        // it was replaced or closed while this waited
+        if (old is not null && (!sa.Children.Contains(old) || old.Phase != ChildPhase.Rekeying))
         {
+            var replaced = sa.Children.HasLive(old.Config.Name);
+            sa.Engine.Complete(request.Command, new CommandResult(replaced, replaced ? "" : "the child was closed meanwhile", Matches: 1, Done: replaced ? 1 : 0));
             return false;
         }
 
         // the same child twice is of no use: the peer's request may have come first
-        if (old is null && sa.Children.Values.Any(child => child.Phase == ChildPhase.Installed && child.Config.Name == request.Config.Name && request.PacketLocal is null))
+        if (old is null && IsThere(sa))
         {
             sa.Engine.Complete(request.Command, new CommandResult(true, Matches: 1, Done: 1));
             return false;
         }
 
+        PeerMade = null;
+        _closed.Clear();
         if (sa.Report.Ended) sa.Report = new ReportBuilder(sa.Engine.Now, initiator: true);
         _nonce = InitExchange.Nonce(sa);
         _offer = ChildOffer.Make(sa, request, withoutKe: false, _method);
@@ -49,75 +65,138 @@ internal sealed class CreateChildExchange(ChildRequest request, ChildState? old 
     public override void OnResponse(IkeSa sa, scoped in MessageView view)
     {
         var answer = ChildAnswer.Read(view);
+        if (answer.Error is not null && old?.PeerRekey is { Made.Table: not null })
+        {
+            // the peer's own rekeying of this pair went through
+            _offer!.Abandon(sa);
+            old.PeerRekey = null;
+            if (sa.Children.Contains(old)) Requests.Replaced(sa, old);
+            sa.Engine.Complete(request.Command, new CommandResult(true, Matches: 1, Done: 1));
+            return;
+        }
+
         if (answer.Error == NotifyType.InvalidKePayload && answer.ErrorData.Length == 2)
         {
             var wanted = (KeId)((answer.ErrorData[0] << 8) | answer.ErrorData[1]);
             var offered = _offer!.Proposals.Any(proposal => proposal.Transforms.Contains(Transform.Ke(wanted)));
             if (offered && wanted != _offer.KeyExchange?.Info.Id && ++_restarts <= ProtocolTimes.InitRestarts)
             {
-                _offer.Dispose();
+                _offer.Abandon(sa);
                 _method = wanted;
                 sa.Window.Start(this);
                 return;
             }
         }
 
-        if (answer.Error == NotifyType.TemporaryFailure && ++_tries < ProtocolTimes.TemporaryFailureTries)
+        if (answer.Error == NotifyType.TemporaryFailure)
         {
-            _offer!.Dispose();
-            sa.Later.Add(this);
-            sa.RetryAt = sa.Engine.Now + ProtocolTimes.TemporaryFailureWait + sa.Engine.Entropy.NextSpan(ProtocolTimes.TemporaryFailureWait);
+            _offer!.Abandon(sa);
+            Retries.Later(sa, this, ++_tries);
             return;
         }
 
         if (old is not null && answer.Error == NotifyType.ChildSaNotFound)
         {
-            // the peer has lost it: so have we (section 2.25.1)
-            _offer!.Dispose();
-            sa.RemoveChild(old, "peer-lost", "the peer does not know this child any more (CHILD_SA_NOT_FOUND)");
+            _offer!.Abandon(sa);
+            Lost(sa, old);
             return;
         }
 
-        var made = answer.Take(sa, _offer!, _nonce, answer.Nonce, old, out var child);
-        if (old is null) return;
+        if (answer.Error is null && _closed.Contains(answer.Spi))
+        {
+            _offer!.Abandon(sa);
+            if (old is not null && sa.Children.Contains(old) && old.Phase == ChildPhase.Rekeying) Lifetimes.Delete(sa, old, "peer-deleted");
+            sa.Engine.Complete(request.Command, new CommandResult(false, "the peer closed the child at once"));
+            return;
+        }
+
+        // a pair that goes again at once carries nothing
+        var redundant = old is null ? PeerMade is { IsLive: true, Table: not null } : old.PeerRekey is { Made.Table: not null } crossing && Collisions.OursIsRedundant(_nonce, answer.Nonce, crossing.Ni, crossing.Nr);
+        var made = answer.Take(sa, _offer!, _nonce, answer.Nonce, old, outboundReady: !redundant, out var child);
+        if (old is null)
+        {
+            if (!made || !redundant) return;
+            if (PeerMade is { } theirs && theirs.Local.SequenceEqual(child!.Local) && theirs.Remote.SequenceEqual(child.Remote))
+            {
+                // both sides made it at the same time: the responder of the IKE SA takes its own back
+                Lifetimes.Delete(sa, child, "redundant");
+                sa.Engine.Emit(new IkeAction.UseOutbound(theirs.Id));
+            }
+            else
+            {
+                sa.Engine.Emit(new IkeAction.UseOutbound(child!.Id));
+            }
+
+            return;
+        }
+
         if (!made)
         {
-            // what is there stays until its hard lifetime
-            if (old.Phase == ChildPhase.Rekeying) old.Phase = ChildPhase.Installed;
+            // what is there stays until its hard lifetime, and another try comes before
+            if (old.Phase == ChildPhase.Rekeying && sa.State == IkeState.Established)
+            {
+                old.Phase = ChildPhase.Installed;
+                old.RekeyAt = Lifetimes.RetryRekey(sa, old.ExpireAt);
+            }
+
             return;
         }
 
-        Settle(sa, child!, answer.Nonce);
+        Settle(sa, child!, redundant);
+    }
+
+    public override bool TryMove(IkeSa from)
+    {
+        _offer?.Abandon(from);
+        _offer = null;
+        return true;
     }
 
     public override void OnAbandoned(IkeSa sa, string reason, string text)
     {
-        _offer?.Dispose();
+        _offer?.Abandon(sa);
         sa.Engine.Complete(request.Command, new CommandResult(false, text));
     }
 
-    /// <summary>Who deletes what after a rekeying, also when the peer rekeyed the same pair at the same time (section 2.8.1).</summary>
-    private void Settle(IkeSa sa, ChildState made, byte[] nr)
+    private bool IsThere(IkeSa sa)
     {
-        if (old!.PeerRekey is { } theirs && sa.Children.TryGetValue(theirs.ChildId, out var other))
+        if (!sa.Children.HasLive(request.Config.Name)) return false;
+        if (request is not { PacketLocal: { } local, PacketRemote: { } remote }) return true;
+        return sa.Children.Values.Any(child => child.IsLive && child.Config.Name == request.Config.Name && Selectors.Covers(child.Local, [local]) && Selectors.Covers(child.Remote, [remote]));
+    }
+
+    /// <summary>The peer does not know the pair any more: ours goes without a word, and a new one is made unless one is there (section 2.25).</summary>
+    private void Lost(IkeSa sa, ChildState gone)
+    {
+        var had = sa.Children.Contains(gone);
+        sa.RemoveChild(gone, "peer-lost", "the peer does not know this child any more (CHILD_SA_NOT_FOUND)");
+        if (had && !sa.Children.HasLive(gone.Config.Name)) sa.Window.Start(new CreateChildExchange(request));
+        else sa.Engine.Complete(request.Command, new CommandResult(!had || sa.Children.HasLive(gone.Config.Name), had ? "" : "the child was closed meanwhile", Matches: 1, Done: 1));
+    }
+
+    /// <summary>Who deletes what after a rekeying, also when the peer rekeyed the same pair at the same time (section 2.8.1).</summary>
+    private void Settle(IkeSa sa, ChildState made, bool redundant)
+    {
+        if (old!.PeerRekey is { Made: { Table: not null } other })
         {
-            if (Collisions.OursIsRedundant(_nonce, nr, theirs.Ni, theirs.Nr))
+            old.PeerRekey = null;
+            if (redundant)
             {
                 // the peer keeps its own and deletes the old pair
                 Lifetimes.Delete(sa, made, "redundant");
                 sa.Engine.Emit(new IkeAction.UseOutbound(other.Id));
-                if (sa.Children.ContainsKey(old.Id)) old.Phase = ChildPhase.Rekeyed;
+                if (sa.Children.Contains(old)) Requests.Replaced(sa, old);
                 return;
             }
 
             // the peer deletes its redundant pair
-            other.Phase = ChildPhase.Rekeyed;
-            other.RekeyAt = Instant.Never;
-            other.ExpireAt = sa.Engine.Now + ProtocolTimes.DeleteWait;
+            Requests.Replaced(sa, other);
         }
 
-        if (!sa.Children.ContainsKey(old.Id)) return;
-        sa.Window.Start(new DeleteChildExchange(old, "rekeyed"));
+        old.Successor = made;
+        if (!sa.Children.Contains(old)) return;
         old.Phase = ChildPhase.Rekeyed;
+        (old.RekeyAt, old.ExpireAt) = (Instant.Never, sa.Engine.Now + ProtocolTimes.DeleteWait);
+        sa.Window.Start(new DeleteChildExchange(old, "rekeyed"));
     }
 }

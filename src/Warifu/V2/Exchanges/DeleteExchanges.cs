@@ -7,13 +7,15 @@ namespace Warifu.V2.Exchanges;
 /// <summary>INFORMATIONAL with a delete of one pair (RFC 7296 section 1.4.1): each side deletes its own inbound SA.</summary>
 internal sealed class DeleteChildExchange(ChildState child, string reason, CommandId command = default) : Exchange
 {
+    public ChildState Child => child;
+
     public override ExchangeType Type => ExchangeType.Informational;
 
     public override string Task => "CHILD_DELETE";
 
     public override bool TryBuild(IkeSa sa, MessageBuilder builder)
     {
-        if (!sa.Children.ContainsKey(child.Id))
+        if (!sa.Children.Contains(child))
         {
             sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
             return false;
@@ -25,11 +27,34 @@ internal sealed class DeleteChildExchange(ChildState child, string reason, Comma
 
     public override void OnResponse(IkeSa sa, scoped in MessageView view)
     {
-        sa.RemoveChild(child, reason, "closed from here");
+        // the IKE SA may have been rekeyed meanwhile
+        var owner = sa;
+        while (!owner.Children.Contains(child) && owner.Successor is { } successor) owner = successor;
+        var wasThere = owner.Children.Contains(child);
+        owner.RemoveChild(child, reason, "closed from here");
         sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
+        if (wasThere && child.HasExpired && owner.State == IkeState.Established && !owner.Children.HasLive(child.Config.Name)) sa.Engine.Act(sa.Connection, child.Config, child.Config.CloseAction);
     }
 
+    public override bool TryMove(IkeSa from) => true;
+
     public override void OnAbandoned(IkeSa sa, string why, string text) => sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
+}
+
+/// <summary>INFORMATIONAL that tells the peer that we do not believe it (RFC 7296 section 2.21.2); the IKE SA ends with the answer, or without one.</summary>
+internal sealed class RejectExchange(string reason, string text) : Exchange
+{
+    public override ExchangeType Type => ExchangeType.Informational;
+
+    public override string Task => "IKE_REJECT";
+
+    public override bool TryBuild(IkeSa sa, MessageBuilder builder)
+    {
+        builder.Notify(NotifyType.AuthenticationFailed);
+        return true;
+    }
+
+    public override void OnResponse(IkeSa sa, scoped in MessageView view) => sa.Close(reason, text);
 }
 
 /// <summary>INFORMATIONAL that deletes a pair which only the peer has installed.</summary>

@@ -17,6 +17,9 @@ internal sealed class InitExchange : Exchange
     private byte[] _cookie = [];
     private KeId _method;
     private int _restarts;
+    private NotifyType? _refusal;
+    private bool _askedAgain;
+    private KeId _wanted;
 
     public override ExchangeType Type => ExchangeType.IkeSaInit;
 
@@ -53,15 +56,20 @@ internal sealed class InitExchange : Exchange
     {
         _cookie = [];
         _restarts = 0;
+        (_refusal, _askedAgain) = (null, false);
         sa.Window.Restart(this);
     }
+
+    /// <summary>The request goes out again.</summary>
+    public void OnRepeat() => _askedAgain = _refusal is not null;
 
     public void OnInitResponse(IkeSa sa, in IkeHeader header, ReadOnlySpan<byte> message, scoped in MessageView view, Endpoint local)
     {
         var handshake = sa.Handshake!;
         if (view.TryGetNotify(NotifyType.Cookie, out var cookie) && view.IndexOf(PayloadType.Sa) < 0)
         {
-            if (cookie.Data.Length is < 1 or > WireLimits.CookieMax || ++_restarts > ProtocolTimes.InitRestarts) return;
+            // a repeated or late demand is met already
+            if (cookie.Data.Length is < 1 or > WireLimits.CookieMax || cookie.Data.SequenceEqual(_cookie) || ++_restarts > ProtocolTimes.InitRestarts) return;
             _cookie = cookie.Data.ToArray();
             sa.Window.Restart(this);
             return;
@@ -75,8 +83,7 @@ internal sealed class InitExchange : Exchange
 
         if (view.TryGetError(out var error))
         {
-            // not authenticated: an attacker may have sent it, but waiting would not bring the tunnel up either (section 2.21.1)
-            Fail(sa, error.Type);
+            Refused(sa, error.Type);
             return;
         }
 
@@ -84,18 +91,21 @@ internal sealed class InitExchange : Exchange
         if (SaPayload.TryParse(saBody, out var answers) != ParseError.None || answers.Length != 1 || KeView.TryParse(keBody, out var ke) != ParseError.None) return;
         var chosen = answers[0].Proposal;
         var wrong = ProposalSelection.CheckAnswer(sa.Connection.Proposals, chosen) ?? (ke.Method != _method || chosen.Find(TransformType.Ke).Id != (ushort)_method ? "the answer uses another group than our KE payload" : null);
-        sa.Window.TakeActive();
         if (wrong is not null)
         {
-            Lifetimes.Fail(sa, new NegotiationFailure("no-proposal", wrong, Print(sa.Connection.Proposals), [ProposalKeywords.Print(chosen)], [], "at the peer: it breaks the protocol, its proposal selection must be repaired"));
+            // an answer that nobody would give: forged, or late; the real one may still come (section 2.21.1)
+            sa.Report.Add(sa.Engine.Now, StepDirection.Here, "ignored: " + wrong);
             return;
         }
 
         if (!handshake.KeyExchange!.TryDerive(ke.Public, out var shared))
         {
-            Lifetimes.Fail(sa, "invalid-key-exchange", "the peer's public value is not acceptable", "at the peer: it breaks RFC 6989 or RFC 7748, its software must be repaired");
+            // RFC 6989 section 2.5: likewise
+            sa.Report.Add(sa.Engine.Now, StepDirection.Here, "ignored: the public value in this answer is not acceptable");
             return;
         }
+
+        sa.Window.TakeActive();
 
         handshake.Nr = nonce.ToArray();
         handshake.PeerMessage = message.ToArray();
@@ -166,6 +176,7 @@ internal sealed class InitExchange : Exchange
         if (!keyExchange.TryDerive(ke.Public, out var shared)) return engine.RefuseInit(header, local, remote, message.Length, NotifyType.InvalidSyntax, default);
         var sa = engine.NewSa(connection, initiator: false, local, remote);
         (sa.SpiI, sa.SpiR, sa.Proposal) = (header.InitiatorSpi, engine.NewIkeSpi(), chosen);
+        sa.Origin = (false, header.InitiatorSpi);
         sa.Trace(StepDirection.In, header, view);
         engine.CountersOf(connection.Name).Count(ExchangeType.IkeSaInit, isResponse: false, outgoing: false);
         sa.Handshake = new Handshake { Ni = nonce.ToArray(), Nr = Nonce(sa), PeerMessage = message.ToArray() };
@@ -178,8 +189,8 @@ internal sealed class InitExchange : Exchange
         builder.Nonce(sa.Handshake.Nr);
         WriteNotifies(sa, builder);
         sa.ExpireAt = engine.Now + engine.Options.HalfOpenTimeout;
-        engine.AddHalfOpen(sa);
-        sa.Window.BeginAnswer();
+        engine.AddHalfOpen(sa, view.HasNotify(NotifyType.Cookie));
+        sa.Window.BeginAnswer(message);
         sa.Respond(ExchangeType.IkeSaInit, builder);
         sa.Reschedule();
         return DropReason.None;
@@ -254,11 +265,13 @@ internal sealed class InitExchange : Exchange
     {
         var wanted = data.Length == 2 ? (KeId)((data[0] << 8) | data[1]) : KeId.None;
         var offered = sa.Connection.Proposals.Any(proposal => proposal.Transforms.Contains(Transform.Ke(wanted)));
+        // a repeated or late answer: it is what we do already
+        if (wanted == _method) return;
         // only a group that we offered ourselves, and not for ever: a forged answer must not weaken or loop us (section 2.7)
-        if (!offered || wanted == _method || ++_restarts > ProtocolTimes.InitRestarts)
+        if (!offered || ++_restarts > ProtocolTimes.InitRestarts)
         {
-            sa.Window.TakeActive();
-            Lifetimes.Fail(sa, "no-proposal", $"the peer wants key exchange method {ProposalKeywords.Word(Transform.Ke(wanted))}, which connections.{sa.Connection.Name}.proposals does not offer", $"here: add it to connections.{sa.Connection.Name}.proposals; or at the peer: accept {ProposalKeywords.Word(Transform.Ke(_method))}");
+            _wanted = wanted;
+            Refused(sa, NotifyType.InvalidKePayload);
             return;
         }
 
@@ -266,6 +279,25 @@ internal sealed class InitExchange : Exchange
         sa.Handshake!.KeyExchange?.Dispose();
         sa.Handshake.KeyExchange = null;
         sa.Window.Restart(this);
+    }
+
+    /// <summary>Not authenticated: an attacker may have sent it. It counts when the request went out again after it, and was refused again (section 2.21.1).</summary>
+    private void Refused(IkeSa sa, NotifyType error)
+    {
+        if (_refusal is null || !_askedAgain)
+        {
+            _refusal = error;
+            return;
+        }
+
+        if (error == NotifyType.InvalidKePayload)
+        {
+            sa.Window.TakeActive();
+            Lifetimes.Fail(sa, "no-proposal", $"the peer wants key exchange method {ProposalKeywords.Word(Transform.Ke(_wanted))}, which connections.{sa.Connection.Name}.proposals does not offer", $"here: add it to connections.{sa.Connection.Name}.proposals; or at the peer: accept {ProposalKeywords.Word(Transform.Ke(_method))}");
+            return;
+        }
+
+        Fail(sa, error);
     }
 
     private static void Fail(IkeSa sa, NotifyType error)

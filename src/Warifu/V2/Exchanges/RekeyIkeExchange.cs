@@ -30,6 +30,8 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
             return false;
         }
 
+        sa.PeerRekey = null;
+
         if (sa.Report.Ended) sa.Report = new ReportBuilder(sa.Engine.Now, initiator: true);
         if (_method == KeId.None) _method = (KeId)sa.Proposal!.Find(TransformType.Ke).Id;
         _keyExchange?.Dispose();
@@ -53,19 +55,24 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         if (!complete || SaPayload.TryParse(saBody, out var answers) != ParseError.None || answers.Length != 1 || answers[0].SpiLength != 8 || answers[0].Spi == 0 || KeView.TryParse(keBody, out var ke) != ParseError.None)
         {
             GiveUp(sa, "the peer's answer to the IKE rekeying is incomplete");
+            Lifetimes.DeleteButWant(sa, "invalid-syntax", "the peer's answer to the IKE rekeying is incomplete");
             return;
         }
 
         var chosen = answers[0].Proposal;
         if (ProposalSelection.CheckAnswer(sa.Connection.Proposals, chosen) is { } wrong)
         {
+            // the peer has installed something that we do not have: only a new IKE SA puts both in step
             GiveUp(sa, wrong);
+            Lifetimes.DeleteButWant(sa, "no-proposal", wrong);
             return;
         }
 
         if (ke.Method != _method || chosen.Find(TransformType.Ke).Id != (ushort)_method || !_keyExchange!.TryDerive(ke.Public, out var shared))
         {
+            // RFC 6989 section 2.5
             GiveUp(sa, "the peer's key exchange does not fit");
+            Lifetimes.DeleteButWant(sa, "invalid-key-exchange", "the peer's key exchange does not fit");
             return;
         }
 
@@ -75,21 +82,18 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         _keyExchange.Dispose();
         sa.Engine.ReportDone(sa, null, null);
         sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
-        if (sa.PeerRekey is { } theirs && theirs.Sa.State == IkeState.Established && Collisions.OursIsRedundant(_nonce, nr, theirs.Ni, theirs.Nr))
+        if (sa.PeerRekey is { Made.State: IkeState.Established } theirs)
         {
-            // the peer's new IKE SA wins: it deletes the old one, we delete ours (section 2.8.2)
-            Lifetimes.Delete(made, "redundant", "the peer rekeyed the IKE SA at the same time");
-            return;
-        }
+            if (Collisions.OursIsRedundant(_nonce, nr, theirs.Ni, theirs.Nr))
+            {
+                // the peer's new IKE SA wins: it deletes the old one, we delete ours (section 2.8.2)
+                Retire(sa, theirs.Made);
+                Lifetimes.Delete(made, "redundant", "the peer rekeyed the IKE SA at the same time");
+                return;
+            }
 
-        if (sa.PeerRekey is { } loser && loser.Sa.State == IkeState.Established)
-        {
             // the peer deletes its own; the children that went there come over to ours
-            Move(loser.Sa, made);
-            loser.Sa.State = IkeState.Rekeyed;
-            loser.Sa.ExpireAt = sa.Engine.Now + ProtocolTimes.DeleteWait;
-            loser.Sa.RekeyAt = Instant.Never;
-            loser.Sa.Reschedule();
+            Retire(theirs.Made, made, isKnown: false);
         }
 
         Retire(sa, made);
@@ -99,7 +103,9 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
     public override void OnAbandoned(IkeSa sa, string reason, string text)
     {
         _keyExchange?.Dispose();
-        sa.Engine.Complete(command, new CommandResult(false, text));
+        // the peer's rekeying did what was asked
+        var done = reason == "rekeyed";
+        sa.Engine.Complete(command, new CommandResult(done, done ? "" : text, Matches: 1, Done: done ? 1 : 0));
     }
 
     /// <summary>The responder.</summary>
@@ -108,7 +114,7 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         var parsed = view.TryGet(PayloadType.Sa, out var saBody) & view.TryGet(PayloadType.Ke, out var keBody) & view.TryGet(PayloadType.Nonce, out var nonce);
         if (!parsed || SaPayload.TryParse(saBody, out var offers) != ParseError.None || KeView.TryParse(keBody, out var ke) != ParseError.None)
         {
-            sa.Refuse(ExchangeType.CreateChildSa, NotifyType.InvalidSyntax);
+            Requests.Malformed(sa, "a request to rekey the IKE SA without all of its payloads");
             return;
         }
 
@@ -131,7 +137,8 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         sa.Engine.Counters.KeyExchanges++;
         if (!keyExchange.TryDerive(ke.Public, out var shared))
         {
-            sa.Refuse(ExchangeType.CreateChildSa, NotifyType.InvalidSyntax);
+            // RFC 6989 section 2.5
+            Requests.Malformed(sa, "a public value that is not acceptable");
             return;
         }
 
@@ -147,13 +154,13 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         {
             // ours is under way: nonces decide when it ends
             sa.PeerRekey = (ni, nr, made);
+            made.Rival = sa;
             Move(sa, made);
             return;
         }
 
-        Retire(sa, made);
         // the initiator deletes the old one; if it forgets, so do we
-        sa.ExpireAt = sa.Engine.Now + ProtocolTimes.DeleteWait;
+        Retire(sa, made);
     }
 
     private static IkeSa Make(IkeSa old, bool initiator, IkeSpi spiI, IkeSpi spiR, Proposal chosen, byte[] ni, byte[] nr, Secret shared)
@@ -165,8 +172,9 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         var prf = (PrfId)chosen.Find(TransformType.Prf).Id;
         using var seed = KeyScheduleV2.SkeySeedRekey(old.Keys!.Prf, old.Keys.SkD, ni, nr, shared);
         made.SetKeys(KeyScheduleV2.Derive(prf, (EncrId)encr.Id, encr.KeyBits, (IntegId)chosen.Find(TransformType.Integ).Id, seed, ni, nr, spiI, spiR));
+        made.Origin = old.Origin;
+        (made.Established, made.Authenticated) = (old.Engine.Now, old.Authenticated);
         made.State = IkeState.Established;
-        made.Established = old.Engine.Now;
         old.Engine.Add(made);
         foreach (var counters in new[] { old.Engine.Counters, old.Engine.CountersOf(old.Connection.Name) })
         {
@@ -179,26 +187,39 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         return made;
     }
 
-    /// <summary>Children are inherited (section 2.8); what waits on the old one goes on there too.</summary>
-    private static void Retire(IkeSa old, IkeSa made)
+    /// <summary>Children are inherited (section 2.8); what waits on the old one goes on there too. The old one waits for its delete.</summary>
+    /// <param name="old">The replaced one.</param>
+    /// <param name="made">The new one.</param>
+    /// <param name="isKnown">False: nobody was told of <paramref name="old"/>, the result of a rekeying that crossed ours and lost.</param>
+    public static void Retire(IkeSa old, IkeSa made, bool isKnown = true)
     {
         Move(old, made);
+        // one that waits since an earlier rekeying has waited enough: a peer cannot pile them up
+        old.Predecessor?.Close("rekeyed", "replaced by a rekeyed IKE SA");
+        if (isKnown) made.Predecessor = old;
+        (old.Successor, old.PeerRekey, old.Rival, made.Rival) = (made, null, null, null);
         old.State = IkeState.Rekeyed;
-        (old.RekeyAt, old.DpdAt) = (Instant.Never, Instant.Never);
-        foreach (var waiting in old.Window.TakeQueued().ToArray()) made.Window.Start(waiting);
-        foreach (var waiting in old.Later) made.Window.Start(waiting);
+        (old.RekeyAt, old.DpdAt, old.RetryAt, old.ExpireAt) = (Instant.Never, Instant.Never, Instant.Never, old.Engine.Now + ProtocolTimes.DeleteWait);
+        foreach (var waiting in old.Window.TakeQueued().Concat(old.Later).ToArray())
+        {
+            if (waiting is RekeyIkeExchange) waiting.OnAbandoned(old, "rekeyed", "");
+            else made.Window.Start(waiting);
+        }
+
         old.Later.Clear();
+        old.Reschedule();
+        if (!isKnown) return;
         old.Engine.Raise(new IkeSaRekeyed(made.Id) { Connection = old.Connection.Name, IkeId = old.Id });
         if (old.LocalBehindNat) old.Engine.Emit(new IkeAction.Keepalive(old.Id, old.Local, old.Remote, false));
         if (made.LocalBehindNat) old.Engine.Emit(new IkeAction.Keepalive(made.Id, made.Local, made.Remote, true));
     }
 
-    private static void Move(IkeSa from, IkeSa to)
+    public static void Move(IkeSa from, IkeSa to)
     {
         foreach (var child in from.Children.Values.ToImmutableArray())
         {
-            from.Children.Remove(child.Id);
-            to.Children.Add(child.Id, child);
+            from.Children.Remove(child);
+            to.Children.Add(child);
             to.Engine.AddChild(to, child);
         }
 
@@ -207,6 +228,16 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
 
     private void OnError(IkeSa sa, NotifyType error, byte[] data)
     {
+        if (sa.PeerRekey is { Made.State: IkeState.Established } theirs)
+        {
+            // the peer's own rekeying went through
+            _keyExchange?.Dispose();
+            Retire(sa, theirs.Made);
+            sa.Engine.ReportDone(sa, null, null);
+            sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
+            return;
+        }
+
         if (error == NotifyType.InvalidKePayload && data.Length == 2)
         {
             var wanted = (KeId)((data[0] << 8) | data[1]);
@@ -218,20 +249,20 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
             }
         }
 
-        if (error == NotifyType.TemporaryFailure && ++_tries < ProtocolTimes.TemporaryFailureTries)
+        if (error == NotifyType.TemporaryFailure)
         {
-            sa.Later.Add(this);
-            sa.RetryAt = sa.Engine.Now + ProtocolTimes.TemporaryFailureWait + sa.Engine.Entropy.NextSpan(ProtocolTimes.TemporaryFailureWait);
+            Retries.Later(sa, this, ++_tries);
             return;
         }
 
         GiveUp(sa, $"the peer refused the IKE rekeying with {MessageDescription.NameOf(error)}");
     }
 
-    /// <summary>The old IKE SA stays until its hard lifetime.</summary>
+    /// <summary>The old IKE SA stays until its hard lifetime; another try comes before.</summary>
     private void GiveUp(IkeSa sa, string why)
     {
         _keyExchange?.Dispose();
+        if (sa.ExpireAt != Instant.Never) sa.RekeyAt = Lifetimes.RetryRekey(sa, sa.ExpireAt);
         var report = sa.Engine.ReportDone(sa, null, new NegotiationFailure("rekey", why, InitExchange.Print(sa.Connection.Proposals), [], [], $"here: change connections.{sa.Connection.Name}.proposals; or at the peer: change its IKE proposals, so that they have one in common also for rekeying; its log shows why"));
         sa.Engine.Complete(command, new CommandResult(false, why, Matches: 1, Report: report));
     }

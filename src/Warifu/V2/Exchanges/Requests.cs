@@ -1,5 +1,5 @@
+using System.Buffers.Binary;
 using System.Collections.Generic;
-using System.Linq;
 using Warifu.Engine;
 using Warifu.Primitives;
 using Warifu.Wire;
@@ -16,9 +16,9 @@ internal static class Requests
             case ExchangeType.IkeAuth:
                 AuthResponder.OnRequest(sa, view);
                 break;
-            case ExchangeType.CreateChildSa when sa.State == IkeState.Connecting:
             case ExchangeType.Informational when sa.State == IkeState.Connecting && !view.TryGetError(out _) && view.IndexOf(PayloadType.Delete) < 0:
                 sa.Refuse(exchange, NotifyType.InvalidSyntax);
+                Lifetimes.Fail(sa, "invalid-syntax", "the peer sent INFORMATIONAL before IKE_AUTH");
                 break;
             case ExchangeType.CreateChildSa:
                 OnCreateChild(sa, view);
@@ -36,29 +36,38 @@ internal static class Requests
     {
         var isIke = view.IndexOf(PayloadType.TsI) < 0;
         ChildState? old = null;
+        var (spi, rekeys) = (default(ChildSpi), false);
         if (!isIke && view.TryGetNotify(NotifyType.RekeySa, out var rekey))
         {
             if (rekey.Spi.Length != 4)
             {
-                sa.Refuse(ExchangeType.CreateChildSa, NotifyType.InvalidSyntax);
+                Malformed(sa, "a REKEY_SA notify without an SPI");
                 return;
             }
 
             // the SPI is the one that the sender receives on: our outbound one (section 1.3.3)
-            var spi = new ChildSpi((uint)((rekey.Spi[0] << 24) | (rekey.Spi[1] << 16) | (rekey.Spi[2] << 8) | rekey.Spi[3]));
-            old = sa.ChildByOutbound(spi);
-            if (old is null)
-            {
-                sa.Respond(ExchangeType.CreateChildSa, new MessageBuilder().Notify(ProtocolId.Esp, spi, NotifyType.ChildSaNotFound));
-                return;
-            }
+            (spi, rekeys) = (new ChildSpi(BinaryPrimitives.ReadUInt32BigEndian(rekey.Spi)), true);
+            old = sa.Children.ByOutbound(spi);
         }
 
-        var request = isIke ? PeerRequest.RekeyIke : old is null ? PeerRequest.CreateChild : PeerRequest.RekeyChild;
-        var verdict = sa.State == IkeState.Rekeyed ? CollisionAnswer.Later : Collisions.Decide(request, OwnActivityOf(sa, old));
+        var request = isIke ? PeerRequest.RekeyIke : rekeys ? PeerRequest.RekeyChild : PeerRequest.CreateChild;
+        var verdict = Judge(sa, request, old);
         if (verdict == CollisionAnswer.Later)
         {
             sa.Refuse(ExchangeType.CreateChildSa, NotifyType.TemporaryFailure);
+            return;
+        }
+
+        if (rekeys && old is null)
+        {
+            // perhaps it is the pair that our own request makes: its answer may still be under way
+            if (sa.Window.Active is CreateChildExchange)
+            {
+                sa.Refuse(ExchangeType.CreateChildSa, NotifyType.TemporaryFailure);
+                return;
+            }
+
+            sa.Respond(ExchangeType.CreateChildSa, new MessageBuilder().Notify(ProtocolId.Esp, spi, NotifyType.ChildSaNotFound));
             return;
         }
 
@@ -70,7 +79,7 @@ internal static class Requests
 
         if (!view.TryGet(PayloadType.Nonce, out var nonce) || ChildProposal.Read(view) is not { } proposal)
         {
-            sa.Refuse(ExchangeType.CreateChildSa, NotifyType.InvalidSyntax);
+            Malformed(sa, "a CREATE_CHILD_SA request without all of its payloads");
             return;
         }
 
@@ -79,37 +88,63 @@ internal static class Requests
         var builder = new MessageBuilder();
         var done = proposal.Answer(sa, builder, ni, nr, old, made =>
         {
-            if (old is null) return;
-            old.Successor = made.Id;
-            if (verdict == CollisionAnswer.ProceedAndCompare)
+            if (old is null)
             {
-                old.PeerRekey = (ni, nr, made.Id);
+                if (sa.Window.Active is CreateChildExchange { Old: null } active && active.Request.Config.Name == made.Config.Name) active.PeerMade = made;
                 return;
             }
 
-            // the initiator deletes the old pair; if it forgets, so do we
-            old.Phase = ChildPhase.Rekeyed;
-            old.RekeyAt = Instant.Never;
-            old.ExpireAt = sa.Engine.Now + ProtocolTimes.DeleteWait;
+            old.Successor = made;
+            if (verdict == CollisionAnswer.ProceedAndCompare)
+            {
+                old.PeerRekey = (ni, nr, made);
+                return;
+            }
+
+            Replaced(sa, old);
         }, sa.Report);
         sa.Respond(ExchangeType.CreateChildSa, builder);
         done?.Invoke();
     }
 
+    /// <summary>The peer deletes the old pair; if it forgets, so do we.</summary>
+    internal static void Replaced(IkeSa sa, ChildState old)
+    {
+        old.Phase = ChildPhase.Rekeyed;
+        old.RekeyAt = Instant.Never;
+        old.ExpireAt = sa.Engine.Now + ProtocolTimes.DeleteWait;
+    }
+
+    internal static void Malformed(IkeSa sa, string what)
+    {
+        sa.Refuse(ExchangeType.CreateChildSa, NotifyType.InvalidSyntax);
+        Lifetimes.Fail(sa, "invalid-syntax", $"the peer sent {what}");
+    }
+
+    private static CollisionAnswer Judge(IkeSa sa, PeerRequest request, ChildState? child)
+    {
+        var own = OwnActivityOf(sa, child);
+        sa.Engine.Counters.Crossings[((int)request * Collisions.Activities) + (int)own]++;
+        return Collisions.Decide(request, own);
+    }
+
     private static OwnActivity OwnActivityOf(IkeSa sa, ChildState? child) => (sa.State, sa.Window.Active) switch
     {
-        (IkeState.Deleting, _) or (_, DeleteIkeExchange) => OwnActivity.DeletingIke,
+        (IkeState.Deleting or IkeState.Rekeyed, _) or (_, DeleteIkeExchange) => OwnActivity.DeletingIke,
         (_, RekeyIkeExchange) => OwnActivity.RekeyingIke,
-        (_, CreateChildExchange { Old: { } old }) when child is not null && old.Id == child.Id => OwnActivity.RekeyingThisChild,
-        (_, CreateChildExchange) => OwnActivity.CreatingChild,
-        _ when child?.Phase == ChildPhase.Deleting => OwnActivity.DeletingThisChild,
+        // a pair that waits for its delete is being closed, whatever else goes on
+        _ when child is { IsLive: false } => OwnActivity.DeletingThisChild,
+        (_, CreateChildExchange { Old: null }) => OwnActivity.CreatingChild,
+        (_, CreateChildExchange { Old: { } old }) => old == child ? OwnActivity.RekeyingThisChild : OwnActivity.RekeyingOtherChild,
+        (_, DeleteChildExchange exchange) => exchange.Child == child ? OwnActivity.DeletingThisChild : OwnActivity.DeletingOtherChild,
         _ => OwnActivity.None,
     };
 
     private static void OnInformational(IkeSa sa, scoped in MessageView view)
     {
         var ours = new List<ChildSpi>();
-        var gone = new List<ChildState>();
+        var gone = new List<(IkeSa Owner, ChildState Child)>();
+        HashSet<uint>? seen = null;
         for (var i = 0; i < view.Count; i++)
         {
             if (view[i].Type != PayloadType.Delete || DeletePayload.TryParse(view.Body(i), out var protocol, out var spis) != ParseError.None) continue;
@@ -121,11 +156,19 @@ internal static class Requests
 
             foreach (var spi in spis)
             {
-                if (sa.ChildByOutbound(spi) is not { } child || gone.Contains(child)) continue;
-                gone.Add(child);
+                if (sa.ChildByOutbound(spi) is not { } found)
+                {
+                    // perhaps the pair that our own request makes, closed before its answer arrived
+                    (sa.Window.Active as CreateChildExchange)?.PeerClosed(spi);
+                    continue;
+                }
+
+                if (!(seen ??= []).Add(found.Child.Id)) continue;
+                gone.Add(found);
                 // both delete the same pair: the answer is empty, our own delete is on its way (section 1.4.1)
-                var deleting = sa.Window.Active is DeleteChildExchange && child.Phase == ChildPhase.Deleting;
-                if (Collisions.Decide(PeerRequest.DeleteChild, deleting ? OwnActivity.DeletingThisChild : OwnActivity.None) != CollisionAnswer.AnswerEmpty) ours.Add(child.Inbound);
+                var own = sa.Window.Active is DeleteChildExchange exchange && exchange.Child == found.Child ? OwnActivity.DeletingThisChild : OwnActivityOf(sa, null);
+                sa.Engine.Counters.Crossings[((int)PeerRequest.DeleteChild * Collisions.Activities) + (int)own]++;
+                if (Collisions.Decide(PeerRequest.DeleteChild, own) != CollisionAnswer.AnswerEmpty) ours.Add(found.Child.Inbound);
             }
         }
 
@@ -140,7 +183,7 @@ internal static class Requests
         var builder = new MessageBuilder();
         if (ours.Count > 0) builder.Delete(ProtocolId.Esp, ours.ToArray());
         sa.Respond(ExchangeType.Informational, builder);
-        foreach (var child in gone) Gone(sa, child);
+        foreach (var (owner, child) in gone) Gone(owner, child);
     }
 
     /// <summary>The initiator does not believe what we answered (section 2.21.2): for us the SA was up already.</summary>
@@ -155,18 +198,31 @@ internal static class Requests
 
     private static void Gone(IkeSa sa, ChildState child)
     {
-        var wasLive = child.Phase is ChildPhase.Installed or ChildPhase.Rekeying;
-        sa.RemoveChild(child, child.Phase == ChildPhase.Rekeyed ? "rekeyed" : "peer-deleted", "the peer closed it");
-        if (wasLive && !sa.Children.Values.Any(other => other.Config.Name == child.Config.Name && other.Phase == ChildPhase.Installed)) sa.Engine.Act(sa.Connection, child.Config, child.Config.CloseAction);
+        var wasWanted = child.IsLive || child.HasExpired;
+        sa.RemoveChild(child, child.Successor is { Table: not null } || child.Phase == ChildPhase.Rekeyed ? "rekeyed" : "peer-deleted", "the peer closed it");
+        sa.Reschedule();
+        if (wasWanted && !sa.Children.HasLive(child.Config.Name)) sa.Engine.Act(sa.Connection, child.Config, child.Config.CloseAction);
     }
 
     private static void OnIkeDelete(IkeSa sa)
     {
+        var own = OwnActivityOf(sa, null);
+        sa.Engine.Counters.Crossings[((int)PeerRequest.DeleteIke * Collisions.Activities) + (int)own]++;
         sa.Respond(ExchangeType.Informational, new MessageBuilder());
-        var (rekeyed, deleting, connection) = (sa.State == IkeState.Rekeyed, sa.State == IkeState.Deleting, sa.Connection);
-        var children = sa.Children.Values.Where(child => child.Phase is ChildPhase.Installed or ChildPhase.Rekeying).Select(child => child.Config).ToArray();
-        sa.Close(rekeyed ? "rekeyed" : "peer-deleted", "the peer closed it");
-        if (rekeyed || deleting) return;
-        foreach (var child in children) sa.Engine.Act(connection, child, child.CloseAction);
+        if (sa.PeerRekey is { } theirs)
+        {
+            // the peer did not see our rekeying: its own stays, ours is forgotten (section 2.8.2)
+            RekeyIkeExchange.Retire(sa, theirs.Made);
+        }
+        else if (sa.Rival is { State: IkeState.Established, Window.Active: RekeyIkeExchange } rival)
+        {
+            // the peer knows already that its rekeying was the redundant one; our answer to tell us so is still under way
+            rival.PeerRekey = null;
+            RekeyIkeExchange.Move(sa, rival);
+            sa.Close("redundant", "both sides rekeyed the IKE SA at the same time");
+            return;
+        }
+
+        sa.Close(sa.State == IkeState.Rekeyed ? "rekeyed" : "peer-deleted", "the peer closed it");
     }
 }

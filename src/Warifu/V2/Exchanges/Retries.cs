@@ -1,0 +1,26 @@
+using System;
+using Warifu.Engine;
+using Warifu.Primitives;
+
+namespace Warifu.V2.Exchanges;
+
+/// <summary>TEMPORARY_FAILURE (RFC 7296 section 2.25): wait, never at once again; after several minutes the two sides are out of step and the IKE SA ends.</summary>
+internal static class Retries
+{
+    public static void Later(IkeSa sa, Exchange exchange, int tries)
+    {
+        if (tries >= ProtocolTimes.TemporaryFailureTries)
+        {
+            const string text = "the peer was busy for minutes (TEMPORARY_FAILURE): the two sides are out of step";
+            exchange.OnAbandoned(sa, "out-of-step", text);
+            Lifetimes.DeleteButWant(sa, "out-of-step", text);
+            return;
+        }
+
+        var wait = ProtocolTimes.TemporaryFailureWait * Math.Pow(ProtocolTimes.TemporaryFailureFactor, tries - 1);
+        if (wait > ProtocolTimes.TemporaryFailureLongest) wait = ProtocolTimes.TemporaryFailureLongest;
+        sa.Later.Add(exchange);
+        var at = sa.Engine.Now + wait + sa.Engine.Entropy.NextSpan(wait);
+        sa.RetryAt = Instant.Min(sa.RetryAt, at);
+    }
+}

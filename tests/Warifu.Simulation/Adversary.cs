@@ -1,0 +1,115 @@
+using System.Collections.Generic;
+using Warifu.Primitives;
+using Warifu.Wire;
+
+namespace Warifu.Simulation;
+
+/// <summary>Sees every message on the wire and sends what it likes from any address, but has no keys.</summary>
+internal sealed class Adversary(World world)
+{
+    private readonly List<(SimHost To, Endpoint Local, Endpoint Remote, byte[] Message)> _seen = [];
+    private readonly Dictionary<IpAddress, (int In, int Out)> _strangers = [];
+
+    /// <summary>Messages and octets that a stranger's address sent and got.</summary>
+    public void Overheard(SimHost to, Endpoint local, Endpoint remote, byte[] message)
+    {
+        if (_seen.Count < 400) _seen.Add((to, local, remote, message));
+        else _seen[world.Luck.Below(_seen.Count)] = (to, local, remote, message);
+        // the forged one arrives before the real one
+        if (world.Luck.Chance(0.05) && IkeHeader.TryRead(message, out var sealedOne) && sealedOne.NextPayload == PayloadType.Sk)
+        {
+            var spoiled = (byte[])message.Clone();
+            spoiled[IkeHeader.Length + 4 + world.Luck.Below(spoiled.Length - IkeHeader.Length - 4)] ^= (byte)(1 << world.Luck.Below(8));
+            world.Reach("sealed message spoiled");
+            to.Receive(local, remote, spoiled, isForged: true);
+        }
+
+        // first messages are most worth forging
+        if (world.IsRunning && IkeHeader.TryRead(message, out var header) && header.Exchange == ExchangeType.IkeSaInit && world.Luck.Chance(0.3)) Answer(to, local, remote, header);
+    }
+
+    /// <summary>A host sent something to nobody's address.</summary>
+    public void Reflected(SimHost from, IpAddress stranger, int octets)
+    {
+        var (sent, got) = _strangers.GetValueOrDefault(stranger);
+        _strangers[stranger] = (sent, got + 1);
+        if (got + 1 > sent) world.Fail($"{from.Name} sends more messages to a stranger than came from there");
+        world.Reach("stranger answered");
+        _ = octets;
+    }
+
+    /// <summary>One attack.</summary>
+    public void Act()
+    {
+        if (_seen.Count == 0) return;
+        var (to, local, remote, message) = _seen[world.Luck.Below(_seen.Count)];
+        switch (world.Luck.Below(6))
+        {
+            case 0:
+                world.Reach("message replayed");
+                to.Receive(local, remote, message, isForged: true);
+                break;
+            case 1:
+                world.Reach("message replayed from elsewhere");
+                var elsewhere = Stranger();
+                to.Receive(local, elsewhere, message, isForged: true);
+                break;
+            case 2:
+                world.Reach("bit flipped");
+                var flipped = (byte[])message.Clone();
+                flipped[world.Luck.Below(flipped.Length)] ^= (byte)(1 << world.Luck.Below(8));
+                // a clear first answer with a flipped bit wins a race that nobody can referee
+                if (IkeHeader.TryRead(flipped, out var header) && header is { Exchange: ExchangeType.IkeSaInit, IsResponse: true }) break;
+                to.Receive(local, remote, flipped, isForged: true);
+                break;
+            case 3:
+                world.Reach("first message forged");
+                for (var i = world.Luck.Below(30); i >= 0; i--) to.Receive(local, world.Luck.Chance(0.5) ? Stranger() : remote, FirstMessage(), isForged: true);
+                break;
+            case 4:
+                world.Reach("message cut");
+                to.Receive(local, remote, message[..world.Luck.Below(message.Length)], isForged: true);
+                break;
+            default:
+                world.Reach("refusal forged");
+                if (!IkeHeader.TryRead(message, out header)) break;
+                var refusal = new MessageBuilder().Notify(world.Luck.Chance(0.5) ? NotifyType.AuthenticationFailed : NotifyType.InvalidIkeSpi);
+                to.Receive(local, remote, refusal.ToMessage(IkeHeader.V2(header.InitiatorSpi, header.ResponderSpi, header.Exchange, header.FromInitiator, world.Luck.Chance(0.7), header.MessageId)), isForged: true);
+                break;
+        }
+    }
+
+    /// <summary>Refusals and demands in clear for whoever asks for an IKE SA, before the real answer.</summary>
+    private void Answer(SimHost to, Endpoint local, Endpoint remote, IkeHeader header)
+    {
+        if (header.IsResponse) return;
+        foreach (var victim in world.Hosts)
+        {
+            if (!victim.Owns(remote.Address) || victim == to) continue;
+            NotifyType[] errors = [NotifyType.NoProposalChosen, NotifyType.InvalidSyntax, NotifyType.InvalidMajorVersion, NotifyType.InvalidKePayload];
+            var error = errors[world.Luck.Below(errors.Length)];
+            var forged = new MessageBuilder().Notify(error, error == NotifyType.InvalidKePayload ? [0, 2] : []).ToMessage(IkeHeader.V2(header.InitiatorSpi, default, ExchangeType.IkeSaInit, fromInitiator: false, isResponse: true, 0));
+            world.Reach("refusal of the first message forged");
+            world.Network.Inject(local, remote, (host, own, peer) => host.Receive(own, peer, forged, isForged: true));
+        }
+    }
+
+    private Endpoint Stranger()
+    {
+        var address = IpAddress.V4(0xCB00_7180 + (uint)world.Luck.Below(100));
+        var (sent, got) = _strangers.GetValueOrDefault(address);
+        _strangers[address] = (sent + 1, got);
+        return new Endpoint(address, 500);
+    }
+
+    private byte[] FirstMessage()
+    {
+        var nonce = new byte[32];
+        world.Luck.Fill(nonce);
+        var key = new byte[32];
+        world.Luck.Fill(key);
+        var proposals = EnginePair.Proposals(ProtocolId.Ike, world.Plan.RightIke);
+        var builder = new MessageBuilder().Sa([new OfferedProposal(1, 0, 0, proposals[0])]).Ke(KeId.Curve25519, key).Nonce(nonce);
+        return builder.ToMessage(IkeHeader.V2(new IkeSpi(world.Luck.Next() | 1), default, ExchangeType.IkeSaInit, fromInitiator: true, isResponse: false, 0));
+    }
+}

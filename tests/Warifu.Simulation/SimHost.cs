@@ -1,0 +1,284 @@
+using System;
+using System.Collections.Generic;
+using System.Collections.Immutable;
+using System.Linq;
+using System.Text;
+using Warifu.Crypto;
+using Warifu.Engine;
+using Warifu.Ipsec;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.Wire;
+
+namespace Warifu.Simulation;
+
+/// <summary>A host of a <see cref="World"/>: an engine, its secrets, its data plane; questions are answered late and in any order. It may crash and start again with nothing.</summary>
+internal sealed class SimHost : IDisposable
+{
+    private static readonly SecretRef s_secret = new(7);
+
+    private readonly World _world;
+    private readonly byte[] _psk;
+    private readonly EngineOptions _options;
+    private readonly Dictionary<ulong, (string What, CommandResult? Result)> _commands = [];
+    private readonly Dictionary<(Identity, Identity), List<uint>> _holders = [];
+    private readonly Dictionary<uint, (Identity, Identity)> _claims = [];
+    private readonly HashSet<UInt128> _accepted = [];
+    private readonly HashSet<Instant> _authenticated = [];
+    private ulong _nextCommand = 1;
+    private ulong _boots;
+    private int _actions;
+    private int _sends;
+    private int _sentOctets;
+
+    public SimHost(World world, string name, IpAddress address, string psk, EngineOptions options)
+    {
+        (_world, Name, Address, _options) = (world, name, address, options with { RethrowBugs = true, KeyLog = true });
+        _psk = Encoding.UTF8.GetBytes(psk);
+        Plane = new PacketPlane(this, world);
+        Monitor = new Monitor(world, this, _options);
+        Engine = Boot();
+    }
+
+    public string Name { get; }
+
+    public IpAddress Address { get; }
+
+    public IkeEngine Engine { get; private set; }
+
+    public PacketPlane Plane { get; }
+
+    public Monitor Monitor { get; private set; }
+
+    public PolicySet Policy { get; private set; } = PolicySet.Empty;
+
+    /// <summary>Peers that this host has held for authenticated: their addresses.</summary>
+    public HashSet<IpAddress> Authenticated { get; } = [];
+
+    public int RekeyedChildren { get; private set; }
+
+    public int RekeyedIkes { get; private set; }
+
+    public bool Owns(IpAddress address) => address == Address || (this == _world.Network.Behind && address == Network.NatAddress);
+
+    public IEnumerable<string> OpenCommands => _commands.Where(command => command.Value.Result is null).Select(command => command.Value.What);
+
+    public CommandResult? ResultOf(ulong command) => _commands[command].Result;
+
+    /// <summary>Everything is lost without a word to anybody; the host comes back with its configuration.</summary>
+    public void Crash()
+    {
+        _world.Reach("host crashed");
+        Engine.Dispose();
+        Plane.Clear();
+        Engine = Boot();
+        Monitor = new Monitor(_world, this, _options);
+        _accepted.Clear();
+        _authenticated.Clear();
+        _holders.Clear();
+        _claims.Clear();
+        foreach (var (id, command) in _commands.Where(command => command.Value.Result is null).ToArray()) _commands[id] = (command.What, new CommandResult(false, "crashed"));
+        Load(Policy);
+    }
+
+    public ulong Load(PolicySet policy)
+    {
+        Policy = policy;
+        return Command("load", id => new IkeCommand.Load(id, policy));
+    }
+
+    public ulong Command(string what, Func<CommandId, IkeCommand> make)
+    {
+        var id = _nextCommand++;
+        _commands.Add(id, (what, null));
+        _world.Note(Name, what);
+        Step(() => Engine.Handle(make(new CommandId(id)), _world.Now));
+        return id;
+    }
+
+    public void Tell(DataPlaneEvent happening) => Step(() => Engine.Handle(happening, _world.Now));
+
+    public void Wake() => Step(() => Engine.HandleTimeout(_world.Now));
+
+    /// <param name="local">Where it came to.</param>
+    /// <param name="remote">Where it came from.</param>
+    /// <param name="message">IKE message.</param>
+    /// <param name="isForged">It is the adversary's.</param>
+    public void Receive(Endpoint local, Endpoint remote, byte[] message, bool isForged)
+    {
+        var digest = V2.Window.DigestOf(message);
+        var secured = IkeHeader.TryRead(message, out var header) && header.Exchange != ExchangeType.IkeSaInit;
+        var known = secured && _accepted.Contains(digest);
+        var before = Drops();
+        (_actions, _sends, _sentOctets) = (0, 0, 0);
+        if (!isForged && secured && header.IsResponse) Monitor.Answered(header);
+        _world.Note(Name, isForged ? "receives a forged" : "receives", message);
+        Step(() => Engine.HandleDatagram(local, remote, message, _world.Now));
+        if (Drops() == before && secured) _accepted.Add(digest);
+        if (known && _actions > 0) _world.Fail($"{Name} acts on a message that it has had already: {MessageDescription.NameOf(header.Exchange)} {header.MessageId}");
+        if (_sends > 1 && isForged) _world.Fail($"{Name} answers one forged message with {_sends}");
+        if (isForged && _sends == 1 && _world.IsNobody(remote.Address))
+        {
+            // DESIGN section 2: at most 1.5 times the octets to an address that nobody verified
+            if (_sentOctets * 2 > message.Length * 3) _world.Fail($"{Name} answers {message.Length} octets of a stranger with {_sentOctets}");
+        }
+    }
+
+    /// <summary>All that is left when everything was closed.</summary>
+    public string? Leftovers()
+    {
+        var holdings = Engine.Holdings;
+        if (holdings != default) return $"{Name} still holds {holdings}";
+        if (Engine.NextTimeout != Instant.Never) return $"{Name} still wants to be woken";
+        if (Plane.Pairs.Count > 0) return $"{Name} still has {Plane.Pairs.Count} pairs";
+        var open = OpenCommands.ToArray();
+        return open.Length > 0 ? $"{Name} never ended: {string.Join(", ", open)}" : null;
+    }
+
+    public void Dispose()
+    {
+        Engine.Dispose();
+        Plane.Clear();
+    }
+
+    private IkeEngine Boot() => new(_options, new SeededEntropy(_world.SeedFor(Name, _boots++)), _world.Now);
+
+    private long Drops()
+    {
+        var sum = 0L;
+        foreach (var drops in Engine.Counters.Drops) sum += drops;
+        return sum;
+    }
+
+    private void Step(Action call)
+    {
+        call();
+        var engine = Engine;
+        while (engine.TryDequeue(out var action)) Do(action);
+        if (engine == Engine) _world.CheckStep(this);
+    }
+
+    private void Do(IkeAction action)
+    {
+        switch (action)
+        {
+            case IkeAction.Send send:
+                _sends++;
+                _sentOctets += send.Message.Length;
+                Monitor.Sent(send);
+                _world.Send(this, send);
+                return;
+            case IkeAction.LogIkeKeys keys:
+                _world.Ledger.Keys(this, keys);
+                return;
+            case IkeAction.Complete complete:
+                var (what, result) = _commands[complete.Id.Value];
+                if (result is not null) _world.Fail($"{Name} ended '{what}' twice");
+                _commands[complete.Id.Value] = (what, complete.Result);
+                _world.Note(Name, $"ended '{what}': {(complete.Result.Success ? "done" : complete.Result.Message)}");
+                return;
+            case IkeAction.InstallPolicy or IkeAction.RemovePolicy or IkeAction.Keepalive:
+                return;
+        }
+
+        _actions++;
+        switch (action)
+        {
+            case IkeAction.InstallChild install:
+                var owner = Engine.IkeSas.FirstOrDefault(sa => sa.Id == install.Sa.IkeId);
+                if (owner is null || !_authenticated.Contains(owner.Authenticated)) _world.Fail($"{Name} installs a pair for an IKE SA that nobody authenticated");
+                Plane.Install(install.Sa);
+                break;
+            case IkeAction.UseOutbound use:
+                Plane.UseOutbound(use.ChildId);
+                break;
+            case IkeAction.MoveChild move:
+                Plane.Move(move.ChildId, move.Local, move.Remote);
+                break;
+            case IkeAction.RemoveChild remove:
+                Plane.Remove(remove.ChildId, remove.StillInFlight);
+                break;
+            case IkeAction.RaiseAsk ask:
+                var engine = Engine;
+                _world.After(_world.AskDelay(), () =>
+                {
+                    if (engine == Engine) Step(() => engine.Handle(AnswerTo(ask.Id, ask.Question), _world.Now));
+                });
+                break;
+            case IkeAction.Raise raise:
+                Observe(raise.Event);
+                break;
+        }
+    }
+
+    private void Observe(IkeEvent happening)
+    {
+        if (happening is not NegotiationEnded) _world.Note(Name, happening.ToString());
+        switch (happening)
+        {
+            case NegotiationEnded { Report.Failure: { } failure }:
+                _world.Note(Name, "failed: " + failure.Sentence);
+                // the text of a refusal of somebody unknown is no state
+                if (happening.IkeId == 0) _actions--;
+                break;
+            case IkeSaUp up:
+                _authenticated.Add(up.At);
+                Authenticated.Add(up.Remote.Address);
+                break;
+            case IkeSaDown:
+                Release(happening.IkeId);
+                break;
+            case ChildRekeyed:
+                RekeyedChildren++;
+                break;
+            case IkeSaRekeyed rekeyed:
+                RekeyedIkes++;
+                if (!_claims.TryGetValue(happening.IkeId, out var pair)) break;
+                Release(happening.IkeId);
+                Hold(rekeyed.NewIkeId, pair);
+                break;
+        }
+    }
+
+    private Answer AnswerTo(AskId id, Ask question)
+    {
+        switch (question)
+        {
+            case Ask.FindPsk:
+                return new Answer.SecretHandle(id, s_secret);
+            case Ask.PskAuth auth:
+                using (var psk = new Secret(_psk)) return new Answer.Octets(id, KeyScheduleV2.SharedKeyAuth(auth.Prf, psk, auth.SignedOctets.AsSpan()));
+            case Ask.SourceAddress:
+                return new Answer.Addresses(id, [Address]);
+            case Ask.LastTraffic traffic:
+                return new Answer.Traffic(id, Plane.LastIn(traffic.ChildIds), default);
+            case Ask.ClaimIdentity claim:
+                return Claim(id, claim);
+            default:
+                return new Answer.Failed(id, "not in this world");
+        }
+    }
+
+    private Answer.Claim Claim(AskId id, Ask.ClaimIdentity claim)
+    {
+        var pair = (claim.Local, claim.Remote);
+        var others = _holders.TryGetValue(pair, out var holders) ? holders.Where(holder => holder != claim.IkeId).ToImmutableArray() : [];
+        var replaces = claim.Policy switch { UniquePolicy.Never => [], UniquePolicy.Replace => others, _ => claim.InitialContact ? others : [] };
+        if (replaces.Length > 0) _world.Reach(claim.InitialContact ? "initial contact" : "replaced");
+        Hold(claim.IkeId, pair);
+        return new Answer.Claim(id, true, replaces);
+    }
+
+    private void Hold(uint ikeId, (Identity, Identity) pair)
+    {
+        if (!_holders.TryGetValue(pair, out var holders)) _holders.Add(pair, holders = []);
+        holders.Add(ikeId);
+        _claims[ikeId] = pair;
+    }
+
+    private void Release(uint ikeId)
+    {
+        if (!_claims.Remove(ikeId, out var pair)) return;
+        _holders[pair].Remove(ikeId);
+    }
+}

@@ -1,0 +1,175 @@
+using System;
+using System.Collections.Generic;
+using System.Collections.Immutable;
+using Warifu.Policy;
+using Warifu.Primitives;
+
+namespace Warifu.Simulation;
+
+/// <summary>What kind of world a seed makes: network, configuration of both gateways, who keeps the connection up, how long it is played.</summary>
+internal sealed class WorldPlan
+{
+    private static readonly string[] s_names = ["net", "lan", "dmz"];
+
+    public WorldPlan(SeededEntropy luck)
+    {
+        var kind = luck.Below(10);
+        IsPerfect = kind < 2;
+        Network = IsPerfect
+            ? new LinkPlan { Delay = TimeSpan.FromMilliseconds(1 + luck.Below(80)) }
+            : new LinkPlan
+            {
+                Loss = luck.Chance(0.2) ? 0 : luck.Below(25) / 100.0,
+                Duplication = luck.Chance(0.4) ? 0 : luck.Below(30) / 100.0,
+                Delay = TimeSpan.FromMilliseconds(1 + luck.Below(120)),
+                Jitter = luck.Chance(0.3) ? TimeSpan.Zero : TimeSpan.FromMilliseconds(luck.Below(luck.Chance(0.1) ? 3000 : 300)),
+                Mtu = luck.Chance(0.3) ? 296 : 1500,
+            };
+        HasNat = luck.Chance(0.25);
+        HasAdversary = !IsPerfect && luck.Chance(0.35);
+        HasImpostor = !HasNat && luck.Chance(0.1);
+        Outages = !IsPerfect && luck.Chance(0.4);
+        Cookies = luck.Chance(0.15);
+        SlowAsks = luck.Chance(0.15);
+        Length = TimeSpan.FromSeconds(60 + luck.Below(240));
+        Children = 1 + (luck.Chance(0.4) ? luck.Below(3) : 0);
+        var initialKe = luck.Below(8);
+        (LeftIke, RightIke) = initialKe switch
+        {
+            0 => ("aes128-sha256-x25519-ecp256", "aes128-sha256-ecp256"),
+            1 => ("aes128gcm16-prfsha256-x25519", "aes128gcm16-prfsha256-x25519"),
+            _ => ("aes128-sha256-x25519", "aes128-sha256-x25519"),
+        };
+        (LeftEsp, RightEsp) = luck.Below(10) switch
+        {
+            0 => ("aes128gcm16-x25519-ecp256", "aes128gcm16-ecp256"),
+            1 or 2 => ("aes128gcm16-x25519", "aes128gcm16-x25519"),
+            _ => ("aes128gcm16", "aes128gcm16"),
+        };
+        LeftKeeps = HasNat || HasAdversary || Outages || luck.Chance(0.6);
+        RightKeeps = !HasNat && !HasImpostor && luck.Chance(LeftKeeps ? 0.4 : 0.2);
+        // a peer that lost everything is noticed by liveness only
+        Dpd = IsPerfect && luck.Chance(0.5) ? TimeSpan.Zero : TimeSpan.FromSeconds(8 + luck.Below(25));
+        IkeLife = luck.Chance(0.4) ? TimeSpan.FromSeconds(40 + luck.Below(200)) : TimeSpan.FromHours(4);
+        ChildLife = luck.Chance(0.4) ? TimeSpan.FromSeconds(20 + luck.Below(120)) : TimeSpan.FromHours(1);
+        // the same lifetimes without a spread on both sides: they begin together
+        InStep = luck.Chance(0.3);
+        Packets = luck.Chance(0.15) ? 20UL + (ulong)luck.Below(60) : 0;
+        Unique = luck.Below(5) switch { 0 => UniquePolicy.Replace, 1 => UniquePolicy.Never, _ => UniquePolicy.No };
+        Script = WorldScript.Draw(this, luck);
+        IsSeamless = IsPerfect && !Script.Exists(act => act.Deed is Deed.DownChild or Deed.DownIke or Deed.Crash or Deed.Reload or Deed.DropChild) && !LeftKeeps && !RightKeeps && Packets == 0;
+    }
+
+    public LinkPlan Network { get; }
+
+    /// <summary>Nothing is lost, nothing overtakes.</summary>
+    public bool IsPerfect { get; }
+
+    /// <summary>Perfect, and nobody closes anything: rekeying must not lose a single packet.</summary>
+    public bool IsSeamless { get; }
+
+    public bool HasNat { get; }
+
+    public bool HasAdversary { get; }
+
+    /// <summary>A third host that calls itself by the left one's name and has another secret.</summary>
+    public bool HasImpostor { get; }
+
+    public bool Outages { get; }
+
+    public bool Cookies { get; }
+
+    public bool SlowAsks { get; }
+
+    public bool LeftKeeps { get; }
+
+    public bool RightKeeps { get; }
+
+    public bool InStep { get; }
+
+    public int Children { get; }
+
+    public ulong Packets { get; }
+
+    public TimeSpan Length { get; }
+
+    public TimeSpan Dpd { get; }
+
+    public TimeSpan IkeLife { get; }
+
+    public TimeSpan ChildLife { get; }
+
+    public UniquePolicy Unique { get; }
+
+    public string LeftIke { get; }
+
+    public string RightIke { get; }
+
+    public string LeftEsp { get; }
+
+    public string RightEsp { get; }
+
+    public List<Act> Script { get; }
+
+    public IEnumerable<string> ChildNames => s_names[..Children];
+
+    public static IpAddress Inner { get; } = IpAddress.Parse("10.9.0.2");
+
+    public static IpAddress Left { get; } = IpAddress.Parse("192.0.2.2");
+
+    public static IpAddress Right { get; } = IpAddress.Parse("198.51.100.2");
+
+    public static IpAddress Impostor { get; } = IpAddress.Parse("192.0.2.66");
+
+    /// <param name="isLeft">Whose.</param>
+    /// <param name="dropped">A child that is taken out of the configuration.</param>
+    /// <param name="longer">Another lifetime for a child: what changes is made anew.</param>
+    public PolicySet Policy(bool isLeft, string? dropped = null, string? longer = null)
+    {
+        var keeps = isLeft ? LeftKeeps : RightKeeps;
+        var children = ImmutableArray.CreateBuilder<Child>();
+        var number = 0;
+        foreach (var name in ChildNames)
+        {
+            number++;
+            if (name == dropped) continue;
+            var (left, right) = ($"10.1.{number}.0/24", $"10.2.{number}.0/24");
+            children.Add(new Child
+            {
+                Name = name,
+                Proposals = EnginePair.Proposals(ProtocolId.Esp, isLeft ? LeftEsp : RightEsp),
+                LocalSelectors = [EnginePair.Ts(isLeft ? left : right)],
+                RemoteSelectors = [EnginePair.Ts(isLeft ? right : left)],
+                StartAction = keeps ? StartAction.Start : StartAction.None,
+                CloseAction = keeps ? StartAction.Start : StartAction.None,
+                DpdAction = keeps ? StartAction.Start : StartAction.None,
+                RekeyTime = name == longer ? ChildLife + TimeSpan.FromSeconds(1) : ChildLife,
+                RandTime = InStep ? TimeSpan.Zero : null,
+                RekeyPackets = Packets,
+                LifePackets = Packets == 0 ? null : Packets + (Packets % 2 == 0 ? 2 : 3 * Packets),
+            });
+        }
+
+        return new PolicySet
+        {
+            Connections =
+            [
+                new Connection
+                {
+                    Name = "net",
+                    LocalAddresses = [HostPattern.Of(isLeft ? (HasNat ? Inner : Left) : Right)],
+                    RemoteAddresses = isLeft ? [HostPattern.Of(Right)] : HasNat || HasImpostor ? [] : [HostPattern.Of(Left)],
+                    Proposals = EnginePair.Proposals(ProtocolId.Ike, isLeft ? LeftIke : RightIke),
+                    Local = new LocalAuth { Id = Identity.Fqdn(isLeft ? "left.example.org" : "right.example.org") },
+                    Remote = new RemoteAuth { Id = IdentityPattern.Of(Identity.Fqdn(isLeft ? "right.example.org" : "left.example.org")) },
+                    Children = children.ToImmutable(),
+                    DpdDelay = Dpd,
+                    RekeyTime = IkeLife,
+                    RandTime = InStep ? TimeSpan.Zero : null,
+                    KeyingTries = keeps ? 0 : 1,
+                    Unique = Unique,
+                },
+            ],
+        };
+    }
+}
