@@ -168,23 +168,24 @@ internal sealed class EventHub(ViciServer server, ReqIds reqIds, Action<NoticeLe
                 server.Raise("ike-updown", new ViciMessage().Add("up", "yes").Add(sa.Connection, ViciListings.SaBody(sa, node.TryQuery, reqIds, now, null)));
                 break;
             case IkeSaDown when Find(happening.IkeId) is { } sa:
-                server.Raise("ike-updown", ViciListings.Sa(sa, node.TryQuery, reqIds, now, null));
+                server.Raise("ike-updown", ViciListings.Sa(sa with { State = "DELETING" }, node.TryQuery, reqIds, now, null));
                 break;
             case IkeSaRekeyed rekeyed when Find(happening.IkeId) is { } old && Find(rekeyed.NewIkeId) is { } fresh:
-                server.Raise("ike-rekey", new ViciMessage().Add(old.Connection, new ViciMessage().Add("old", ViciListings.SaBody(old, node.TryQuery, reqIds, now, null)).Add("new", ViciListings.SaBody(fresh, node.TryQuery, reqIds, now, null))));
+                server.Raise("ike-rekey", new ViciMessage().Add(old.Connection, new ViciMessage().Add("old", ViciListings.SaBody(old with { State = "REKEYING" }, node.TryQuery, reqIds, now, null)).Add("new", ViciListings.SaBody(fresh, node.TryQuery, reqIds, now, null))));
                 break;
             case ChildUp up when Find(happening.IkeId) is { } sa:
                 server.Raise("child-updown", new ViciMessage().Add("up", "yes").Add(sa.Connection, ViciListings.SaBody(sa, node.TryQuery, reqIds, now, child => child.Id == up.ChildId)));
                 break;
             case ChildDown down when Find(happening.IkeId) is { } sa:
                 var last = sa.Children.Any(child => child.Id == down.ChildId) ? sa : before.GetValueOrDefault(happening.IkeId) ?? sa;
+                last = last with { Children = [.. last.Children.Select(child => child.Id == down.ChildId ? child with { State = "DELETED" } : child)] };
                 server.Raise("child-updown", ViciListings.Sa(last, node.TryQuery, reqIds, now, child => child.Id == down.ChildId));
                 break;
             case ChildRekeyed rekeyed when Find(happening.IkeId) is { } sa:
                 var old2 = before.Values.Append(sa).SelectMany(known => known.Children).FirstOrDefault(child => child.Id == rekeyed.OldChildId);
                 var new2 = sa.Children.FirstOrDefault(child => child.Id == rekeyed.NewChildId);
                 if (old2 is null || new2 is null) break;
-                var pair = new ViciMessage().Add("old", ViciListings.ChildBody(sa.Connection, old2, node.TryQuery, reqIds, now)).Add("new", ViciListings.ChildBody(sa.Connection, new2, node.TryQuery, reqIds, now));
+                var pair = new ViciMessage().Add("old", ViciListings.ChildBody(sa.Connection, old2 with { State = "REKEYED" }, node.TryQuery, reqIds, now)).Add("new", ViciListings.ChildBody(sa.Connection, new2, node.TryQuery, reqIds, now));
                 server.Raise("child-rekey", new ViciMessage().Add(sa.Connection, ViciListings.SaBody(sa, node.TryQuery, reqIds, now, null).Add("child-sas", new ViciMessage().Add(rekeyed.Child, pair))));
                 break;
         }

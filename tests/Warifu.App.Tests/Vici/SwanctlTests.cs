@@ -65,7 +65,7 @@ public sealed class SwanctlTests
         await File.WriteAllTextAsync(Path.Combine(folder, "swanctl", "swanctl.conf"), "");
         Has(await Do("--load-all --noprompt"), "no connections found, 1 unloaded");
         Assert.DoesNotContain("site", await Do("--list-conns"), StringComparison.Ordinal);
-        await ours.DisposeAsync();
+        await Tool.RunAsync("kill", ["-TERM", ours.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
         Has((await log).All, "[IKE] IKE SA 1 of site is up", "site was rekeyed");
         Has((await watch).All, "ESTABLISHED", "INSTALLED");
     }
