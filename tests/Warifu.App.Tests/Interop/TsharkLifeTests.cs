@@ -27,7 +27,7 @@ public sealed class TsharkLifeTests
     [InlineData("aes192-sha384-x25519", "aes128ctr-sha384", false, false)]
     [InlineData("3des-md5-modp1536", "3des-md5", false, false)]
     [InlineData("aes256ccm16-prfsha256-x25519", "null-sha256", false, false)]
-    [InlineData("aes128-aesxcbc-prfaesxcbc-x25519", "aes128-aescmac", false, false)]
+    [InlineData("aes128-sha1-x25519", "aes128-aescmac", false, false)]
     public async Task Every_packet_of_a_tunnels_life_decodes_and_decrypts(string ike, string esp, bool outerV6, bool innerV6)
     {
         await using var lab = await Topology.CreateAsync();
@@ -39,8 +39,7 @@ public sealed class TsharkLifeTests
         Assert.DoesNotContain(packets, packet => packet.IsEsp && packet.Protocols.Contains("udpencap"));
         // it computes neither CMAC nor an ICV over 64-bit numbers
         if (!esp.Contains("cmac", StringComparison.Ordinal) && !esp.Contains("esn", StringComparison.Ordinal)) Assert.All(packets.Where(packet => packet.IsEsp), packet => Assert.True(packet.IcvGood, packet.ToString()));
-        // with a MAC that it does not compute it shows nothing of an SK payload with nothing inside
-        Whole(packets, emptyToo: !ike.Contains("xcbc", StringComparison.Ordinal));
+        Whole(packets);
 
         // without the keys nothing of it can be seen
         var blind = await Tshark.ReadAsync(Path.Combine(lab.Folder, "wire.pcap"), keys: null);
@@ -103,9 +102,9 @@ public sealed class TsharkLifeTests
     }
 
     /// <summary>All kinds of exchanges are there, and open.</summary>
-    private static void Whole(IReadOnlyList<TsharkPacket> packets, bool emptyToo = true)
+    private static void Whole(IReadOnlyList<TsharkPacket> packets)
     {
-        TsharkTests.AllIkeIsOpen(packets, emptyToo);
+        TsharkTests.AllIkeIsOpen(packets);
         Assert.Contains(packets, packet => packet.Exchange == Auth && packet.Payloads.Contains(PayloadAuth) && packet.Payloads.Contains(PayloadTs));
         // a second child, a rekeyed child, a rekeyed IKE SA: two messages each
         Assert.Equal(6, packets.Count(packet => packet.Exchange == CreateChild && packet.Payloads.Contains(PayloadSa)));
