@@ -10,6 +10,7 @@ using Xunit;
 namespace Warifu.Net.Tests;
 
 /// <summary>Two nodes in one process, high UDP ports on loopback, packets in memory: what an embedding program does without root.</summary>
+[Trait("Item", "1.17")]
 public sealed class MemoryTunnelTests
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);

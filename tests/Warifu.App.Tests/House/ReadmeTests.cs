@@ -36,10 +36,12 @@ public sealed partial class ReadmeTests
     [InlineData("ARCHITECTURE.md")]
     [InlineData("CONTRIBUTING.md")]
     [InlineData("SECURITY.md")]
+    [InlineData("docs/proof.md")]
     public void Every_link_and_every_path_that_is_named_exists(string document)
     {
         var text = File.ReadAllText(Path.Combine(Tool.Root, document));
-        foreach (Match link in Link().Matches(text)) Assert.True(Path.Exists(Path.Combine(Tool.Root, link.Groups[1].Value)), $"{document} links to {link.Groups[1].Value}");
+        var folder = Path.GetDirectoryName(Path.Combine(Tool.Root, document))!;
+        foreach (Match link in Link().Matches(text)) Assert.True(Path.Exists(Path.Combine(folder, link.Groups[1].Value)), $"{document} links to {link.Groups[1].Value}");
         foreach (Match path in NamedPath().Matches(text)) Assert.True(Path.Exists(Path.Combine(Tool.Root, path.Groups[1].Value)), $"{document} names {path.Groups[1].Value}");
     }
 

@@ -7,6 +7,7 @@ using Xunit;
 namespace Warifu.Tests.V2;
 
 /// <summary>Two engines on one wire (items 1.10, 1.18).</summary>
+[Trait("Item", "1.10")]
 public sealed class HandshakeTests
 {
     [Theory]

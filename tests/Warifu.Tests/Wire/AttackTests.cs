@@ -11,6 +11,7 @@ using Xunit;
 namespace Warifu.Tests.Wire;
 
 /// <summary>Messages that crashed or fooled other implementations, by hand (item 1.24).</summary>
+[Trait("Item", "1.24")]
 public sealed class AttackTests
 {
     private static readonly ChainGenerator s_generator = new(17);

@@ -12,6 +12,7 @@ using Xunit;
 namespace Warifu.Tests.Wire;
 
 /// <summary>Bad input at the engine's door (item 1.24): no exception, answers within the design's amplification limits, no memory for what does not authenticate, no state left.</summary>
+[Trait("Item", "1.24")]
 public sealed class BadInputEngineTests
 {
     /// <summary>Suites of recordings whose key exchange is cheap: their first messages make half-open state here.</summary>

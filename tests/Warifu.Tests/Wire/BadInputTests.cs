@@ -13,6 +13,7 @@ using Xunit;
 namespace Warifu.Tests.Wire;
 
 /// <summary>Cut, flipped and random octets against the codec (item 1.24): no exception, no memory for what is refused, and nothing accepted that an exchange could stumble over.</summary>
+[Trait("Item", "1.24")]
 public sealed class BadInputTests
 {
     public static TheoryData<string> Names => [.. RecordedTrace.Names];

@@ -7,6 +7,7 @@ using Xunit;
 namespace Warifu.Tests.Wire;
 
 /// <summary>Messages written by hand from the diagrams of RFC 7296 section 3 (item 1.5). Each is parsed field by field and built again.</summary>
+[Trait("Item", "1.5")]
 public sealed class GoldenTests
 {
     // section 3.1: SPIs, next payload SA, version 2.0, IKE_SA_INIT, flag I, message 0, length 28 + 40 + 40 + 36 + 28 + 8 + 12 = 192

@@ -8,6 +8,7 @@ using Xunit;
 namespace Warifu.Tests.Wire;
 
 /// <summary>Hard limits (item 1.5): at the limit it goes, one more is malformed, and a claim alone costs nothing.</summary>
+[Trait("Item", "1.5")]
 public sealed class LimitTests
 {
     private static readonly Transform s_aes = Transform.Encr(EncrId.AesGcm16, 128);

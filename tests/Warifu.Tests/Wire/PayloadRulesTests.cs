@@ -9,6 +9,7 @@ using Xunit;
 namespace Warifu.Tests.Wire;
 
 /// <summary>Which payloads a message must, may and must not carry (RFC 7296 sections 1.2 to 1.5, 2.5 and appendix C; item 1.5).</summary>
+[Trait("Item", "1.5")]
 public sealed class PayloadRulesTests
 {
     /// <summary>Rows by payload; 1 = must, ? = may, once; * = may, often; empty = must not. Columns: IKE_SA_INIT, IKE_AUTH, CREATE_CHILD_SA, INFORMATIONAL; request and response each.</summary>

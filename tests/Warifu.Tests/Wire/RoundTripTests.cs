@@ -8,6 +8,7 @@ using Xunit;
 namespace Warifu.Tests.Wire;
 
 /// <summary>What we build we parse, and what we parse we build again (item 1.5). Generator: Warifu.Fuzz/ChainGenerator.</summary>
+[Trait("Item", "1.5")]
 public sealed class RoundTripTests
 {
     private const int Rounds = 2_000;

@@ -11,6 +11,7 @@ using Xunit;
 namespace Warifu.Tests.Wire;
 
 /// <summary>The frames of SK (RFC 7296 section 3.14) and SKF (RFC 7383 section 2.5), item 1.5.</summary>
+[Trait("Item", "1.5")]
 public sealed class SkFramingTests
 {
     private static readonly IkeHeader s_header = IkeHeader.V2(new IkeSpi(0x0102030405060708), new IkeSpi(0x1112131415161718), ExchangeType.IkeAuth, fromInitiator: true, isResponse: false, 1);

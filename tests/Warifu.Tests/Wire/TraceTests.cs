@@ -15,6 +15,7 @@ using Xunit;
 namespace Warifu.Tests.Wire;
 
 /// <summary>Recorded exchanges of another implementation (items 1.5, 1.6): our key schedule, framing and codec must give its keys, its AUTH values and its octets.</summary>
+[Trait("Item", "1.5")]
 public sealed class TraceTests
 {
     public static TheoryData<string> Names => [.. RecordedTrace.Names];
