@@ -96,6 +96,7 @@ internal sealed class SectionReader
             return;
         }
 
+        if (ValueCheck.WithoutEffect(info, setting) is { } useless) Add(Severity.Notice, setting.ValuePosition, $"{setting.Key}: {useless}");
         if (info.Service == Service.Yes || ValueCheck.IsDefault(info, setting)) return;
         if (info.Service == Service.NoEffect) Add(Severity.Notice, setting.Position, $"{setting.Key} has no effect: {info.Missing}");
         else Add(Severity.Limit, setting.Position, $"{setting.Key}: {info.Missing} {(info.Missing.EndsWith('s') ? "are" : "is")} not there yet", "remove the key, or wait for a version that has it");

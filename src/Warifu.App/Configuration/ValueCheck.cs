@@ -56,6 +56,18 @@ internal static class ValueCheck
         }
     }
 
+    /// <summary>A valid value of which a part changes nothing: nothing is ignored silently.</summary>
+    public static string? WithoutEffect(KeyInfo info, ConfigSetting setting)
+    {
+        if (info.Kind != ValueKind.Proposals) return null;
+        foreach (var item in ValueReader.Items(setting))
+        {
+            if (ProposalKeywords.WithoutEffect(ProtocolOf(info), item) is { } found) return $"'{found.Word}' in '{item}' has no effect: {found.Why}";
+        }
+
+        return null;
+    }
+
     /// <summary>The value says what holds without it.</summary>
     public static bool IsDefault(KeyInfo info, ConfigSetting setting)
     {

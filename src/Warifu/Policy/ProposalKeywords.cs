@@ -86,6 +86,29 @@ public static class ProposalKeywords
     /// <summary>What a keyword stands for; null when it is none.</summary>
     internal static Transform? Lookup(string word) => s_words.TryGetValue(word, out var transform) ? transform : null;
 
+    /// <summary>The first word of a valid item that changes nothing where it stands, and why; null when each has an effect.</summary>
+    internal static (string Word, string Why)? WithoutEffect(ProtocolId protocol, string text)
+    {
+        var words = text.Split('-');
+        bool Has(TransformType type) => words.Any(word => Lookup(word) is { } transform && transform.Type == type);
+        var aeadOnly = words.All(word => Lookup(word) is not { Type: TransformType.Encr } cipher || Algorithms.Encr[(EncrId)cipher.Id].IsAead);
+        foreach (var word in words)
+        {
+            var why = (Lookup(word), protocol) switch
+            {
+                ({ Type: TransformType.Prf }, not ProtocolId.Ike) => "the PRF of the IKE SA makes the keys of its children",
+                ({ Type: TransformType.Esn }, ProtocolId.Ike) => "extended sequence numbers are of ESP and AH",
+                ({ Type: TransformType.Ke, Id: 0 }, ProtocolId.Ike) => "an IKE SA always exchanges keys",
+                ({ Type: TransformType.Integ }, ProtocolId.Esp) when aeadOnly => "the cipher authenticates by itself",
+                ({ Type: TransformType.Integ }, ProtocolId.Ike) when aeadOnly && Has(TransformType.Prf) => "the cipher authenticates by itself, and a PRF is named",
+                _ => null,
+            };
+            if (why is not null) return (word, why);
+        }
+
+        return null;
+    }
+
     private static bool TryComplete(ProtocolId protocol, string text, List<Transform> transforms, out ImmutableArray<Proposal> proposals, [NotNullWhen(false)] out string? error)
     {
         (proposals, error) = ([], null);

@@ -45,6 +45,24 @@ public sealed class WeakAlgorithmTests
     [InlineData("aes256-sha256-modp2048", "aes128gcm16-ecp384")]
     public void Good_algorithms_give_none(string ike, string esp) => Assert.Empty(Warnings(ike, esp));
 
+    [Theory]
+    [InlineData("default", "aes256-sha256-prfsha256", "esp_proposals: 'prfsha256' in 'aes256-sha256-prfsha256' has no effect: the PRF of the IKE SA makes the keys of its children")]
+    [InlineData("default", "aes256gcm16-sha256", "esp_proposals: 'sha256' in 'aes256gcm16-sha256' has no effect: the cipher authenticates by itself")]
+    [InlineData("aes256gcm16-sha256-prfsha256-x25519", "default", "proposals: 'sha256' in 'aes256gcm16-sha256-prfsha256-x25519' has no effect: the cipher authenticates by itself, and a PRF is named")]
+    [InlineData("aes256-sha256-x25519-esn", "default", "proposals: 'esn' in 'aes256-sha256-x25519-esn' has no effect: extended sequence numbers are of ESP and AH")]
+    [InlineData("aes256-sha256-x25519-none", "default", "proposals: 'none' in 'aes256-sha256-x25519-none' has no effect: an IKE SA always exchanges keys")]
+    public void A_word_without_effect_gets_a_notice(string ike, string esp, string expected)
+    {
+        var findings = Findings(ike, esp, out var built);
+        Assert.Single(findings, finding => finding.Severity == Severity.Notice && finding.Text == expected);
+        Assert.Single(built.Policy.Connections);
+    }
+
+    [Theory]
+    [InlineData("aes256gcm16-sha256-x25519", "aes256gcm16-aes256-sha256")]
+    [InlineData("default", "aes256gcm16-x25519-none-esn-noesn")]
+    public void A_word_with_an_effect_gets_none(string ike, string esp) => Assert.DoesNotContain(Findings(ike, esp, out _), finding => finding.Text.Contains("no effect", StringComparison.Ordinal));
+
     [Fact]
     public void DES_is_a_limit_and_never_taken()
     {
