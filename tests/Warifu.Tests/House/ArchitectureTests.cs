@@ -104,7 +104,7 @@ public sealed partial class ArchitectureTests
     {
         foreach (var (_, file) in Sources())
         {
-            if (!File.ReadAllText(file).Contains("Process.Start(", StringComparison.Ordinal) && !File.ReadAllText(file).Contains("new Process", StringComparison.Ordinal)) continue;
+            if (!StartsProgram().IsMatch(File.ReadAllText(file))) continue;
             var relative = Path.GetRelativePath(Path.Combine(Root, "src"), file);
             Assert.True(relative.StartsWith("Warifu.App/Cli/Demo/", StringComparison.Ordinal) || relative == "Warifu.App/Cli/PublishCommand.cs", $"{relative} starts a program");
         }
@@ -151,6 +151,9 @@ public sealed partial class ArchitectureTests
 
     [GeneratedRegex(@"\[(LibraryImport|DllImport)\(|NativeLibrary\.")]
     private static partial Regex NativeCall();
+
+    [GeneratedRegex(@"\bProcess\.Start\(|\bnew Process(StartInfo)?\b")]
+    private static partial Regex StartsProgram();
 
     [GeneratedRegex("(Manager|Helper|Helpers|Util|Utils|Utility)(`\\d)?$")]
     private static partial Regex Vague();
