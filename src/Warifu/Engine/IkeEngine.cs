@@ -338,7 +338,7 @@ internal sealed partial class IkeEngine : IDisposable
         EndHalfOpen(sa);
         _timers.Remove(sa);
         if (_firstMessages.Remove(sa, out var key)) _byFirstMessage.Remove(key);
-        if (_bySpi.Remove(sa.OwnSpi.Value) && sa.Window.LastAnswer is { } last && sa.Keys is not null) _lingering.Add(sa.OwnSpi, last.Request, last.Answer, Now);
+        if (_bySpi.Remove(sa.OwnSpi.Value) && sa.Window.LastAnswer is { } last && (sa.Established != default || sa.Window.FirstAnswer is null)) _lingering.Add(sa.OwnSpi, last.Request, last.Answer, Now);
         _byId.Remove(sa.Id);
         var list = OfConnection(sa.Connection.Name);
         list.Remove(sa);
