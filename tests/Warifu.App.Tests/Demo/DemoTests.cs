@@ -99,10 +99,12 @@ public sealed class DemoTests : IDisposable
         var output = demo.StandardOutput.ReadToEndAsync();
         var error = demo.StandardError.ReadToEndAsync();
         await Task.Delay(TimeSpan.FromSeconds(seconds));
+        // a fast machine may be through with it
+        var through = demo.HasExited;
         await Tool.RunAsync("kill", ["-INT", "--", (wholeGroup ? "-" : "") + demo.Id.ToString(CultureInfo.InvariantCulture)]);
         await demo.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(12));
         await output.WaitAsync(TimeSpan.FromSeconds(5));
-        Assert.NotEqual(0, demo.ExitCode);
+        Assert.Equal(through, demo.ExitCode == 0);
         Assert.DoesNotContain("Unhandled", await error, StringComparison.Ordinal);
         demo.Dispose();
         AssertNothingIsLeft();

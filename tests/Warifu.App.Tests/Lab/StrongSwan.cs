@@ -121,6 +121,10 @@ internal sealed class StrongSwan : IAsyncDisposable
     public static Task<Ended> ClientAsync(string ns, string folder, string socket, params string[] arguments) =>
         Tool.RunAsync("ip", ["netns", "exec", ns, .. Overlaid(folder, "exec swanctl \"$@\" --uri unix://" + socket), "swanctl", .. arguments], TimeSpan.FromSeconds(40));
 
+    /// <summary>swanctl with a command that goes on until it is interrupted, for so many seconds.</summary>
+    public static Task<Ended> WatchAsync(string ns, string folder, string socket, int seconds, params string[] arguments) =>
+        Tool.RunAsync("ip", ["netns", "exec", ns, .. Overlaid(folder, $"exec timeout --signal=INT {seconds} swanctl \"$@\" --uri unix://" + socket), "swanctl", .. arguments], TimeSpan.FromSeconds(seconds + 20));
+
     /// <summary>It vanishes without a word.</summary>
     public void Kill()
     {

@@ -113,8 +113,8 @@ public sealed class GoldenLifecycleTests
         while (seen.Count < recorded.Count) seen.Add(await events.ReadAsync() ?? throw new InvalidOperationException("closed"));
         Assert.Equal(recorded.Select(packet => packet.Name), seen.Select(packet => packet.Name));
         foreach (var (left, right) in recorded.Zip(seen)) GoldenShape.Compare(left.Message, right.Message, "event " + left.Name);
-        var withSa = GoldenSession.Packets("05-log").Last(packet => packet.Name == "log" && packet.Message.Text("ikesa-name") is not null).Message;
-        var without = GoldenSession.Packets("05-log").First(packet => packet.Name == "log" && packet.Message.Text("ikesa-name") is null).Message;
+        var withSa = GoldenSession.Packets("05-log").Last(packet => packet.Kind == ViciKind.Event && packet.Name == "log" && packet.Message.Text("ikesa-name") == "gw").Message;
+        var without = GoldenSession.Packets("05-log").First(packet => packet.Kind == ViciKind.Event && packet.Name == "log" && packet.Message.Text("ikesa-name") is null).Message;
         var (about, other) = (0, 0);
         for (; about < 4; _ = 0)
         {

@@ -37,8 +37,8 @@ public sealed class SwanctlTests
         Has(await Do("--list-algs"), "AES_GCM_16", "CURVE_25519");
         Has(await Do("--stats"), "uptime:", "IKE_SAs: 0 total, 0 half-open");
         // the daemon's log and events, while things happen
-        var log = StrongSwan.ClientAsync(lab.Left, folder, ours.Socket, "--log");
-        var watch = StrongSwan.ClientAsync(lab.Left, folder, ours.Socket, "--monitor-sa");
+        var log = StrongSwan.WatchAsync(lab.Left, folder, ours.Socket, 20, "--log");
+        var watch = StrongSwan.WatchAsync(lab.Left, folder, ours.Socket, 20, "--monitor-sa");
         await Task.Delay(1000);
         Has(await Do("--initiate --child net"), "is up", "initiate completed successfully");
         Has(await Do("--list-sas"), "site: #1, ESTABLISHED, IKEv2", "'left.example.org' @ 192.0.2.2[500]", "AES_GCM_16-256/PRF_HMAC_SHA2_384/ECP_384", "INSTALLED, TUNNEL, ESP:AES_GCM_16-256", "rekeying in", "local  10.10.1.0/24");
@@ -65,7 +65,6 @@ public sealed class SwanctlTests
         await File.WriteAllTextAsync(Path.Combine(folder, "swanctl", "swanctl.conf"), "");
         Has(await Do("--load-all --noprompt"), "no connections found, 1 unloaded");
         Assert.DoesNotContain("site", await Do("--list-conns"), StringComparison.Ordinal);
-        await Tool.RunAsync("kill", ["-TERM", ours.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
         Has((await log).All, "[IKE] IKE SA 1 of site is up", "site was rekeyed");
         Has((await watch).All, "ESTABLISHED", "INSTALLED");
     }
