@@ -11,11 +11,12 @@ namespace Warifu.Net.Host;
 /// <summary>
 /// The inbound half of "no clear text": a table <c>inet warifu</c> of our own drops and counts packets that a protect entry covers and that did not come out of a TUN of ours (RFC 4301 section 5.2: what
 /// should have been protected and was not must go). Lookups are in sets of address ranges, so the number of tunnels costs nothing per packet. A crash leaves the table: closed rather than open; the next
-/// start replaces it in one step when it has loaded (<see cref="Enforce"/>). Used by one thread at a time.
+/// start replaces it when it has loaded (<see cref="Enforce"/>), and a second table stands in while it does. Used by one thread at a time.
 /// </summary>
 internal sealed class ClearTextGuard : IDisposable
 {
     public const string Table = "warifu";
+    private const string Standby = "warifu-standby";
     private const string Tuns = "tuns", RoutedTuns = "routed", Counter = "unprotected";
     private const uint Drop = 0, Accept = 1;
     private const int TypeAddress4 = 7, TypeAddress6 = 8, TypeProtocol = 12, TypePort = 13, TypeInterfaceName = 41;
@@ -33,6 +34,7 @@ internal sealed class ClearTextGuard : IDisposable
     private readonly Dictionary<Kind, int> _levels = [];
     private readonly HashSet<string> _tuns = new(StringComparer.Ordinal);
     private readonly HashSet<string> _routed = new(StringComparer.Ordinal);
+    private string _table = Table;
     private long _droppedBefore;
     private bool _enforced;
 
@@ -115,12 +117,12 @@ internal sealed class ClearTextGuard : IDisposable
         }
     }
 
-    /// <summary>From now on the table stands, with all that was added so far; what a crash left is replaced by it in the same step. Harmless when called again.</summary>
+    /// <summary>From now on the table stands, with all that was added so far; what a crash left is replaced by it without a gap. Harmless when called again.</summary>
     public void Enforce()
     {
         if (_enforced) return;
         _enforced = true;
-        Build();
+        Replace();
     }
 
     /// <summary>True when the message says that somebody else took away a part of the table.</summary>
@@ -131,14 +133,12 @@ internal sealed class ClearTextGuard : IDisposable
     {
         if (!_enforced) return;
         _droppedBefore += _tables.ReadCounter(Table, Counter);
-        Build();
+        Replace();
     }
 
     public void Dispose()
     {
-        // a table is made to exist so that it can be removed with all that is in it
-        var table = new NfTables.Step(NfTables.NewTable, NetlinkMessage.Create, message => message.Attribute(1, Table));
-        _ = _tables.TryCommit(table, new NfTables.Step(NfTables.DeleteTable, 0, message => message.Attribute(1, Table)));
+        foreach (var name in new[] { Table, Standby }) Delete(name);
         _tables.Dispose();
     }
 
@@ -146,6 +146,34 @@ internal sealed class ClearTextGuard : IDisposable
     {
         const string Name = "warifu-probe";
         tables.Commit("nftables", new NfTables.Step(NfTables.NewTable, NetlinkMessage.Create, message => message.Attribute(1, Name)), new NfTables.Step(NfTables.DeleteTable, 0, message => message.Attribute(1, Name)));
+    }
+
+    /// <summary>
+    /// Puts the table in place of the one that was there. One batch is not one step for a packet under way: it can meet the new chains before the batch counts, when they are empty yet, and the old ones
+    /// after, when they are empty already. So another table with all that belongs in it stands from before until after.
+    /// </summary>
+    private void Replace()
+    {
+        try
+        {
+            _table = Standby;
+            Build();
+        }
+        finally
+        {
+            _table = Table;
+        }
+
+        Build();
+        _droppedBefore += _tables.ReadCounter(Standby, Counter);
+        Delete(Standby);
+    }
+
+    private void Delete(string name)
+    {
+        // a table is made to exist so that it can be removed with all that is in it
+        var table = new NfTables.Step(NfTables.NewTable, NetlinkMessage.Create, message => message.Attribute(1, name));
+        _ = _tables.TryCommit(table, new NfTables.Step(NfTables.DeleteTable, 0, message => message.Attribute(1, name)));
     }
 
     private void Build()
@@ -196,13 +224,13 @@ internal sealed class ClearTextGuard : IDisposable
     /// <summary>The table without elements, in place of the one that was there.</summary>
     private List<NfTables.Step> Frame()
     {
-        var table = new NfTables.Step(NfTables.NewTable, NetlinkMessage.Create, message => message.Attribute(1, Table));
+        var table = new NfTables.Step(NfTables.NewTable, NetlinkMessage.Create, message => message.Attribute(1, _table));
         var steps = new List<NfTables.Step>
         {
-            table, new(NfTables.DeleteTable, 0, message => message.Attribute(1, Table)), table,
+            table, new(NfTables.DeleteTable, 0, message => message.Attribute(1, _table)), table,
             new(NfTables.NewObject, NetlinkMessage.Create, message =>
             {
-                message.Attribute(1, Table).Attribute(2, Counter).Attribute(3, NfTables.Big(1));
+                message.Attribute(1, _table).Attribute(2, Counter).Attribute(3, NfTables.Big(1));
                 message.EndNested(message.BeginNested(4));
             }),
             Set(Tuns, TypeInterfaceName, 16, []),
@@ -269,7 +297,7 @@ internal sealed class ClearTextGuard : IDisposable
     }
 
     /// <summary>A set and the rule that asks it.</summary>
-    private static NfTables.Step[] SetSteps(Kind kind, int level)
+    private NfTables.Step[] SetSteps(Kind kind, int level)
     {
         int[] fields = kind.Narrow ? [kind.V6 ? 16 : 4, kind.V6 ? 16 : 4, 1, 2, 2] : [kind.V6 ? 16 : 4, kind.V6 ? 16 : 4];
         var address = kind.V6 ? TypeAddress6 : TypeAddress4;
@@ -339,16 +367,16 @@ internal sealed class ClearTextGuard : IDisposable
 
     // ---- messages: numbers are those of linux/netfilter/nf_tables.h
 
-    private static NfTables.Step Set(string name, int type, int[] aligned, int[] fields)
+    private NfTables.Step Set(string name, int type, int[] aligned, int[] fields)
     {
         var length = 0;
         foreach (var part in aligned) length += part;
         return Set(name, type, length, fields);
     }
 
-    private static NfTables.Step Set(string name, int type, int length, int[] fields) => new(NfTables.NewSet, NetlinkMessage.Create, message =>
+    private NfTables.Step Set(string name, int type, int length, int[] fields) => new(NfTables.NewSet, NetlinkMessage.Create, message =>
     {
-        message.Attribute(1, Table).Attribute(2, name).Attribute(3, NfTables.Big(fields.Length > 0 ? 0x84u : 0)).Attribute(4, NfTables.Big((uint)type)).Attribute(5, NfTables.Big((uint)length)).Attribute(10, NfTables.Big(1));
+        message.Attribute(1, _table).Attribute(2, name).Attribute(3, NfTables.Big(fields.Length > 0 ? 0x84u : 0)).Attribute(4, NfTables.Big((uint)type)).Attribute(5, NfTables.Big((uint)length)).Attribute(10, NfTables.Big(1));
         if (fields.Length == 0)
         {
             // for listings: names are in the order of the host
@@ -367,26 +395,26 @@ internal sealed class ClearTextGuard : IDisposable
         message.EndNested(concatenation).EndNested(description);
     });
 
-    private static NfTables.Step Chain(string name, int? hook) => new(NfTables.NewChain, NetlinkMessage.Create, message =>
+    private NfTables.Step Chain(string name, int? hook) => new(NfTables.NewChain, NetlinkMessage.Create, message =>
     {
-        message.Attribute(1, Table).Attribute(3, name);
+        message.Attribute(1, _table).Attribute(3, name);
         if (hook is not { } number) return;
         var nested = message.BeginNested(4);
         message.Attribute(1, NfTables.Big((uint)number)).Attribute(2, NfTables.Big(unchecked((uint)-150))).EndNested(nested);
         message.Attribute(5, NfTables.Big(Accept)).Attribute(7, "filter");
     });
 
-    private static NfTables.Step Rule(string chain, Action<NetlinkMessage>[] expressions) => new(NfTables.NewRule, NetlinkMessage.Create | NetlinkMessage.Append, message =>
+    private NfTables.Step Rule(string chain, Action<NetlinkMessage>[] expressions) => new(NfTables.NewRule, NetlinkMessage.Create | NetlinkMessage.Append, message =>
     {
-        message.Attribute(1, Table).Attribute(2, chain);
+        message.Attribute(1, _table).Attribute(2, chain);
         var list = message.BeginNested(4);
         foreach (var expression in expressions) expression(message);
         message.EndNested(list);
     });
 
-    private static NfTables.Step Elements(ushort type, string set, (byte[] First, byte[]? Last)[] keys) => new(type, NetlinkMessage.Create | NetlinkMessage.Excl, message =>
+    private NfTables.Step Elements(ushort type, string set, (byte[] First, byte[]? Last)[] keys) => new(type, NetlinkMessage.Create | NetlinkMessage.Excl, message =>
     {
-        message.Attribute(1, Table).Attribute(2, set);
+        message.Attribute(1, _table).Attribute(2, set);
         var list = message.BeginNested(3);
         foreach (var (first, last) in keys)
         {
