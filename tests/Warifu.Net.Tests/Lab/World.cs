@@ -135,7 +135,18 @@ internal sealed class World : IAsyncDisposable
 
     public static async Task UpAsync(IkeNode node, Site site)
     {
-        foreach (var child in site.Children.Where(child => child.Mode is Policy.ChildMode.Tunnel or Policy.ChildMode.Transport)) await node.UpAsync("site", child.Name).WaitAsync(TimeSpan.FromSeconds(10));
+        foreach (var child in site.Children.Where(child => child.Mode is Policy.ChildMode.Tunnel or Policy.ChildMode.Transport))
+        {
+            try
+            {
+                await node.UpAsync("site", child.Name).WaitAsync(TimeSpan.FromSeconds(10));
+            }
+            catch (TimeoutException)
+            {
+                var snapshot = await node.SnapshotAsync().WaitAsync(TimeSpan.FromSeconds(5));
+                throw new TimeoutException($"{child.Name} is not up after ten seconds: {string.Join("; ", snapshot.IkeSas.Select(sa => $"IKE SA {sa.Id} {sa.State}, initiator {sa.Initiator}, runs {string.Join(' ', sa.TasksActive)}, waits {string.Join(' ', sa.TasksQueued)}, children {string.Join(' ', sa.Children)}"))}");
+            }
+        }
     }
 
     /// <summary>A gateway in a process of its own, to be killed.</summary>
