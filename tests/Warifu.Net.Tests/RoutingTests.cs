@@ -177,7 +177,8 @@ public sealed class RoutingTests
         Assert.Equal(5, World.Send(left, right));
         Assert.Equal(5, World.SendTo(right, new(System.Net.IPAddress.Parse(site.LeftHost), 7000), left, 5));
         Assert.Equal(0, wire.Count(packet => IpHeader.TryParse(packet, out var header) && header.Flow.Protocol == 17 && (header.Flow.DestinationPort is 7000 || header.Flow.SourcePort is 7000)));
-        Assert.True(wire.Count(packet => IpHeader.TryParse(packet, out var header) && header.Flow.Protocol == (encapsulated ? 17 : 50)) >= 10);
+        // in UDP several may travel in one: the wire of a veth shows the segments of UDP_SEGMENT joined
+        Assert.True(wire.Count(packet => IpHeader.TryParse(packet, out var header) && header.Flow.Protocol == (encapsulated ? 17 : 50)) >= (encapsulated ? 2 : 10));
     }
 
     [LabFact]
