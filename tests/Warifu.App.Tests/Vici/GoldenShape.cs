@@ -15,9 +15,31 @@ internal static partial class GoldenShape
     /// <summary>Values that differ from run to run: the recorded and our own value must both have this form.</summary>
     private static readonly Dictionary<string, Regex> s_forms = new(StringComparer.Ordinal)
     {
-        ["uniqueid"] = Number(), ["reqid"] = Number(), ["ikesa-uniqueid"] = Number(), ["established"] = Number(), ["rekey-time"] = Signed(), ["life-time"] = Number(), ["install-time"] = Number(), ["use-in"] = Number(), ["use-out"] = Number(),
-        ["initiator-spi"] = IkeSpi(), ["responder-spi"] = IkeSpi(), ["spi-in"] = EspSpi(), ["spi-out"] = EspSpi(), ["thread"] = Number(), ["level"] = Level(), ["group"] = Group(), ["running"] = Running(), ["since"] = Since(),
-        ["total"] = Number(), ["idle"] = Number(), ["critical"] = Number(), ["high"] = Number(), ["medium"] = Number(), ["low"] = Number(), ["scheduled"] = Number(),
+        ["uniqueid"] = Number(),
+        ["reqid"] = Number(),
+        ["ikesa-uniqueid"] = Number(),
+        ["established"] = Number(),
+        ["rekey-time"] = Signed(),
+        ["life-time"] = Number(),
+        ["install-time"] = Number(),
+        ["use-in"] = Number(),
+        ["use-out"] = Number(),
+        ["initiator-spi"] = IkeSpi(),
+        ["responder-spi"] = IkeSpi(),
+        ["spi-in"] = EspSpi(),
+        ["spi-out"] = EspSpi(),
+        ["thread"] = Number(),
+        ["level"] = Level(),
+        ["group"] = Group(),
+        ["running"] = Running(),
+        ["since"] = Since(),
+        ["total"] = Number(),
+        ["idle"] = Number(),
+        ["critical"] = Number(),
+        ["high"] = Number(),
+        ["medium"] = Number(),
+        ["low"] = Number(),
+        ["scheduled"] = Number(),
     };
 
     /// <summary>Free text: there on both sides, and that is all.</summary>
