@@ -106,6 +106,7 @@ internal sealed class CreateChildExchange(ChildRequest request, ChildState? old 
         {
             _offer!.Abandon(sa);
             if (old is not null && sa.Children.Contains(old) && old.Phase == ChildPhase.Rekeying) Lifetimes.Delete(sa, old, "peer-deleted");
+            else if (old is null && !sa.Children.HasLive(request.Config.Name)) sa.Engine.Act(sa.Connection, request.Config, request.Config.CloseAction);
             sa.Engine.Complete(request.Command, new CommandResult(false, "the peer closed the child at once"));
             return;
         }

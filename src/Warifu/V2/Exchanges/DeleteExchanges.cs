@@ -33,7 +33,8 @@ internal sealed class DeleteChildExchange(ChildState child, string reason, Comma
         var wasThere = owner.Children.Contains(child);
         owner.RemoveChild(child, reason, "closed from here");
         sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
-        if (wasThere && child.HasExpired && owner.State == IkeState.Established && !owner.Children.HasLive(child.Config.Name)) sa.Engine.Act(sa.Connection, child.Config, child.Config.CloseAction);
+        // it expired, or the peer closed what was to replace it: that is not what was asked for here
+        if (wasThere && (child.HasExpired || reason == "peer-deleted") && owner.State == IkeState.Established && !owner.Children.HasLive(child.Config.Name)) sa.Engine.Act(sa.Connection, child.Config, child.Config.CloseAction);
     }
 
     public override bool TryMove(IkeSa from) => true;
