@@ -123,7 +123,7 @@ internal sealed class StrongSwan : IAsyncDisposable
 
     /// <summary>swanctl with a command that goes on until it is interrupted, for so many seconds.</summary>
     public static Task<Ended> WatchAsync(string ns, string folder, string socket, int seconds, params string[] arguments) =>
-        Tool.RunAsync("ip", ["netns", "exec", ns, .. Overlaid(folder, $"exec timeout --foreground --signal=INT {seconds} swanctl \"$@\" --uri unix://" + socket), "swanctl", .. arguments], TimeSpan.FromSeconds(seconds + 20));
+        Tool.RunAsync("ip", ["netns", "exec", ns, .. Overlaid(folder, $"exec env --default-signal=INT timeout --foreground --signal=INT {seconds} swanctl \"$@\" --uri unix://" + socket), "swanctl", .. arguments], TimeSpan.FromSeconds(seconds + 20));
 
     /// <summary>It vanishes without a word.</summary>
     public void Kill()
