@@ -4,6 +4,7 @@ using System.IO;
 using System.Linq;
 using System.Text;
 using Warifu.App.Configuration;
+using Warifu.App.Tests.Lab;
 
 namespace Warifu.App.Tests.Configuration;
 
@@ -63,10 +64,5 @@ internal sealed class Conf
         {{more}}
         """;
 
-    public static string Folder()
-    {
-        var folder = Path.Combine(Path.GetTempPath(), $"warifu-{Environment.ProcessId}-{Guid.NewGuid():N}");
-        Directory.CreateDirectory(folder);
-        return folder;
-    }
+    public static string Folder() => TemporaryFolders.Make();
 }

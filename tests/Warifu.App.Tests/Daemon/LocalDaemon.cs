@@ -4,6 +4,7 @@ using System.IO;
 using System.Threading.Tasks;
 using Warifu.App.Configuration;
 using Warifu.App.Daemon;
+using Warifu.App.Tests.Lab;
 using Warifu.App.Vici;
 
 namespace Warifu.App.Tests.Daemon;
@@ -28,7 +29,7 @@ internal sealed class LocalDaemon : IAsyncDisposable
     /// <param name="shape">Changes settings of the daemon.</param>
     public static async Task<LocalDaemon> StartAsync(string configuration = "", Func<DaemonSettings, DaemonSettings>? shape = null)
     {
-        var folder = Directory.CreateTempSubdirectory($"warifu-t{Environment.ProcessId}-").FullName;
+        var folder = TemporaryFolders.Make();
         var file = Path.Combine(folder, "warifu.conf");
         await System.IO.File.WriteAllTextAsync(file, configuration);
         var problems = new List<string>();
