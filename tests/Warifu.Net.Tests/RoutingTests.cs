@@ -2,6 +2,7 @@ using System;
 using System.Linq;
 using System.Text.RegularExpressions;
 using System.Threading.Tasks;
+using Warifu.Engine;
 using Warifu.Ipsec;
 using Warifu.Net.Tests.Lab;
 using Warifu.Policy;
@@ -54,6 +55,18 @@ public sealed class RoutingTests
         await node.DisposeAsync();
         Assert.Equal(before, State(world.Left));
         Assert.Equal(settings, Settings(world.Left));
+    }
+
+    [LabFact]
+    public async Task A_start_that_nobody_disturbs_puts_nothing_back()
+    {
+        await using var world = new World();
+        var site = new Site { Children = [Site.Lan(false, StartAction.Trap), Site.Lan(true, StartAction.Trap, bind: "vti7") with { Name = "lan6" }] };
+        await using var node = await world.Left.Run(() => IkeNode.StartAsync(PolicySet.Empty, World.Options(site)));
+        var events = node.Listen();
+        await world.Left.Run(() => node.LoadAsync(site.Policy(left: true)));
+        await Task.Delay(500);
+        while (events.Reader.TryRead(out var happening)) Assert.False(happening is Notice { Level: NoticeLevel.Warning }, $"{happening}");
     }
 
     [LabFact]

@@ -282,7 +282,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
                     break;
                 case Rtnetlink.DelLink or Rtnetlink.NewLink when _devices.TryGetValue(Rtnetlink.LinkName(message.Body), out var device):
                     _lost.Devices = true;
-                    if (!Rtnetlink.IsUp(message.Body) && Rtnetlink.LinkIndex(message.Body) == device.Tun.Index) device.IsDown = true;
+                    if (Rtnetlink.LinkIndex(message.Body) == device.Tun.Index) device.Heard(Rtnetlink.IsUp(message.Body));
                     break;
             }
         }
@@ -493,6 +493,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         private readonly Thread _thread;
         private readonly int _wake;
         private volatile bool _stopping;
+        private bool _wasUp;
 
         public Device(UserspaceDataPlane plane, TunDevice tun, string? boundInterface)
         {
@@ -508,6 +509,13 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
 
         /// <summary>Somebody set it down.</summary>
         public bool IsDown { get; set; }
+
+        /// <summary>What is told of the time before we raised it does not count.</summary>
+        public void Heard(bool isUp)
+        {
+            IsDown |= _wasUp && !isUp;
+            _wasUp |= isUp;
+        }
 
         public void SetMtu(int mtu)
         {
