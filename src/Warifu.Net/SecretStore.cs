@@ -18,7 +18,7 @@ public sealed class SecretStore : IDisposable
     private PskIndex? _index;
     private int _next = 1;
 
-    /// <summary>Adds or replaces a pre-shared key.</summary>
+    /// <summary>Adds or replaces a pre-shared key. One that is the same octets keeps its handle, so that a handshake under way goes on.</summary>
     /// <param name="name">Unique name; the same name replaces.</param>
     /// <param name="secret">The raw octets (UTF-8 of what was typed, RFC 7296 section 2.15); copied, the caller zeroes its own.</param>
     /// <param name="owners">Identities between which the key is used; none = any pair.</param>
@@ -28,6 +28,13 @@ public sealed class SecretStore : IDisposable
         ArgumentException.ThrowIfNullOrEmpty(name);
         lock (_gate)
         {
+            if (_byName.TryGetValue(name, out var known) && _byRef.TryGetValue(known.Handle.Id, out var same) && same.FixedTimeEquals(secret))
+            {
+                _byName[name] = known with { Owners = [.. owners.ToArray()] };
+                _index = null;
+                return known.Handle;
+            }
+
             RemoveLocked(name);
             var handle = new SecretRef(_next++);
             _byRef.Add(handle.Id, new Secret(secret));
@@ -67,7 +74,7 @@ public sealed class SecretStore : IDisposable
     {
         lock (_gate)
         {
-            Clear();
+            foreach (var name in _byName.Keys.Except(kept.Entries.Select(entry => entry.Name), StringComparer.Ordinal).ToArray()) RemoveLocked(name);
             foreach (var (name, value, owners) in kept.Entries) SetPsk(name, value.Span, owners.AsSpan());
         }
     }

@@ -377,7 +377,7 @@ internal static class PolicyBuilder
         };
     }
 
-    private static PskPolicy? PskPolicyOf(string text) => text.ToLowerInvariant() switch { "warn" => PskPolicy.Warn, "off" => PskPolicy.Off, "strict" => PskPolicy.Strict, _ => null };
+    public static PskPolicy? PskPolicyOf(string text) => text.ToLowerInvariant() switch { "warn" => PskPolicy.Warn, "off" => PskPolicy.Off, "strict" => PskPolicy.Strict, _ => null };
 }
 
 /// <summary>Warns of weak algorithms that a connection names, once for each.</summary>

@@ -29,37 +29,40 @@ internal static class PskCheck
         FindSameOwners(built.Secrets, findings);
         foreach (var connection in built.Policy.Connections)
         {
-            if (connection.Local.Kind != AuthKind.Psk || Serving(connection, built.Secrets, index).Any()) continue;
+            if (connection.Local.Kind != AuthKind.Psk || Serving(connection, index).Any()) continue;
             findings.Add(new Diagnostic(Severity.Warning, built.PositionOf(connection.Name), $"no secret in this configuration is for connection '{connection.Name}'", "add one to 'secrets' whose ids hold the peer's identity, or load it by other means"));
         }
     }
 
     /// <summary>One secret.</summary>
-    public static void Judge(ConfiguredSecret secret, PskPolicy policy, PskDictionary words, List<Diagnostic> findings)
+    public static void Judge(ConfiguredSecret secret, PskPolicy policy, PskDictionary words, List<Diagnostic> findings) => Judge(secret.Name, secret.Value, secret.IsKey, secret.Position, policy, words, findings);
+
+    /// <summary>One secret, wherever it is kept.</summary>
+    public static void Judge(string name, ReadOnlySpan<byte> value, bool isKey, SourcePosition position, PskPolicy policy, PskDictionary words, List<Diagnostic> findings)
     {
-        if (secret.Value.Length == 0)
+        if (value.IsEmpty)
         {
-            findings.Add(new Diagnostic(Severity.Error, secret.Position, $"secret '{secret.Name}' is empty", "write 12 or more random letters, digits and symbols"));
+            findings.Add(new Diagnostic(Severity.Error, position, $"secret '{name}' is empty", "write 12 or more random letters, digits and symbols"));
             return;
         }
 
         if (policy == PskPolicy.Off) return;
         // a client that decoded 0x… itself hands us octets: the rules are for text
-        if (secret.IsKey || !IsText(secret.Value))
+        if (isKey || !IsText(value))
         {
-            if (secret.Value.Length < 16) findings.Add(new Diagnostic(Severity.Warning, secret.Position, $"secret '{secret.Name}' is a key of {secret.Value.Length} octets", "use at least 16 random octets"));
+            if (value.Length < 16) findings.Add(new Diagnostic(Severity.Warning, position, $"secret '{name}' is a key of {value.Length} octets", "use at least 16 random octets"));
             return;
         }
 
-        var faults = PskRules.Examine(secret.Value, words);
+        var faults = PskRules.Examine(value, words);
         var refusals = Refusals(faults).ToList();
         if (refusals.Count > 0)
         {
             var severity = policy == PskPolicy.Strict ? Severity.Error : Severity.Warning;
-            findings.Add(new Diagnostic(severity, secret.Position, $"secret '{secret.Name}' {string.Join(", ", refusals)}", Remedy));
+            findings.Add(new Diagnostic(severity, position, $"secret '{name}' {string.Join(", ", refusals)}", Remedy));
         }
 
-        if (faults.HasFlag(PskFaults.Brief)) findings.Add(new Diagnostic(Severity.Warning, secret.Position, $"secret '{secret.Name}' has fewer than 12 characters", "12 or more are recommended"));
+        if (faults.HasFlag(PskFaults.Brief)) findings.Add(new Diagnostic(Severity.Warning, position, $"secret '{name}' has fewer than 12 characters", "12 or more are recommended"));
     }
 
     private static IEnumerable<string> Refusals(PskFaults faults)
@@ -79,7 +82,7 @@ internal static class PskCheck
         var strictest = new PskPolicy?[standard.Length];
         foreach (var connection in built.Policy.Connections)
         {
-            foreach (var i in Serving(connection, built.Secrets, index))
+            foreach (var i in Serving(connection, index).Select(entry => entry.Secret.Id - 1))
             {
                 var policy = built.PskPolicies.GetValueOrDefault(connection.Name, standard[i]);
                 if (strictest[i] is not { } known || policy < known) strictest[i] = policy;
@@ -89,12 +92,15 @@ internal static class PskCheck
         return [.. standard.Select((policy, i) => strictest[i] ?? policy)];
     }
 
-    /// <summary>Indices of the secrets that the connection's peer may be an owner of.</summary>
-    private static IEnumerable<int> Serving(Connection connection, ImmutableArray<ConfiguredSecret> secrets, PskIndex index)
+    /// <summary>True when the connection may use the secret.</summary>
+    public static bool Serves(ConfiguredSecret secret, Connection connection) => Serving(connection, new PskIndex([new PskEntry(new SecretRef(1), secret.Name, secret.Owners)])).Any();
+
+    /// <summary>The secrets that the connection's peer may be an owner of.</summary>
+    public static IEnumerable<PskEntry> Serving(Connection connection, PskIndex index)
     {
         var remote = connection.Remote.Id;
-        if (remote.Exact is { } peer) return index.Serving(peer).Select(entry => entry.Secret.Id - 1);
-        return Enumerable.Range(0, secrets.Length).Where(i => secrets[i].Owners.IsEmpty || secrets[i].Owners.Any(owner => owner.Exact is not { } name || remote.Matches(name)));
+        if (remote.Exact is { } peer) return index.Serving(peer);
+        return index.Entries.Where(entry => entry.Owners.IsEmpty || entry.Owners.Any(owner => owner.Exact is not { } name || remote.Matches(name)));
     }
 
     private static void FindSameOwners(ImmutableArray<ConfiguredSecret> secrets, List<Diagnostic> findings)

@@ -49,7 +49,7 @@ internal sealed class SectionReader
     /// <summary>Empty = any; one "any" in the list makes it any.</summary>
     public ImmutableArray<HostPattern> Hosts(string key)
     {
-        var hosts = Items(key).Select(item => ValueReader.TryHost(item, out var host, out _) ? host : HostPattern.Any).ToImmutableArray();
+        var hosts = Items(key).Select(item => HostPattern.TryParse(item, out var host, out _) ? host : HostPattern.Any).ToImmutableArray();
         return hosts.Any(host => host.IsAny) ? [] : hosts;
     }
 

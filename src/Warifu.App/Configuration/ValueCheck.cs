@@ -36,7 +36,7 @@ internal static class ValueCheck
             case ValueKind.Words when !text.Split('|').All(word => info.Words.Contains(word.Trim(), StringComparer.OrdinalIgnoreCase)):
                 return Error($"'{shown}' is not known", $"write one of {string.Join(", ", info.Words)}, or several joined by |");
             case ValueKind.Hosts:
-                return FirstOf(setting, item => ValueReader.TryHost(item, out _, out var error) ? null : Error(error, ""));
+                return FirstOf(setting, item => HostPattern.TryParse(item, out _, out var error) ? null : Error(error, ""));
             case ValueKind.Selectors:
                 return FirstOf(setting, item => Selectors.TryParse(item, out _, out var error) ? null : Error(error, ""));
             case ValueKind.Proposals:

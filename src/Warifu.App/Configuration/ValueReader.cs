@@ -7,7 +7,6 @@ using System.Globalization;
 using System.Linq;
 using System.Security.Cryptography;
 using System.Text;
-using Warifu.Policy;
 
 namespace Warifu.App.Configuration;
 
@@ -47,32 +46,6 @@ internal static class ValueReader
 
     public static IEnumerable<string> Items(ConfigSetting setting) =>
         (setting.Values.Count == 1 ? Encoding.UTF8.GetString(setting.Values[0]).Split(',') : setting.Values.Select(Encoding.UTF8.GetString)).Select(item => item.Trim()).Where(item => item.Length > 0);
-
-    /// <summary>An address, a range, a prefix, %any, or a name.</summary>
-    public static bool TryHost(string text, [NotNullWhen(true)] out HostPattern? host, [NotNullWhen(false)] out string? error)
-    {
-        (host, error) = (null, null);
-        if (text is "%any" or "%any4" or "%any6" or "0.0.0.0" or "::" or "0.0.0.0/0" or "::/0")
-        {
-            host = HostPattern.Any;
-            return true;
-        }
-
-        if (Selectors.TryParseAddresses(text, out var first, out var last, out error))
-        {
-            host = HostPattern.Range(first, last);
-            return true;
-        }
-
-        if (IsHostName(text))
-        {
-            (host, error) = (HostPattern.Name(text), null);
-            return true;
-        }
-
-        if (!text.AsSpan().ContainsAny("/-:")) error = $"'{text}' is no address, range, subnet or host name";
-        return false;
-    }
 
     /// <summary>A secret: <c>0x</c> hexadecimal, <c>0s</c> base64, else the octets themselves.</summary>
     public static bool TrySecret(ReadOnlySpan<byte> value, [NotNullWhen(true)] out byte[]? secret, out bool isKey, [NotNullWhen(false)] out string? error)
@@ -153,7 +126,4 @@ internal static class ValueReader
         value = number * factor;
         return true;
     }
-
-    private static bool IsHostName(string text) =>
-        text.Length <= 253 && text.Any(char.IsAsciiLetter) && text.Split('.').All(label => label.Length is > 0 and <= 63 && label.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_'));
 }

@@ -16,7 +16,7 @@ namespace Warifu.App.Daemon;
 internal sealed class ConfigStore(SecretStore secrets) : IDisposable
 {
     private readonly SemaphoreSlim _gate = new(1);
-    private Loaded _loaded = new([], [], ImmutableDictionary<string, SettingPlaces>.Empty, ImmutableDictionary<string, SettingPlaces>.Empty);
+    private Loaded _loaded = Loaded.Empty;
     private Unconfirmed? _unconfirmed;
 
     public ImmutableList<Connection> Connections => _loaded.Connections;
@@ -34,7 +34,7 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
     public IEnumerable<NamedSetting> Named(string text)
     {
         var loaded = _loaded;
-        return loaded.Places.Concat(loaded.SecretPlaces).Where(entry => text.Contains(entry.Key, StringComparison.Ordinal)).SelectMany(entry => entry.Value.Named(text)).DistinctBy(setting => setting.Path);
+        return loaded.Places.Concat(loaded.Secrets.Select(secret => KeyValuePair.Create(secret.Key, secret.Value.Places))).Where(entry => text.Contains(entry.Key, StringComparison.Ordinal)).SelectMany(entry => entry.Value.Named(text)).DistinctBy(setting => setting.Path);
     }
 
     /// <summary>Replaces everything. Returns what changed, a line each.</summary>
@@ -60,7 +60,14 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
             }
 
             foreach (var secret in built.Secrets) Set(secret);
-            _loaded = new Loaded([.. built.Policy.Connections], [.. built.LeftOut], built.Places.ToImmutableDictionary(), built.Secrets.ToImmutableDictionary(secret => secret.Name, secret => SettingPlaces.OfSecret(secret.Name, secret.Position)));
+            _loaded = new Loaded
+            {
+                Connections = [.. built.Policy.Connections],
+                LeftOut = [.. built.LeftOut],
+                PskPolicies = built.PskPolicies,
+                Places = built.Places.ToImmutableDictionary(),
+                Secrets = built.Secrets.ToImmutableDictionary(secret => secret.Name, secret => new LoadedSecret(secret)),
+            };
             await node.LoadAsync(_loaded.Policy);
             return changes;
         }
@@ -115,8 +122,9 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
     }
 
     /// <summary>Adds or replaces one connection.</summary>
-    public Task PutAsync(Connection connection, SettingPlaces places, IkeNode node) => ChangeAsync(node, loaded => loaded with
+    public Task PutAsync(Connection connection, PskPolicy? pskPolicy, SettingPlaces places, IkeNode node) => ChangeAsync(node, loaded => loaded with
     {
+        PskPolicies = pskPolicy is { } policy ? loaded.PskPolicies.SetItem(connection.Name, policy) : loaded.PskPolicies.Remove(connection.Name),
         Connections = loaded.Connections.FindIndex(known => known.Name == connection.Name) is var at and >= 0 ? loaded.Connections.SetItem(at, connection) : loaded.Connections.Add(connection),
         LeftOut = loaded.LeftOut.RemoveAll(left => left.Name == connection.Name),
         Places = loaded.Places.SetItem(connection.Name, places),
@@ -126,7 +134,7 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
     public async Task<bool> RemoveAsync(string name, IkeNode node)
     {
         if (Find(name) is null) return false;
-        await ChangeAsync(node, loaded => loaded with { Connections = loaded.Connections.RemoveAll(connection => connection.Name == name), Places = loaded.Places.Remove(name) });
+        await ChangeAsync(node, loaded => loaded with { Connections = loaded.Connections.RemoveAll(connection => connection.Name == name), Places = loaded.Places.Remove(name), PskPolicies = loaded.PskPolicies.Remove(name) });
         return true;
     }
 
@@ -134,7 +142,26 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
     public void Add(ConfiguredSecret secret)
     {
         Set(secret);
-        _loaded = _loaded with { SecretPlaces = _loaded.SecretPlaces.SetItem(secret.Name, SettingPlaces.OfSecret(secret.Name, secret.Position)) };
+        _loaded = _loaded with { Secrets = _loaded.Secrets.SetItem(secret.Name, new LoadedSecret(secret)) };
+    }
+
+    /// <summary>The rules for a pre-shared key that is loaded alone: the strictest of the connections that it may serve, as for one in a file.</summary>
+    public PskPolicy PolicyOf(ConfiguredSecret secret, PskPolicy standard)
+    {
+        var loaded = _loaded;
+        if (loaded.PskPolicies.IsEmpty) return standard;
+        var policies = loaded.Connections.Where(connection => PskCheck.Serves(secret, connection)).Select(connection => loaded.PskPolicies.GetValueOrDefault(connection.Name, standard)).ToList();
+        return policies.Count > 0 ? policies.Min() : standard;
+    }
+
+    /// <summary>Judges the loaded pre-shared keys that a connection may use by the rules of that connection.</summary>
+    public void Judge(Connection connection, PskPolicy policy, PskDictionary words, List<Diagnostic> findings)
+    {
+        foreach (var entry in PskCheck.Serving(connection, secrets.Index()))
+        {
+            var known = _loaded.Secrets.GetValueOrDefault(entry.Name);
+            secrets.TryUse(entry.Secret, value => PskCheck.Judge(entry.Name, value.Span, known?.IsKey ?? false, known?.Position ?? new SourcePosition("vici", 0, 0), policy, words, findings));
+        }
     }
 
     public void Dispose()
@@ -194,9 +221,31 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
         foreach (var child in before.Children.Where(child => !after.Children.Any(other => other.Name == child.Name))) yield return $"- child {child.Name} of {after.Name}";
     }
 
-    private sealed record Loaded(ImmutableList<Connection> Connections, ImmutableList<LeftOutConnection> LeftOut, ImmutableDictionary<string, SettingPlaces> Places, ImmutableDictionary<string, SettingPlaces> SecretPlaces)
+    private sealed record Loaded
     {
+        public static Loaded Empty { get; } = new();
+
+        public ImmutableList<Connection> Connections { get; init; } = [];
+
+        public ImmutableList<LeftOutConnection> LeftOut { get; init; } = [];
+
+        public ImmutableDictionary<string, PskPolicy> PskPolicies { get; init; } = ImmutableDictionary<string, PskPolicy>.Empty;
+
+        public ImmutableDictionary<string, SettingPlaces> Places { get; init; } = ImmutableDictionary<string, SettingPlaces>.Empty;
+
+        public ImmutableDictionary<string, LoadedSecret> Secrets { get; init; } = ImmutableDictionary<string, LoadedSecret>.Empty;
+
         public PolicySet Policy => new() { Connections = [.. Connections] };
+    }
+
+    /// <summary>What is known of a secret beside its value.</summary>
+    private sealed class LoadedSecret(ConfiguredSecret secret)
+    {
+        public bool IsKey { get; } = secret.IsKey;
+
+        public SourcePosition Position { get; } = secret.Position;
+
+        public SettingPlaces Places { get; } = SettingPlaces.OfSecret(secret.Name, secret.Position);
     }
 
     /// <summary>What comes back unless somebody confirms.</summary>

@@ -82,10 +82,12 @@ internal static class LoadCommands
 
             var findings = new List<Diagnostic>();
             var connection = PolicyBuilder.BuildConnection(tree, findings);
+            var own = PolicyBuilder.PskPolicyOf(tree.Find("psk_policy")?.Text ?? "");
+            // secrets usually come before the connections that they are for
+            if (own is { } policy) daemon.Config.Judge(connection, policy, daemon.Settings.Words, findings);
             if (findings.Find(finding => finding.Severity >= Severity.Limit) is { Text: { } text } worst) return Commands.Failure($"{text}{(worst.Remedy.Length > 0 ? "; " + worst.Remedy : "")}, config discarded");
             foreach (var warning in findings.Where(finding => finding.Severity == Severity.Warning)) daemon.Events.Tell(connection.Name, NoticeLevel.Warning, warning.Text);
-            if (tree.Find("psk_policy") is not null) daemon.Events.Tell(connection.Name, NoticeLevel.Warning, $"psk_policy of connection {connection.Name} does not judge secrets that are loaded one by one: the daemon's psk_policy does");
-            await daemon.Config.PutAsync(connection, SettingPlaces.OfConnection(tree), daemon.Node);
+            await daemon.Config.PutAsync(connection, own, SettingPlaces.OfConnection(tree), daemon.Node);
         }
 
         return Commands.Success();
@@ -124,7 +126,7 @@ internal static class LoadCommands
         }
 
         var findings = new List<Diagnostic>();
-        PskCheck.Judge(secret, daemon.Settings.PskPolicy ?? PskPolicy.Warn, daemon.Settings.Words, findings);
+        PskCheck.Judge(secret, daemon.Config.PolicyOf(secret, daemon.Settings.PskPolicy ?? PskPolicy.Warn), daemon.Settings.Words, findings);
         if (findings.Find(finding => finding.Severity == Severity.Error) is { Text: { } text }) return Commands.Failure(text);
         foreach (var finding in findings) daemon.Events.Tell("", NoticeLevel.Warning, finding.Text);
         daemon.Config.Add(secret);

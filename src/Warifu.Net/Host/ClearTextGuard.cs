@@ -70,6 +70,27 @@ internal sealed class ClearTextGuard : IDisposable
         Probe(tables);
     }
 
+    /// <summary>Sees whether the rule for bound interfaces could be made (nft_fib), without leaving one. False: this kernel does not have it.</summary>
+    /// <exception cref="Win32Exception">No nf_tables, or no right to it.</exception>
+    public static bool ProbeRouted()
+    {
+        const string Name = "warifu-probe";
+        // never disposed: that removes the table of a daemon
+        var guard = new ClearTextGuard { _table = Name };
+        try
+        {
+            return guard._tables.TryCommit(
+                new NfTables.Step(NfTables.NewTable, NetlinkMessage.Create, message => message.Attribute(1, Name)),
+                guard.Chain("protect", null),
+                guard.Rule("protect", [SourceRoute, Compare(1, ClearTextGuard.Name("lo")), Verdict(Drop)]),
+                new NfTables.Step(NfTables.DeleteTable, 0, message => message.Attribute(1, Name))) == 0;
+        }
+        finally
+        {
+            guard._tables.Dispose();
+        }
+    }
+
     /// <summary>Packets that came unprotected and were dropped.</summary>
     public long Dropped => _droppedBefore + (_enforced ? _tables.ReadCounter(Table, Counter) : 0);
 
@@ -267,15 +288,16 @@ internal sealed class ClearTextGuard : IDisposable
     {
         var names = new List<(byte[], byte[]?)>();
         foreach (var name in _routed) names.Add((Name(name), null));
-        // fib: result 2 = name of the interface, flag 1 = of the source address
-        Action<NetlinkMessage> route = message => Expression(message, "fib", () => message.Attribute(1, NfTables.Big(1)).Attribute(2, NfTables.Big(2)).Attribute(3, NfTables.Big(1)));
         return
         [
             Set(RoutedTuns, TypeInterfaceName, 16, []),
             Elements(NfTables.NewElement, RoutedTuns, [.. names]),
-            Rule("protect", [route, Lookup(RoutedTuns, 1), Count(), Verdict(Drop)]),
+            Rule("protect", [SourceRoute, Lookup(RoutedTuns, 1), Count(), Verdict(Drop)]),
         ];
     }
+
+    /// <summary>fib: result 2 = name of the interface, flag 1 = of the source address.</summary>
+    private static void SourceRoute(NetlinkMessage message) => Expression(message, "fib", () => message.Attribute(1, NfTables.Big(1)).Attribute(2, NfTables.Big(2)).Attribute(3, NfTables.Big(1)));
 
     private int Insert(in Element element)
     {

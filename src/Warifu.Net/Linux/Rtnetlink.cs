@@ -133,6 +133,20 @@ internal sealed unsafe class Rtnetlink : IDisposable
         return own;
     }
 
+    /// <summary>Priorities of rules that are not ours and are asked before <paramref name="priority"/>; those of the kernel itself (0, and 1000 of l3mdev) do not count.</summary>
+    public SortedSet<uint> ForeignRulesBefore(uint priority)
+    {
+        var found = new SortedSet<uint>();
+        foreach (var body in Dump(GetRule, RouteHeader))
+        {
+            // protocol 2: the kernel made it itself
+            if (IsOwn(true, body) || !TryParse(body, out RoutingRule rule) || rule.Priority == 0 || rule.Priority >= priority) continue;
+            if (!NetlinkReader.TryFind(body.AsSpan(RouteHeader), 21, out ReadOnlySpan<byte> maker) || maker.IsEmpty || maker[0] != 2) found.Add(rule.Priority);
+        }
+
+        return found;
+    }
+
     /// <summary>Removes what <see cref="Own"/> gave; false when it was gone.</summary>
     public bool Remove(bool isRule, ReadOnlySpan<byte> body)
     {

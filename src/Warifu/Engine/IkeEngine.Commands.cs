@@ -332,8 +332,9 @@ internal sealed partial class IkeEngine
         {
             if (force)
             {
+                // the peer is told, and nobody waits for what it says; the completion comes when the delete is given up
+                Lifetimes.Delete(sa, "down", "closed from here by force", id);
                 sa.Close("down", "closed from here by force");
-                Complete(id, new CommandResult(true, Matches: 1, Done: 1));
                 continue;
             }
 

@@ -167,6 +167,7 @@ public sealed record HostPattern
         if (text is "%any" or "%any4" or "%any6" or "0.0.0.0" or "::" or "0.0.0.0/0" or "::/0") pattern = Any;
         else if (IsHostName(text)) pattern = Name(text);
         else if (Selectors.TryParseAddresses(text, out var first, out var last, out error)) pattern = Range(first, last);
+        else if (!text.AsSpan().ContainsAny("/-:")) error = $"'{text}' is no address, range, subnet or host name";
         return pattern is not null;
     }
 

@@ -35,6 +35,8 @@ internal sealed class PskIndex
 
     public int Count => _entries.Length;
 
+    public ImmutableArray<PskEntry> Entries => _entries;
+
     /// <summary>The handle, or the default value and a sentence that says why there is none.</summary>
     public (SecretRef Secret, string WhyNot) Find(Identity local, Identity remote)
     {

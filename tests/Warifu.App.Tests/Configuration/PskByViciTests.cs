@@ -68,6 +68,28 @@ public sealed class PskByViciTests
         Assert.True(ended.ExitCode == 0, ended.All);
     }
 
+    [Theory]
+    [InlineData("strict", "", false, "no")]
+    [InlineData("strict", "", true, "no")]
+    [InlineData("strict", "psk_policy = off", false, "no")]
+    [InlineData("warn", "psk_policy = strict", false, "yes")]
+    [InlineData("off", "psk_policy = strict", true, "no")]
+    public async Task A_connections_policy_judges_secrets_that_are_loaded_one_by_one(string ofConnection, string ofDaemon, bool secretFirst, string loaded)
+    {
+        await using var daemon = await DaemonAsync(ofDaemon);
+        await using var client = await ViciClient.ConnectAsync(daemon.Socket);
+        var connection = new ViciMessage().Add("gw", new ViciMessage().Add("version", "2").Add("psk_policy", ofConnection)
+            .Add("local", new ViciMessage().Add("auth", "psk")).Add("remote", new ViciMessage().Add("auth", "psk").Add("id", "right.example.org")));
+        var mine = new ViciMessage().Add("id", "x").Add("type", "IKE").Add("data", Weak.Utf8()).Add("owners", ["right.example.org"]);
+        var strangers = new ViciMessage().Add("id", "y").Add("type", "IKE").Add("data", Weak.Utf8()).Add("owners", ["other.example.org"]);
+        var last = await client.RequestAsync(secretFirst ? "load-shared" : "load-conn", secretFirst ? mine : connection);
+        if (last.Text("success") == "yes") last = await client.RequestAsync(secretFirst ? "load-conn" : "load-shared", secretFirst ? connection : mine);
+        Assert.True(last.Text("success") == loaded, last.Text("errmsg"));
+        if (loaded == "no") Assert.Contains("secret 'x' is made of dictionary words", last.Text("errmsg"));
+        // a secret for somebody else goes by the daemon's policy
+        Assert.Equal(ofDaemon.Contains("strict") ? "no" : "yes", (await client.RequestAsync("load-shared", strangers)).Text("success"));
+    }
+
     private static async Task<LocalProcess> DaemonAsync(string settings)
     {
         var folder = Conf.Folder();

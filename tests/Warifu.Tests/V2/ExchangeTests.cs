@@ -183,6 +183,27 @@ public sealed class ExchangeTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
+    public void A_forced_down_tells_the_peer_and_does_not_wait_for_it(bool silent)
+    {
+        using var pair = new EnginePair();
+        pair.Load(EnginePair.LeftGateway(), EnginePair.RightGateway());
+        Assert.True(pair.Up().Success);
+        if (silent) pair.Wire = (_, _, _) => 0;
+        var sent = pair.Sent.Count;
+        var down = pair.Left.Command(id => new IkeCommand.Down(id, new SaTarget("net"), Force: true), pair.Now);
+        var result = pair.Left.Results[down];
+        Assert.Equal((true, 1, 1), (result.Success, result.Matches, result.Done));
+        Assert.Empty(pair.Left.Engine.Snapshot().IkeSas);
+        pair.Run();
+        // one DELETE, and nothing again
+        Assert.Equal(silent ? 1 : 2, pair.Sent.Count - sent);
+        Assert.Equal(silent ? 1 : 0, pair.Right.Engine.Snapshot().IkeSas.Length);
+        Assert.Equal("down", pair.Left.Events.OfType<IkeSaDown>().Single().Reason);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
     public void A_peer_that_lost_everything_replaces_its_old_SA_by_INITIAL_CONTACT(bool fromRight)
     {
         using var pair = new EnginePair();
