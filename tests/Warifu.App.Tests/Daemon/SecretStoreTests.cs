@@ -1,7 +1,5 @@
-using System;
 using Warifu.Net;
 using Warifu.Policy;
-using Warifu.Primitives;
 using Xunit;
 
 namespace Warifu.App.Tests.Daemon;
