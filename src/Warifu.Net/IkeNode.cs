@@ -2,9 +2,11 @@ using System;
 using System.Collections.Concurrent;
 using System.Collections.Generic;
 using System.Collections.Immutable;
+using System.Linq;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
 using System.Threading;
 using System.Threading.Channels;
 using System.Threading.Tasks;
@@ -284,6 +286,19 @@ public sealed class IkeNode : IAsyncDisposable
                 var found = _options.Secrets.TryUse(auth.Secret, psk => value = KeyScheduleV2.SharedKeyAuth(auth.Prf, psk, auth.SignedOctets.AsSpan()));
                 _pump.Post(found ? new Answer.Octets(id, value!) : new Answer.Failed(id, "the secret was removed"));
                 break;
+            case Ask.FindKeys keys:
+                _pump.Post(new Answer.Keys(id, [.. keys.KeyIds.Select(key => _options.Secrets.FindKey(key.AsSpan()))]));
+                break;
+            case Ask.Sign sign:
+                // milliseconds with long RSA keys: not on the engine's thread
+                _ = Task.Run(() => _pump.Post(Sign(id, sign)));
+                break;
+            case Ask.FindPpk ppk:
+                _pump.Post(new Answer.SecretHandle(id, _options.Secrets.FindPpk(ppk.Id)));
+                break;
+            case Ask.PpkMix mix:
+                _pump.Post(Mix(id, mix));
+                break;
             case Ask.SourceAddress source:
                 _pump.Post(new Answer.Addresses(id, SourceFor(source.Remote) is { } own ? [own] : []));
                 break;
@@ -308,6 +323,26 @@ public sealed class IkeNode : IAsyncDisposable
                 _pump.Post(new Answer.Failed(id, "not supported"));
                 break;
         }
+    }
+
+    private Answer Sign(AskId id, Ask.Sign sign)
+    {
+        try
+        {
+            return new Answer.Octets(id, new Secret(_options.Secrets.Sign(sign.Key, sign.Scheme, sign.Octets.AsSpan())));
+        }
+        catch (CryptographicException failure)
+        {
+            return new Answer.Failed(id, failure.Message);
+        }
+    }
+
+    private Answer Mix(AskId id, Ask.PpkMix mix)
+    {
+        Secret[]? mixed = null;
+        _options.Secrets.TryUse(mix.Ppk, ppk => mixed = [KeyScheduleV2.MixPpk(mix.Prf, ppk, mix.SkD), KeyScheduleV2.MixPpk(mix.Prf, ppk, mix.SkPi), KeyScheduleV2.MixPpk(mix.Prf, ppk, mix.SkPr)]);
+        foreach (var copy in new[] { mix.SkD, mix.SkPi, mix.SkPr }) copy.Dispose();
+        return mixed is null ? new Answer.Failed(id, "the post-quantum pre-shared key was removed") : new Answer.MixedKeys(id, mixed[0], mixed[1], mixed[2]);
     }
 
     private async Task ResolveAsync(AskId id, string name)

@@ -2,7 +2,9 @@ using System;
 using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Linq;
+using System.Security.Cryptography;
 using System.Text;
+using Warifu.Crypto.Signatures;
 using Warifu.Policy;
 using Warifu.Primitives;
 
@@ -15,6 +17,8 @@ public sealed class SecretStore : IDisposable
     private readonly Dictionary<string, Entry> _byName = new(StringComparer.Ordinal);
     private readonly Dictionary<int, Secret> _byRef = [];
     private readonly Dictionary<int, string> _nameOf = [];
+    // by the SHA-1 of the public key's bit string, in hex
+    private readonly Dictionary<string, KeyEntry> _keys = new(StringComparer.Ordinal);
     private PskIndex? _index;
     private int _next = 1;
 
@@ -23,25 +27,55 @@ public sealed class SecretStore : IDisposable
     /// <param name="secret">The raw octets (UTF-8 of what was typed, RFC 7296 section 2.15); copied, the caller zeroes its own.</param>
     /// <param name="owners">Identities between which the key is used; none = any pair.</param>
     /// <returns>The handle.</returns>
-    public SecretRef SetPsk(string name, ReadOnlySpan<byte> secret, params ReadOnlySpan<IdentityPattern> owners)
+    public SecretRef SetPsk(string name, ReadOnlySpan<byte> secret, params ReadOnlySpan<IdentityPattern> owners) => Set(name, secret, owners, isPpk: false);
+
+    /// <summary>Adds or replaces a post-quantum pre-shared key (RFC 8784).</summary>
+    /// <param name="name">Unique name among pre-shared keys too; the same name replaces.</param>
+    /// <param name="secret">At least 32 random octets (RFC 8784 section 6); copied, the caller zeroes its own.</param>
+    /// <param name="ids">Its PPK_IDs; none = any.</param>
+    /// <returns>The handle.</returns>
+    public SecretRef SetPpk(string name, ReadOnlySpan<byte> secret, params ReadOnlySpan<IdentityPattern> ids) => Set(name, secret, ids, isPpk: true);
+
+    /// <summary>Adds a private key, or replaces the one of the same public key. Certificates and raw public keys of the policy find it by their public key.</summary>
+    /// <param name="name">For people; the same name replaces.</param>
+    /// <param name="key">The store owns it from here on.</param>
+    /// <returns>The handle.</returns>
+    public SecretRef AddKey(string name, PrivateKey key)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentNullException.ThrowIfNull(key);
+        var id = IdOf(key.Public);
         lock (_gate)
         {
-            if (_byName.TryGetValue(name, out var known) && _byRef.TryGetValue(known.Handle.Id, out var same) && same.FixedTimeEquals(secret))
+            if (_keys.TryGetValue(id, out var known))
             {
-                _byName[name] = known with { Owners = [.. owners.ToArray()] };
-                _index = null;
+                // the same key keeps its handle, so that a handshake under way goes on
+                key.Dispose();
+                _keys[id] = known with { Name = name };
+                _nameOf[known.Handle.Id] = name;
                 return known.Handle;
             }
 
-            RemoveLocked(name);
+            foreach (var same in _keys.Where(entry => entry.Value.Name == name).Select(entry => entry.Key).ToArray()) RemoveKeyLocked(same);
             var handle = new SecretRef(_next++);
-            _byRef.Add(handle.Id, new Secret(secret));
+            _keys.Add(id, new KeyEntry(handle, name, key));
             _nameOf.Add(handle.Id, name);
-            _byName.Add(name, new Entry(handle, [.. owners.ToArray()]));
-            _index = null;
             return handle;
+        }
+    }
+
+    /// <summary>Removes a private key and zeroes it; false when there is none of that name.</summary>
+    public bool RemoveKey(string name)
+    {
+        lock (_gate) return _keys.FirstOrDefault(entry => entry.Value.Name == name).Key is { } id && RemoveKeyLocked(id);
+    }
+
+    /// <summary>SHA-1 of the bit strings of the public keys whose private keys are here, in hex and in order: what VICI calls key ids.</summary>
+    public ImmutableArray<string> KeyIds
+    {
+        get
+        {
+            lock (_gate) return [.. _keys.Keys.Order(StringComparer.Ordinal)];
         }
     }
 
@@ -66,7 +100,12 @@ public sealed class SecretStore : IDisposable
     /// <summary>A copy of everything, to come back to; the caller disposes it.</summary>
     internal KeptSecrets Keep()
     {
-        lock (_gate) return new KeptSecrets([.. _byName.Select(entry => (entry.Key, new Secret(_byRef[entry.Value.Handle.Id].Span), entry.Value.Owners))]);
+        lock (_gate)
+        {
+            return new KeptSecrets(
+                [.. _byName.Select(entry => new KeptSecret(entry.Key, new Secret(_byRef[entry.Value.Handle.Id].Span), entry.Value.Owners, entry.Value.IsPpk))],
+                [.. _keys.Values.Select(entry => (entry.Name, entry.Key.Clone()))]);
+        }
     }
 
     /// <summary>Puts back what was kept; what came since is removed.</summary>
@@ -75,7 +114,9 @@ public sealed class SecretStore : IDisposable
         lock (_gate)
         {
             foreach (var name in _byName.Keys.Except(kept.Entries.Select(entry => entry.Name), StringComparer.Ordinal).ToArray()) RemoveLocked(name);
-            foreach (var (name, value, owners) in kept.Entries) SetPsk(name, value.Span, owners.AsSpan());
+            foreach (var (name, value, owners, isPpk) in kept.Entries) Set(name, value.Span, owners.AsSpan(), isPpk);
+            foreach (var id in _keys.Keys.Except(kept.Keys.Select(entry => IdOf(entry.Key.Public)), StringComparer.Ordinal).ToArray()) RemoveKeyLocked(id);
+            foreach (var (name, key) in kept.Keys) AddKey(name, key.Clone());
         }
     }
 
@@ -88,6 +129,8 @@ public sealed class SecretStore : IDisposable
             _byRef.Clear();
             _nameOf.Clear();
             _byName.Clear();
+            foreach (var entry in _keys.Values) entry.Key.Dispose();
+            _keys.Clear();
             _index = null;
         }
     }
@@ -98,7 +141,7 @@ public sealed class SecretStore : IDisposable
     /// <summary>The lookup by identities.</summary>
     internal PskIndex Index()
     {
-        lock (_gate) return _index ??= new PskIndex(_byName.Select(entry => new PskEntry(entry.Value.Handle, entry.Key, entry.Value.Owners)));
+        lock (_gate) return _index ??= new PskIndex(_byName.Where(entry => !entry.Value.IsPpk).Select(entry => new PskEntry(entry.Value.Handle, entry.Key, entry.Value.Owners)));
     }
 
     /// <summary>The name of a handle; empty when there is none.</summary>
@@ -118,6 +161,86 @@ public sealed class SecretStore : IDisposable
         }
     }
 
+    /// <summary>The private key of a public key; none when it is not here.</summary>
+    internal SecretRef FindKey(PublicKey key) => FindKey(key.KeyId.Span);
+
+    /// <summary>As the other overload, by the SHA-1 of the public key's bit string.</summary>
+    internal SecretRef FindKey(ReadOnlySpan<byte> keyId)
+    {
+        lock (_gate) return _keys.TryGetValue(Convert.ToHexStringLower(keyId), out var entry) ? entry.Handle : default;
+    }
+
+    /// <summary>The public half of a private key; null when the handle is gone.</summary>
+    internal PublicKey? PublicHalf(SecretRef handle)
+    {
+        lock (_gate) return _keys.Values.FirstOrDefault(entry => entry.Handle == handle).Key?.Public;
+    }
+
+    /// <summary>Signs, which may take milliseconds, without holding up other users of the store.</summary>
+    /// <exception cref="CryptographicException">The key was removed, or cannot sign so.</exception>
+    internal byte[] Sign(SecretRef handle, SignatureScheme scheme, ReadOnlySpan<byte> octets)
+    {
+        PrivateKey? key;
+        lock (_gate) key = _keys.Values.FirstOrDefault(entry => entry.Handle == handle).Key;
+        try
+        {
+            return key is null ? throw new CryptographicException("the private key was removed") : key.Sign(scheme, octets);
+        }
+        catch (ObjectDisposedException)
+        {
+            throw new CryptographicException("the private key was removed");
+        }
+    }
+
+    /// <summary>The post-quantum pre-shared key of a PPK_ID: one that names it exactly beats one with wildcards, that beats one for any.</summary>
+    internal SecretRef FindPpk(Identity id)
+    {
+        lock (_gate)
+        {
+            var best = (Match: IdentityMatch.No, Handle: default(SecretRef));
+            foreach (var (_, entry) in _byName.Where(entry => entry.Value.IsPpk).OrderBy(entry => entry.Key, StringComparer.Ordinal))
+            {
+                var match = entry.Owners.IsEmpty ? IdentityMatch.Any : entry.Owners.Max(owner => owner.Match(id));
+                if (match > best.Match) best = (match, entry.Handle);
+            }
+
+            return best.Handle;
+        }
+    }
+
+    /// <summary>True when there is a post-quantum pre-shared key at all.</summary>
+    internal bool HasPpks
+    {
+        get
+        {
+            lock (_gate) return _byName.Values.Any(entry => entry.IsPpk);
+        }
+    }
+
+    private static string IdOf(PublicKey key) => Convert.ToHexStringLower(key.KeyId.Span);
+
+    private SecretRef Set(string name, ReadOnlySpan<byte> secret, ReadOnlySpan<IdentityPattern> owners, bool isPpk)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        lock (_gate)
+        {
+            if (_byName.TryGetValue(name, out var known) && known.IsPpk == isPpk && _byRef.TryGetValue(known.Handle.Id, out var same) && same.FixedTimeEquals(secret))
+            {
+                _byName[name] = known with { Owners = [.. owners.ToArray()] };
+                _index = null;
+                return known.Handle;
+            }
+
+            RemoveLocked(name);
+            var handle = new SecretRef(_next++);
+            _byRef.Add(handle.Id, new Secret(secret));
+            _nameOf.Add(handle.Id, name);
+            _byName.Add(name, new Entry(handle, [.. owners.ToArray()], isPpk));
+            _index = null;
+            return handle;
+        }
+    }
+
     private bool RemoveLocked(string name)
     {
         if (!_byName.Remove(name, out var entry)) return false;
@@ -127,16 +250,32 @@ public sealed class SecretStore : IDisposable
         return true;
     }
 
-    private readonly record struct Entry(SecretRef Handle, ImmutableArray<IdentityPattern> Owners);
+    private bool RemoveKeyLocked(string id)
+    {
+        if (!_keys.Remove(id, out var entry)) return false;
+        _nameOf.Remove(entry.Handle.Id);
+        entry.Key.Dispose();
+        return true;
+    }
+
+    private readonly record struct Entry(SecretRef Handle, ImmutableArray<IdentityPattern> Owners, bool IsPpk);
+
+    private readonly record struct KeyEntry(SecretRef Handle, string Name, PrivateKey Key);
 }
 
+/// <summary>A copy of one secret.</summary>
+internal readonly record struct KeptSecret(string Name, Secret Value, ImmutableArray<IdentityPattern> Owners, bool IsPpk);
+
 /// <summary>Copies of secrets, until they are put back or thrown away.</summary>
-internal sealed class KeptSecrets(ImmutableArray<(string Name, Secret Value, ImmutableArray<IdentityPattern> Owners)> entries) : IDisposable
+internal sealed class KeptSecrets(ImmutableArray<KeptSecret> entries, ImmutableArray<(string Name, PrivateKey Key)> keys) : IDisposable
 {
-    public ImmutableArray<(string Name, Secret Value, ImmutableArray<IdentityPattern> Owners)> Entries => entries;
+    public ImmutableArray<KeptSecret> Entries => entries;
+
+    public ImmutableArray<(string Name, PrivateKey Key)> Keys => keys;
 
     public void Dispose()
     {
         foreach (var entry in entries) entry.Value.Dispose();
+        foreach (var (_, key) in keys) key.Dispose();
     }
 }

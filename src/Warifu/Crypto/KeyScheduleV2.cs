@@ -105,6 +105,14 @@ internal static class KeyScheduleV2
         return One(prf, padded.Span, signedOctets, default, default);
     }
 
+    /// <summary>prf+ (PPK, SK'), as long as SK' (RFC 8784 section 3).</summary>
+    public static Secret MixPpk(PrfId id, Secret ppk, Secret key)
+    {
+        var mixed = new Secret(key.Length);
+        Plus(Algorithms.Prf[id], ppk.Span, key.Span, mixed.Span);
+        return mixed;
+    }
+
     /// <summary>prf+ (section 2.13): T1 | T2 | …, T(n) = prf(K, T(n-1) | S | n).</summary>
     public static void Plus(PrfInfo info, ReadOnlySpan<byte> key, ReadOnlySpan<byte> seed, Span<byte> output)
     {

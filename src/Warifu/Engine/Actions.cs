@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Warifu.Crypto.Signatures;
 using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;
@@ -57,6 +58,18 @@ internal abstract record Ask
     /// <summary>prf(prf(PSK, "Key Pad for IKEv2"), octets) (RFC 7296 section 2.15). Answer: <see cref="Answer.Octets"/>.</summary>
     internal sealed record PskAuth(SecretRef Secret, PrfId Prf, ImmutableArray<byte> SignedOctets) : Ask;
 
+    /// <summary>Which of these public keys (by the SHA-1 of their bit string) have their private key in the store? Answer: <see cref="Answer.Keys"/>, in the same order.</summary>
+    internal sealed record FindKeys(ImmutableArray<ImmutableArray<byte>> KeyIds) : Ask;
+
+    /// <summary>A signature. Answer: <see cref="Answer.Octets"/>.</summary>
+    internal sealed record Sign(SecretRef Key, SignatureScheme Scheme, ImmutableArray<byte> Octets) : Ask;
+
+    /// <summary>Is there a post-quantum pre-shared key of this name (RFC 8784)? Answer: <see cref="Answer.SecretHandle"/>.</summary>
+    internal sealed record FindPpk(Identity Id) : Ask;
+
+    /// <summary>prf+ (PPK, key) for SK_d, SK_pi and SK_pr (RFC 8784 section 3). The keys are copies that the host disposes. Answer: <see cref="Answer.MixedKeys"/>.</summary>
+    internal sealed record PpkMix(SecretRef Ppk, PrfId Prf, Secret SkD, Secret SkPi, Secret SkPr) : Ask;
+
     /// <summary>Addresses of a host name. Answer: <see cref="Answer.Addresses"/>.</summary>
     internal sealed record Resolve(string Name) : Ask;
 
@@ -77,6 +90,12 @@ internal abstract record Answer(AskId Id)
     internal sealed record SecretHandle(AskId Id, SecretRef Secret, string WhyNot = "", string Name = "") : Answer(Id);
 
     internal sealed record Octets(AskId Id, Secret Value) : Answer(Id);
+
+    /// <summary>Handles in the order of the question; none where there is no private key.</summary>
+    internal sealed record Keys(AskId Id, ImmutableArray<SecretRef> Handles) : Answer(Id);
+
+    /// <summary>SK_d, SK_pi and SK_pr; the engine disposes them.</summary>
+    internal sealed record MixedKeys(AskId Id, Secret SkD, Secret SkPi, Secret SkPr) : Answer(Id);
 
     internal sealed record Addresses(AskId Id, ImmutableArray<IpAddress> Values) : Answer(Id);
 

@@ -15,6 +15,9 @@ public sealed record PolicySet
     /// <summary>Connections in the order of the configuration; names are unique.</summary>
     public ImmutableArray<Connection> Connections { get; init; } = [];
 
+    /// <summary>Whom to trust in certificates.</summary>
+    public TrustMaterial Trust { get; init; } = TrustMaterial.Empty;
+
     /// <summary>These connections.</summary>
     public static PolicySet Of(params ReadOnlySpan<Connection> connections) => new() { Connections = [.. connections] };
 }
@@ -48,6 +51,24 @@ public sealed record Connection
 
     /// <summary>What the peer must prove.</summary>
     public required RemoteAuth Remote { get; init; }
+
+    /// <summary>Our further authentications after <see cref="Local"/>, in order (RFC 4739).</summary>
+    public ImmutableArray<LocalAuth> LocalRounds { get; init; } = [];
+
+    /// <summary>What the peer must prove after <see cref="Remote"/>, in order (RFC 4739).</summary>
+    public ImmutableArray<RemoteAuth> RemoteRounds { get; init; } = [];
+
+    /// <summary>When our certificates are sent.</summary>
+    public SendCertificates SendCert { get; init; } = SendCertificates.IfAsked;
+
+    /// <summary>Say by CERTREQ which authorities we trust.</summary>
+    public bool SendCertReq { get; init; } = true;
+
+    /// <summary>Name of the post-quantum pre-shared key that we use as initiator (RFC 8784); null = none.</summary>
+    public Identity? PpkId { get; init; }
+
+    /// <summary>Fail where no post-quantum pre-shared key is used.</summary>
+    public bool PpkRequired { get; init; }
 
     /// <summary>Children; names are unique in the connection.</summary>
     public ImmutableArray<Child> Children { get; init; } = [];
@@ -205,8 +226,17 @@ public sealed record LocalAuth
     /// <summary>Method.</summary>
     public AuthKind Kind { get; init; } = AuthKind.Psk;
 
-    /// <summary>Our identity; null = our IP address.</summary>
+    /// <summary>Our identity; null = the subject of our certificate, else our IP address.</summary>
     public Identity? Id { get; init; }
+
+    /// <summary>Own certificates to choose from, in DER, in order of preference; the private keys are in the host's store.</summary>
+    public ImmutableArray<ImmutableArray<byte>> Certificates { get; init; } = [];
+
+    /// <summary>Own raw public keys to choose from (SubjectPublicKeyInfo in DER, RFC 7670).</summary>
+    public ImmutableArray<ImmutableArray<byte>> PublicKeys { get; init; } = [];
+
+    /// <summary>Which keys and signature schemes we use.</summary>
+    public AuthConstraints Schemes { get; init; } = AuthConstraints.Any;
 }
 
 /// <summary>The peer's side of an authentication.</summary>
@@ -217,6 +247,84 @@ public sealed record RemoteAuth
 
     /// <summary>Which identities are acceptable.</summary>
     public IdentityPattern Id { get; init; } = IdentityPattern.Any;
+
+    /// <summary>The peer must have one of these certificates (DER); empty = any that is trusted.</summary>
+    public ImmutableArray<ImmutableArray<byte>> Certificates { get; init; } = [];
+
+    /// <summary>The chain must end in one of these authorities (DER), which are trusted for this connection; empty = any that is trusted.</summary>
+    public ImmutableArray<ImmutableArray<byte>> CaCertificates { get; init; } = [];
+
+    /// <summary>Raw public keys (SubjectPublicKeyInfo in DER) of which the peer must have one (RFC 7670); they need no authority.</summary>
+    public ImmutableArray<ImmutableArray<byte>> PublicKeys { get; init; } = [];
+
+    /// <summary>A certificate authority that the chain must have, by its subject; null = any.</summary>
+    public Identity? CaId { get; init; }
+
+    /// <summary>How revocation is judged.</summary>
+    public RevocationPolicy Revocation { get; init; } = RevocationPolicy.Relaxed;
+
+    /// <summary>Certificate policies (OIDs) of which the chain must have one; empty = any.</summary>
+    public ImmutableArray<string> CertPolicies { get; init; } = [];
+
+    /// <summary>Which keys and signature schemes are accepted of the peer and in its chain.</summary>
+    public AuthConstraints Constraints { get; init; } = AuthConstraints.Any;
+}
+
+/// <summary>When own certificates are sent.</summary>
+public enum SendCertificates
+{
+    /// <summary>When the peer sent a CERTREQ.</summary>
+    IfAsked,
+    /// <summary>Always.</summary>
+    Always,
+    /// <summary>Never: the peer has them.</summary>
+    Never,
+}
+
+/// <summary>How revocation is judged.</summary>
+public enum RevocationPolicy
+{
+    /// <summary>Only a certificate known to be revoked is refused.</summary>
+    Relaxed,
+    /// <summary>Where the certificate says whom to ask, an answer is needed.</summary>
+    IfUri,
+    /// <summary>An answer is always needed.</summary>
+    Strict,
+}
+
+/// <summary>Certificates, authorities and revocation lists that a policy brings along.</summary>
+public sealed record TrustMaterial
+{
+    /// <summary>Nothing: no certificate is trusted.</summary>
+    public static TrustMaterial Empty { get; } = new();
+
+    /// <summary>Trusted authorities.</summary>
+    public ImmutableArray<Authority> Authorities { get; init; } = [];
+
+    /// <summary>Further certificates in DER for building paths: intermediate authorities.</summary>
+    public ImmutableArray<ImmutableArray<byte>> Certificates { get; init; } = [];
+
+    /// <summary>Certificate revocation lists in DER.</summary>
+    public ImmutableArray<ImmutableArray<byte>> Crls { get; init; } = [];
+}
+
+/// <summary>A trusted authority and where to ask about what it issued.</summary>
+public sealed record Authority
+{
+    /// <summary>Name in the configuration.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Its certificate in DER.</summary>
+    public required ImmutableArray<byte> Certificate { get; init; }
+
+    /// <summary>Where its revocation lists are, beside what certificates say.</summary>
+    public ImmutableArray<string> CrlUris { get; init; } = [];
+
+    /// <summary>Its OCSP responders, beside what certificates say.</summary>
+    public ImmutableArray<string> OcspUris { get; init; } = [];
+
+    /// <summary>Where the certificates that it issued can be fetched by their SHA-1 (hash and URL, RFC 7296 section 3.6); null = nowhere.</summary>
+    public string? CertUriBase { get; init; }
 }
 
 /// <summary>One pair of IPsec SAs to negotiate and the traffic that it takes. Limits of zero mean "none".</summary>

@@ -398,3 +398,20 @@ public enum NotifyType : ushort
     /// <summary>ADDITIONAL_KEY_EXCHANGE (RFC 9370).</summary>
     AdditionalKeyExchange = 16441,
 }
+
+/// <summary>Hash algorithms of digital signatures (RFC 7427 section 7, RFC 8420).</summary>
+public enum HashId : ushort
+{
+    /// <summary>None, or an unknown one.</summary>
+    None = 0,
+    /// <summary>SHA1.</summary>
+    Sha1 = 1,
+    /// <summary>SHA2-256.</summary>
+    Sha256 = 2,
+    /// <summary>SHA2-384.</summary>
+    Sha384 = 3,
+    /// <summary>SHA2-512.</summary>
+    Sha512 = 4,
+    /// <summary>Identity: the scheme hashes itself (EdDSA).</summary>
+    Identity = 5,
+}

@@ -448,6 +448,9 @@ internal sealed class Handshake : IDisposable
     /// <summary>Name of the secret that proves us, for sentences about its failure; empty when unknown.</summary>
     public string SecretName { get; set; } = "";
 
+    /// <summary>The peer has no other IKE SA with us, it says.</summary>
+    public bool InitialContact { get; set; }
+
     /// <summary>Children that wait for the IKE SA; the first goes into IKE_AUTH.</summary>
     public Queue<ChildRequest> Children { get; } = new();
 

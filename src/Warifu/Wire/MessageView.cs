@@ -48,6 +48,9 @@ internal ref struct MessageView
         return position == octets.Length ? ParseError.None : ParseError.TrailingOctets;
     }
 
+    /// <summary>The chain to keep beyond the life of the message's octets.</summary>
+    public readonly KeptMessage Keep() => new(Count > 0 ? _entries[0].Type : PayloadType.None, _octets.ToArray());
+
     /// <summary>Index of the first payload of a type, or -1.</summary>
     public readonly int IndexOf(PayloadType type)
     {
@@ -97,4 +100,10 @@ internal ref struct MessageView
     {
         private PayloadEntry _first;
     }
+}
+
+/// <summary>A checked chain that outlives its message: what an exchange comes back to when an answer of the host has come.</summary>
+internal sealed class KeptMessage(PayloadType first, byte[] octets)
+{
+    public MessageView View => MessageView.TryParse(first, octets, out var view) == ParseError.None ? view : default;
 }

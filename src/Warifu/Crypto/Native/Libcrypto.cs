@@ -174,4 +174,47 @@ internal static unsafe partial class Libcrypto
 
     [LibraryImport(Name)]
     public static partial int BN_mod_exp_mont_consttime(nint result, nint value, nint exponent, nint modulus, nint context, nint montgomery);
+
+    /// <summary>Nothing here is secret: for public operations.</summary>
+    [LibraryImport(Name)]
+    public static partial int BN_mod_exp_mont(nint result, nint value, nint exponent, nint modulus, nint context, nint montgomery);
+
+    [LibraryImport(Name)]
+    public static partial nint d2i_PUBKEY(nint key, byte** pointer, long length);
+
+    [LibraryImport(Name)]
+    public static partial int i2d_PUBKEY(nint key, byte** output);
+
+    [LibraryImport(Name)]
+    public static partial nint d2i_AutoPrivateKey(nint key, byte** pointer, long length);
+
+    [LibraryImport(Name)]
+    public static partial void CRYPTO_free(void* memory, byte* file, int line);
+
+    [LibraryImport(Name)]
+    public static partial void ERR_clear_error();
+
+    [LibraryImport(Name)]
+    public static partial nint EVP_MD_CTX_new();
+
+    [LibraryImport(Name)]
+    public static partial void EVP_MD_CTX_free(nint context);
+
+    [LibraryImport(Name)]
+    public static partial int EVP_DigestVerifyInit(nint context, nint* parameters, nint digest, nint engine, nint key);
+
+    [LibraryImport(Name)]
+    public static partial int EVP_DigestVerify(nint context, byte* signature, nuint signatureLength, byte* data, nuint length);
+
+    [LibraryImport(Name)]
+    public static partial int EVP_DigestSignInit(nint context, nint* parameters, nint digest, nint engine, nint key);
+
+    [LibraryImport(Name)]
+    public static partial int EVP_DigestSign(nint context, byte* signature, ref nuint signatureLength, byte* data, nuint length);
+
+    [LibraryImport(Name)]
+    public static partial int EVP_PKEY_CTX_set_rsa_padding(nint parameters, int padding);
+
+    [LibraryImport(Name)]
+    public static partial int EVP_PKEY_CTX_set_rsa_pss_saltlen(nint parameters, int length);
 }

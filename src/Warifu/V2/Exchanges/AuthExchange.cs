@@ -1,7 +1,6 @@
 using System;
 using System.Security.Cryptography;
 using Warifu.Engine;
-using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Wire;
 
@@ -59,7 +58,7 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
         // the peer may have several identities: say which one we want (section 2.15)
         if (connection.Remote.Id.Exact is { } wanted) builder.Id(PayloadType.IdR, wanted);
         builder.Auth(AuthMethod.SharedKey, auth.Span);
-        if (connection.Unique != UniquePolicy.Never && !sa.Engine.HasOther(sa)) builder.Notify(NotifyType.InitialContact);
+        AuthPart.WriteRequests(sa, builder);
         if (sa.Handshake!.Children.TryDequeue(out var request))
         {
             _child = ChildOffer.Make(sa, request, withoutKe: true);
@@ -93,9 +92,8 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
         }
 
         var given = proof.Data.ToArray();
-        var initialContact = view.HasNotify(NotifyType.InitialContact);
-        // the child's answer is kept until the peer is authenticated: nothing is installed before (R2)
-        var answer = ChildAnswer.Read(view);
+        // the rest is kept until the peer is authenticated: nothing is installed before (R2)
+        var response = view.Keep();
         var octets = AuthSupport.PeerOctets(sa, idBody);
         sa.Engine.Ask(sa, new Ask.FindPsk(sa.LocalId!, remoteId!, sa.Connection.Name), found =>
         {
@@ -106,13 +104,13 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
             }
 
             if (sa.Handshake is { } handshake) handshake.SecretName = handle.Name;
-            sa.Engine.Ask(sa, new Ask.PskAuth(handle.Secret, sa.Keys!.Prf, octets), computed => Verify(sa, computed, given, answer, initialContact));
+            sa.Engine.Ask(sa, new Ask.PskAuth(handle.Secret, sa.Keys!.Prf, octets), computed => Verify(sa, computed, given, response));
         });
     }
 
     public override void OnAbandoned(IkeSa sa, string reason, string text) => GiveBack(sa);
 
-    private void Verify(IkeSa sa, Answer computed, byte[] given, ChildAnswer answer, bool initialContact)
+    private void Verify(IkeSa sa, Answer computed, byte[] given, KeptMessage response)
     {
         if (computed is not Answer.Octets expected)
         {
@@ -136,6 +134,9 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
             return;
         }
 
+        AuthPart.ReadResponses(sa, response.View);
+        var answer = ChildAnswer.Read(response.View);
+        var initialContact = sa.Handshake!.InitialContact;
         AuthSupport.Establish(sa);
         var further = sa.Handshake!.Children.ToArray();
         sa.Handshake.Children.Clear();

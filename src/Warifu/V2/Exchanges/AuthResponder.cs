@@ -51,8 +51,7 @@ internal static class AuthResponder
         }
 
         var given = proof.Data.ToArray();
-        var initialContact = view.HasNotify(NotifyType.InitialContact);
-        var child = ChildProposal.Read(view);
+        var request = view.Keep();
         var octets = AuthSupport.PeerOctets(sa, idBody);
         sa.Engine.Ask(sa, new Ask.FindPsk(sa.LocalId, remoteId!, connection.Name), found =>
         {
@@ -78,13 +77,15 @@ internal static class AuthResponder
                     return;
                 }
 
-                Claim(sa, handle.Secret, initialContact, child);
+                Claim(sa, handle.Secret, request);
             });
         });
     }
 
-    private static void Claim(IkeSa sa, SecretRef secret, bool initialContact, ChildProposal? child)
+    private static void Claim(IkeSa sa, SecretRef secret, KeptMessage request)
     {
+        AuthPart.ReadRequests(sa, request.View);
+        var initialContact = sa.Handshake!.InitialContact;
         var ask = new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.RemoteId!, sa.Connection.Unique, initialContact);
         sa.Engine.Ask(sa, ask, answer =>
         {
@@ -103,17 +104,24 @@ internal static class AuthResponder
                     return;
                 }
 
-                var builder = new MessageBuilder().Id(PayloadType.IdR, sa.LocalId!).Auth(AuthMethod.SharedKey, own.Value.Span);
-                own.Value.Dispose();
-                AuthSupport.Establish(sa);
-                // a child that fails leaves the IKE SA up (section 1.2)
-                var made = child?.Answer(sa, builder, sa.Handshake!.Ni, sa.Handshake.Nr, null, null, sa.Report);
-                sa.Respond(ExchangeType.IkeAuth, builder);
-                made?.Invoke();
-                AuthDone(sa, child is null);
-                sa.Engine.SettleDuplicates(sa);
+                AuthPart.BeforeChildren(sa, () => Finish(sa, own, request));
             });
         });
+    }
+
+    private static void Finish(IkeSa sa, Answer.Octets own, KeptMessage request)
+    {
+        var child = ChildProposal.Read(request.View);
+        var builder = new MessageBuilder().Id(PayloadType.IdR, sa.LocalId!).Auth(AuthMethod.SharedKey, own.Value.Span);
+        own.Value.Dispose();
+        AuthSupport.Establish(sa);
+        AuthPart.WriteResponses(sa, builder);
+        // a child that fails leaves the IKE SA up (section 1.2)
+        var made = child?.Answer(sa, builder, sa.Handshake!.Ni, sa.Handshake.Nr, null, null, sa.Report);
+        sa.Respond(ExchangeType.IkeAuth, builder);
+        made?.Invoke();
+        AuthDone(sa, child is null);
+        sa.Engine.SettleDuplicates(sa);
     }
 
     /// <summary>Ends the handshake; a report without a child is complete here.</summary>

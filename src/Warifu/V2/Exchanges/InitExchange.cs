@@ -170,7 +170,7 @@ internal sealed class InitExchange : Exchange
 
         var answer = new[] { new OfferedProposal(offers[choice.OfferIndex].Number, 0, 0, chosen) };
         // Amplification: an answer beyond 1.5 times of what an unverified address sent needs a cookie first; nothing is computed before
-        if (AnswerLength(connection, method, answer) * 2 > message.Length * 3 && !view.HasNotify(NotifyType.Cookie)) return engine.DemandCookie(header, local, remote, nonce, message.Length);
+        if ((AnswerLength(connection, method, answer) + InitPart.ResponseLengths(connection, view)) * 2 > message.Length * 3 && !view.HasNotify(NotifyType.Cookie)) return engine.DemandCookie(header, local, remote, nonce, message.Length);
         using var keyExchange = KeyExchange.Generate(method, engine.Entropy);
         engine.Counters.KeyExchanges++;
         if (!keyExchange.TryDerive(ke.Public, out var shared)) return engine.RefuseInit(header, local, remote, message.Length, NotifyType.InvalidSyntax, default);
@@ -219,16 +219,19 @@ internal sealed class InitExchange : Exchange
     }
 
     private static int AnswerLength(Connection connection, KeId method, OfferedProposal[] answer) =>
-        IkeHeader.Length + new MessageBuilder().Sa(answer).Chain.Length + 8 + Algorithms.Ke[method].PublicLength + 4 + NonceLength + (connection.NatTraversal ? 2 * (8 + 20) : 0) + (connection.Childless != ChildlessPolicy.Never ? 8 : 0);
+        IkeHeader.Length + new MessageBuilder().Sa(answer).Chain.Length + 8 + Algorithms.Ke[method].PublicLength + 4 + NonceLength + (connection.NatTraversal ? 2 * (8 + 20) : 0);
 
     private static void WriteNotifies(IkeSa sa, MessageBuilder builder)
     {
         if (sa.Connection.NatTraversal) NatDetection.Write(builder, sa.SpiI, sa.SpiR, sa.Local, sa.Remote, sa.ForceEncapsulation);
-        if (!sa.Initiator && sa.Connection.Childless != ChildlessPolicy.Never) builder.Notify(NotifyType.ChildlessIkev2Supported);
+        if (sa.Initiator) InitPart.WriteRequests(sa, builder);
+        else InitPart.WriteResponses(sa, builder);
     }
 
     private static void ReadNotifies(IkeSa sa, scoped in MessageView view, Endpoint local)
     {
+        if (sa.Initiator) InitPart.ReadResponses(sa, view);
+        else InitPart.ReadRequests(sa, view);
         if (!sa.Connection.NatTraversal) return;
         var (_, localNat, remoteNat) = NatDetection.Read(view, sa.SpiI, sa.Initiator ? sa.SpiR : default, local, sa.Remote);
         (sa.LocalBehindNat, sa.RemoteBehindNat) = (localNat, remoteNat);
