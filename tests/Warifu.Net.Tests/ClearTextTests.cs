@@ -1,4 +1,5 @@
 using System;
+using System.Linq;
 using System.Net.Sockets;
 using System.Threading;
 using System.Threading.Tasks;
@@ -170,6 +171,28 @@ public sealed class ClearTextTests
         Assert.Equal(0, nearLan.Count(IsSpoofed));
         await left.DisposeAsync();
         Assert.Equal(foreign, RoutingTests.State(world.Left));
+    }
+
+    [LabFact]
+    public async Task A_second_table_stands_while_the_first_is_replaced()
+    {
+        await using var world = new World();
+        var site = new Site { Children = [Site.Lan(false, StartAction.Trap)] };
+        var process = world.StartProcess(left: true, site);
+        process.Kill(entireProcessTree: true);
+        await process.WaitForExitAsync();
+        using var monitor = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("ip", ["netns", "exec", world.Left.Name, "nft", "monitor"]) { RedirectStandardOutput = true })!;
+        var output = monitor.StandardOutput.ReadToEndAsync();
+        // it tells of everything from its first line on
+        world.Left.Exec("nft add table inet other");
+        await Task.Delay(300);
+        await using var left = await world.StartAsync(left: true, site);
+        await Task.Delay(300);
+        monitor.Kill();
+        var lines = (await output).Split('\n').ToList();
+        int At(string line) => lines.FindIndex(other => other.StartsWith(line, StringComparison.Ordinal));
+        var (stands, taken, built, gone) = (At("add rule inet warifu-standby protect"), lines.IndexOf("delete table inet warifu"), At("add rule inet warifu protect"), lines.FindLastIndex(line => line == "delete table inet warifu-standby"));
+        Assert.True(stands >= 0 && stands < taken && taken < built && built < gone, string.Join('\n', lines));
     }
 
     [LabFact]

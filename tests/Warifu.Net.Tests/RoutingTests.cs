@@ -18,6 +18,8 @@ public sealed class RoutingTests
     public async Task Routes_rules_devices_and_the_table_are_made_as_designed_and_gone_afterwards()
     {
         await using var world = new World();
+        // new devices would filter by reverse path here
+        world.Left.Exec("bash -c 'echo 1 > /proc/sys/net/ipv4/conf/default/rp_filter'");
         var before = State(world.Left);
         var settings = Settings(world.Left);
         var site = new Site
@@ -67,6 +69,21 @@ public sealed class RoutingTests
         await world.Left.Run(() => node.LoadAsync(site.Policy(left: true)));
         await Task.Delay(500);
         while (events.Reader.TryRead(out var happening)) Assert.False(happening is Notice { Level: NoticeLevel.Warning }, $"{happening}");
+    }
+
+    [LabFact]
+    public async Task The_routes_of_a_pair_that_is_not_wanted_go_with_it()
+    {
+        await using var world = new World();
+        var (left, _) = await world.TunnelAsync(new Site { Children = [Site.Lan(false), Site.Lan(true) with { Name = "lan6" }] });
+        var table = world.Left.Ip("route show table 8757") + world.Left.Ip("-6 route show table 8757");
+        Assert.Contains("10.10.2.0/24 dev warifu0", table, StringComparison.Ordinal);
+        Assert.Contains("fd10:2::/64 dev warifu0", table, StringComparison.Ordinal);
+        await left.DownAsync("site", "lan");
+        Assert.True(await World.Until(() => world.Left.Ip("route show table 8757").Length == 0));
+        Assert.Contains("fd10:2::/64 dev warifu0", world.Left.Ip("-6 route show table 8757"), StringComparison.Ordinal);
+        await left.DownAsync("site");
+        Assert.True(await World.Until(() => world.Left.Ip("-6 route show table 8757").Length == 0));
     }
 
     [LabFact]
