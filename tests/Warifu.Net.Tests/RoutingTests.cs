@@ -87,6 +87,16 @@ public sealed class RoutingTests
     }
 
     [LabFact]
+    public async Task Our_own_packets_do_not_follow_a_rule_with_a_protocol_into_the_tunnel()
+    {
+        await using var world = new World();
+        var site = new Site { Encapsulated = true, Children = [new SiteChild("udp", ["10.10.1.0/24[udp]"], ["0.0.0.0/0[udp]"]) { LeftStart = StartAction.Trap }] };
+        await world.TunnelAsync(site);
+        Assert.Contains("iif lo ipproto udp lookup 8758", world.Left.Ip("rule show"), StringComparison.Ordinal);
+        Assert.Equal(5, World.Send(world.Udp(world.Near, "10.10.1.2", 7000), world.Udp(world.Far, "10.10.2.2", 7000)));
+    }
+
+    [LabFact]
     public async Task What_others_remove_is_put_back()
     {
         await using var world = new World();

@@ -71,6 +71,15 @@ public sealed class MtuTests
     }
 
     [Fact]
+    public void What_was_learned_of_a_path_holds_for_the_pairs_that_come_after()
+    {
+        var gateways = new Gateways();
+        gateways.A.LearnPathMtu(Gateways.OuterB.Address, 1400);
+        gateways.A.Install(Gateways.MakeChild(id: 8, spi: 0x2000));
+        Assert.Equal(1400, gateways.A.Sad.ById(8)!.Path.Mtu);
+    }
+
+    [Fact]
     public void Packets_without_DF_are_cut_before_they_are_sealed()
     {
         var gateways = new Gateways();
