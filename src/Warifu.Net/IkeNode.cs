@@ -31,6 +31,7 @@ public sealed class IkeNode : IAsyncDisposable
     private readonly UserspaceDataPlane? _dataPlane;
     private readonly KeyLog? _keyLog;
     private readonly IdentityClaims _claims = new();
+    private readonly DocumentFetcher _fetcher;
     private readonly ConcurrentDictionary<ulong, TaskCompletionSource<CommandResult>> _commands = new();
     private readonly ConcurrentDictionary<uint, (Endpoint Local, Endpoint Remote)> _keepalives = new();
     private readonly List<Channel<IkeEvent>> _listeners = [];
@@ -52,6 +53,7 @@ public sealed class IkeNode : IAsyncDisposable
                 // raw sockets and marks need privilege; without them ESP goes in UDP
                 ForceEncapsulation = options.Packets is not null && !byTun,
                 KeyLog = options.KeyLogDirectory is not null,
+                HashAndUrl = options.HashAndUrl,
                 RetransmitTimeout = options.RetransmitTimeout,
                 RetransmitTries = options.RetransmitTries,
                 CookieThreshold = options.CookieThreshold,
@@ -61,6 +63,7 @@ public sealed class IkeNode : IAsyncDisposable
             },
             entropy,
             Libc.Now());
+        _fetcher = new DocumentFetcher(byTun ? options.FirewallMark : 0, options.HashAndUrlPrivate);
         if (options.KeyLogDirectory is { } directory) _keyLog = new KeyLog(directory);
         _pump = new Pump(engine, Libc.Now, Perform, bug => Tell(new Notice(NoticeLevel.Error, $"an error of our own: {bug.GetType().Name}: {bug.Message}")));
         try
@@ -70,6 +73,7 @@ public sealed class IkeNode : IAsyncDisposable
         catch
         {
             _hub.Dispose();
+            _fetcher.Dispose();
             engine.Dispose();
             throw;
         }
@@ -171,6 +175,7 @@ public sealed class IkeNode : IAsyncDisposable
         _hub.Dispose();
         _pump.Dispose();
         _dataPlane?.Dispose();
+        _fetcher.Dispose();
         foreach (var waiting in _commands.Values) waiting.TrySetCanceled();
         lock (_listeners)
         {
@@ -305,6 +310,12 @@ public sealed class IkeNode : IAsyncDisposable
             case Ask.Resolve resolve:
                 _ = ResolveAsync(id, resolve.Name);
                 break;
+            case Ask.WallTime:
+                _pump.Post(new Answer.WallTime(id, DateTimeOffset.UtcNow));
+                break;
+            case Ask.Fetch fetch:
+                _ = FetchAsync(id, fetch);
+                break;
             case Ask.LastTraffic traffic:
                 Instant lastIn = default, lastOut = default;
                 foreach (var child in traffic.ChildIds)
@@ -358,6 +369,12 @@ public sealed class IkeNode : IAsyncDisposable
         {
             _pump.Post(new Answer.Failed(id, exception.Message));
         }
+    }
+
+    private async Task FetchAsync(AskId id, Ask.Fetch fetch)
+    {
+        var (octets, why) = await _fetcher.FetchAsync(fetch).ConfigureAwait(false);
+        _pump.Post(why.Length == 0 ? new Answer.Document(id, octets) : new Answer.Failed(id, why));
     }
 
     /// <summary>The own address that the kernel would use, as our marked packets see the routes.</summary>

@@ -40,6 +40,12 @@ public sealed record IkeNodeOptions
     /// <summary>Interval of NAT keepalives (RFC 3948 section 4); zero = none are sent.</summary>
     public TimeSpan KeepaliveInterval { get; init; } = TimeSpan.FromSeconds(20);
 
+    /// <summary>Certificates that peers name by hash and URL are fetched (RFC 7296 section 3.6); off because it makes this host send requests to where strangers want.</summary>
+    public bool HashAndUrl { get; init; }
+
+    /// <summary>What peers name by hash and URL may lie in private networks and on this host, too.</summary>
+    public bool HashAndUrlPrivate { get; init; }
+
     /// <summary>Folder for key tables in Wireshark's form; whoever reads them reads the traffic. Null = off.</summary>
     public string? KeyLogDirectory { get; init; }
 

@@ -124,6 +124,9 @@ internal sealed class EngineHost : IDisposable
         }
     }
 
+    /// <summary>What time it is in the world of this host.</summary>
+    public DateTimeOffset WallTime { get; set; } = new(2026, 6, 1, 12, 0, 0, TimeSpan.Zero);
+
     public void Answer(AskId id, Ask question, Instant now)
     {
         Engine.Handle(AnswerTo(id, question), now);
@@ -150,6 +153,8 @@ internal sealed class EngineHost : IDisposable
                 return new Answer.Addresses(id, [Address]);
             case Ask.LastTraffic:
                 return new Answer.Traffic(id, LastIn, default);
+            case Ask.WallTime:
+                return new Answer.WallTime(id, WallTime);
             case Ask.ClaimIdentity claim:
                 if (!_claims.TryGetValue((claim.Local, claim.Remote), out var holders)) _claims.Add((claim.Local, claim.Remote), holders = []);
                 var replaces = claim.InitialContact && claim.Policy != UniquePolicy.Never ? holders.Where(holder => holder != claim.IkeId).ToImmutableArray() : [];

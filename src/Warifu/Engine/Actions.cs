@@ -1,6 +1,8 @@
+using System;
 using System.Collections.Immutable;
 using Warifu.Crypto.Signatures;
 using Warifu.Ipsec;
+using Warifu.Pki;
 using Warifu.Policy;
 using Warifu.Primitives;
 
@@ -76,6 +78,12 @@ internal abstract record Ask
     /// <summary>Which own address would reach the peer, for connections without a local address. Answer: <see cref="Answer.Addresses"/> with one entry or none.</summary>
     internal sealed record SourceAddress(IpAddress Remote) : Ask;
 
+    /// <summary>What time is it in the world? For certificates and leases. Answer: <see cref="Answer.WallTime"/>.</summary>
+    internal sealed record WallTime : Ask;
+
+    /// <summary>Gets a document: a CRL, an OCSP response to <paramref name="Request"/>, or a certificate that a peer named. The host bounds time and size. Answer: <see cref="Answer.Document"/>.</summary>
+    internal sealed record Fetch(string Uri, DocumentKind Kind, ImmutableArray<byte> Request) : Ask;
+
     /// <summary>When did a pair last receive? For liveness and inactivity. Answer: <see cref="Answer.Traffic"/>.</summary>
     internal sealed record LastTraffic(ImmutableArray<uint> ChildIds) : Ask;
 
@@ -104,6 +112,10 @@ internal abstract record Answer(AskId Id)
 
     /// <summary>Granted, and which other IKE SAs must go; or refused.</summary>
     internal sealed record Claim(AskId Id, bool Granted, ImmutableArray<uint> Replaces) : Answer(Id);
+
+    internal sealed record WallTime(AskId Id, DateTimeOffset Time) : Answer(Id);
+
+    internal sealed record Document(AskId Id, ReadOnlyMemory<byte> Content) : Answer(Id);
 
     /// <summary>The host could not answer.</summary>
     internal sealed record Failed(AskId Id, string Why) : Answer(Id);

@@ -55,6 +55,9 @@ internal sealed partial class IkeEngine : IDisposable
     /// <summary>Where a message is decrypted: what does not authenticate must cost no memory. Valid within one call.</summary>
     public byte[] Scratch { get; } = new byte[WireLimits.MessageLength];
 
+    /// <summary>Certificates: whom to trust, and what was fetched about them.</summary>
+    public TrustState Trust { get; } = new();
+
     public PolicySet Policy { get; private set; }
 
     public ConnectionIndex Index { get; private set; }

@@ -64,6 +64,9 @@ public sealed record Connection
     /// <summary>Say by CERTREQ which authorities we trust.</summary>
     public bool SendCertReq { get; init; } = true;
 
+    /// <summary>OCSP responses in IKE (RFC 4806).</summary>
+    public OcspExchange Ocsp { get; init; } = OcspExchange.Reply;
+
     /// <summary>Name of the post-quantum pre-shared key that we use as initiator (RFC 8784); null = none.</summary>
     public Identity? PpkId { get; init; }
 
@@ -278,6 +281,19 @@ public enum SendCertificates
     /// <summary>Always.</summary>
     Always,
     /// <summary>Never: the peer has them.</summary>
+    Never,
+}
+
+/// <summary>OCSP responses beside certificates in IKE (RFC 4806).</summary>
+public enum OcspExchange
+{
+    /// <summary>Send ours to peers that ask for it.</summary>
+    Reply,
+    /// <summary>Ask the peer for its own.</summary>
+    Request,
+    /// <summary>Ask, and send to those who ask.</summary>
+    Both,
+    /// <summary>Neither.</summary>
     Never,
 }
 
