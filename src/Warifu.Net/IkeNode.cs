@@ -15,6 +15,7 @@ using Warifu.Engine;
 using Warifu.Ipsec;
 using Warifu.Net.Asks;
 using Warifu.Net.DataPlane;
+using Warifu.Net.Host;
 using Warifu.Net.Linux;
 using Warifu.Net.Udp;
 using Warifu.Policy;
@@ -26,6 +27,7 @@ namespace Warifu.Net;
 public sealed class IkeNode : IAsyncDisposable
 {
     private readonly IkeNodeOptions _options;
+    private readonly SystemEntropy _entropy = new();
     private readonly UdpHub _hub;
     private readonly Pump _pump;
     private readonly UserspaceDataPlane? _dataPlane;
@@ -36,7 +38,10 @@ public sealed class IkeNode : IAsyncDisposable
     private readonly ConcurrentDictionary<uint, (Endpoint Local, Endpoint Remote)> _keepalives = new();
     private readonly List<Channel<IkeEvent>> _listeners = [];
     private readonly Timer? _keepaliveTimer;
+    private readonly Timer _cookieTimer;
+    private readonly AddressWatch? _addresses;
     private long _nextCommand;
+    private byte _cookieVersion;
     private int _disposed;
 
     private IkeNode(IkeNodeOptions options)
@@ -44,7 +49,7 @@ public sealed class IkeNode : IAsyncDisposable
         _options = options;
         var byTun = options.DataPlane == DataPlaneKind.Tun || (options.DataPlane == DataPlaneKind.Auto && options.Packets is null);
         _hub = new UdpHub(options.Port, options.PortNatT, byTun ? options.FirewallMark : 0, rawEsp: byTun);
-        var entropy = new SystemEntropy();
+        var entropy = _entropy;
         var engine = new IkeEngine(
             new EngineOptions
             {
@@ -79,6 +84,8 @@ public sealed class IkeNode : IAsyncDisposable
         }
 
         _hub.OnIke = _pump.Datagram;
+        if (byTun) _addresses = new AddressWatch(own => _pump.Post((engine, now) => engine.Handle(new IkeCommand.Addresses(default, own), now)), index => _dataPlane?.Owns(index) ?? false);
+        _cookieTimer = new Timer(_ => RotateCookies(), null, options.CookieLife, options.CookieLife);
         if (options.KeepaliveInterval > TimeSpan.Zero) _keepaliveTimer = new Timer(_ => SendKeepalives(), null, options.KeepaliveInterval, options.KeepaliveInterval);
     }
 
@@ -97,7 +104,7 @@ public sealed class IkeNode : IAsyncDisposable
     internal long UnprotectedDrops => _dataPlane?.UnprotectedDrops ?? 0;
 
     /// <summary>Binds the ports, starts the threads and loads the policy.</summary>
-    /// <param name="policy">Connections; those with a start action begin at once.</param>
+    /// <param name="policy">Connections; those with a start action begin at once. With <see cref="PolicySet.Empty"/> nothing is answered until <see cref="LoadAsync"/>.</param>
     /// <param name="options">Ports, secrets, data plane; null = the defaults (which need root).</param>
     /// <param name="cancellationToken">Gives up waiting.</param>
     /// <exception cref="System.ComponentModel.Win32Exception">A port, a device or a route cannot be had.</exception>
@@ -105,7 +112,7 @@ public sealed class IkeNode : IAsyncDisposable
     {
         var node = new IkeNode(options ?? new IkeNodeOptions());
         node._pump.Start();
-        node._hub.Start();
+        node._addresses?.Tell();
         await node.LoadAsync(policy, cancellationToken).ConfigureAwait(false);
         return node;
     }
@@ -125,8 +132,10 @@ public sealed class IkeNode : IAsyncDisposable
 
         _dataPlane?.KeepDevices(interfaces.ToImmutable());
         await RunAsync(id => new IkeCommand.Load(id, policy), cancellationToken).ConfigureAwait(false);
-        // who begins with nothing loads later; until then what a crash left protects
-        if (!ReferenceEquals(policy, PolicySet.Empty)) _dataPlane?.Loaded();
+        // who begins with nothing loads later; until then what a crash left protects, and nobody is told that there is no proposal for him
+        if (ReferenceEquals(policy, PolicySet.Empty)) return;
+        _dataPlane?.Loaded();
+        _hub.Start();
     }
 
     /// <summary>Brings up a connection, or one child of it, and waits until it carries traffic.</summary>
@@ -171,6 +180,8 @@ public sealed class IkeNode : IAsyncDisposable
             }
         }
 
+        await _cookieTimer.DisposeAsync().ConfigureAwait(false);
+        _addresses?.Dispose();
         if (_keepaliveTimer is not null) await _keepaliveTimer.DisposeAsync().ConfigureAwait(false);
         _hub.Dispose();
         _pump.Dispose();
@@ -404,6 +415,19 @@ public sealed class IkeNode : IAsyncDisposable
     private void SendKeepalives()
     {
         foreach (var (local, remote) in _keepalives.Values) _hub.SendKeepalive(local, remote);
+    }
+
+    /// <summary>A new secret for cookies (RFC 7296 section 2.6); those that were made with the last one stay good for as long again.</summary>
+    private void RotateCookies()
+    {
+        var secret = new Secret(32);
+        _entropy.Fill(secret.Span);
+        var version = unchecked(++_cookieVersion);
+        _pump.Post((engine, now) =>
+        {
+            engine.Handle(new IkeCommand.CookieSecret(default, version, secret), now);
+            secret.Dispose();
+        });
     }
 
     private void Tell(IkeEvent happening)

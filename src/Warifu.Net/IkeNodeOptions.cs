@@ -55,6 +55,9 @@ public sealed record IkeNodeOptions
     /// <summary>How often a request is sent again before the peer counts as dead.</summary>
     public int RetransmitTries { get; init; } = 6;
 
+    /// <summary>How often the secret of stateless cookies is replaced (RFC 7296 section 2.6).</summary>
+    internal TimeSpan CookieLife { get; init; } = TimeSpan.FromMinutes(2);
+
     /// <summary>Half-open responder SAs beyond which cookies are demanded.</summary>
     public int CookieThreshold { get; init; } = 30;
 

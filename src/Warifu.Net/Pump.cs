@@ -14,6 +14,9 @@ internal sealed class Pump : IDisposable
     /// <summary>Received IKE messages that may wait; beyond that they are dropped (the peer retransmits).</summary>
     private const int DatagramLimit = 4096;
 
+    /// <summary>IKE_SA_INIT requests among them: anybody can send those.</summary>
+    private const int FirstsLimit = DatagramLimit / 2;
+
     private readonly IkeEngine _engine;
     private readonly Func<Instant> _clock;
     private readonly Action<IkeAction> _perform;
@@ -22,6 +25,7 @@ internal sealed class Pump : IDisposable
     private readonly object _gate = new();
     private readonly Queue<Work> _queue = new();
     private int _datagrams;
+    private int _firsts;
     private bool _stopping;
 
     /// <param name="engine">Owned from now on.</param>
@@ -48,7 +52,9 @@ internal sealed class Pump : IDisposable
         lock (_gate)
         {
             if (_stopping) return;
-            if (_datagrams >= DatagramLimit)
+            // a flood of first messages does not shut out those whom we know
+            var isFirst = message.Length > 19 && message[18] == (byte)ExchangeType.IkeSaInit && (message[19] & 0x20) == 0;
+            if (_datagrams >= DatagramLimit || (isFirst && _firsts >= FirstsLimit))
             {
                 DroppedDatagrams++;
                 return;
@@ -57,7 +63,8 @@ internal sealed class Pump : IDisposable
             var buffer = ArrayPool<byte>.Shared.Rent(message.Length);
             message.CopyTo(buffer);
             _datagrams++;
-            _queue.Enqueue(new Work(null, buffer, message.Length, local, remote));
+            if (isFirst) _firsts++;
+            _queue.Enqueue(new Work(null, buffer, message.Length, local, remote, isFirst));
             Monitor.Pulse(_gate);
         }
     }
@@ -72,7 +79,7 @@ internal sealed class Pump : IDisposable
         lock (_gate)
         {
             if (_stopping) return;
-            _queue.Enqueue(new Work(work, null, 0, default, default));
+            _queue.Enqueue(new Work(work, null, 0, default, default, false));
             Monitor.Pulse(_gate);
         }
     }
@@ -149,9 +156,10 @@ internal sealed class Pump : IDisposable
 
             work = _queue.Dequeue();
             if (work.Buffer is not null) _datagrams--;
+            if (work.IsFirst) _firsts--;
             return true;
         }
     }
 
-    private readonly record struct Work(Action<IkeEngine, Instant>? Call, byte[]? Buffer, int Length, Endpoint Local, Endpoint Remote);
+    private readonly record struct Work(Action<IkeEngine, Instant>? Call, byte[]? Buffer, int Length, Endpoint Local, Endpoint Remote, bool IsFirst);
 }

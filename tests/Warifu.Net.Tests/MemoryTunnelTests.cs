@@ -1,10 +1,13 @@
 using System;
 using System.Collections.Generic;
+using System.Net;
+using System.Net.Sockets;
 using System.Threading;
 using System.Threading.Tasks;
 using Warifu.Engine;
 using Warifu.Policy;
 using Warifu.Primitives;
+using Warifu.Wire;
 using Xunit;
 
 namespace Warifu.Net.Tests;
@@ -36,6 +39,47 @@ public sealed class MemoryTunnelTests
         Assert.False(pair.LeftPackets.Send(Packets.Udp("10.1.0.1", "10.3.0.1", 1000, 2000, "elsewhere")));
         var icmp = await pair.LeftPackets.ReadAsync();
         Assert.Equal([3, 13], icmp[20..22]);
+    }
+
+    [Fact]
+    [Trait("Item", "2.14")]
+    public async Task Nobody_is_answered_before_the_policy_is_loaded()
+    {
+        using var secrets = new SecretStore();
+        secrets.SetPsk("shared", "a secret of the two of us");
+        IkeNodeOptions Options() => new() { Port = 0, PortNatT = 0, Packets = new MemoryPacketPort(), Secrets = secrets };
+        await using var right = await IkeNode.StartAsync(PolicySet.Empty, Options(), TestContext.Current.CancellationToken);
+        await using var left = await IkeNode.StartAsync(NodePair.Policy("left", "right", "10.1.0.0", "10.2.0.0", right), Options(), TestContext.Current.CancellationToken);
+        var up = left.UpAsync("net", "lan", TestContext.Current.CancellationToken);
+        // time for two refusals, which would end the attempt
+        await Task.Delay(TimeSpan.FromSeconds(1.5), TestContext.Current.CancellationToken);
+        Assert.False(up.IsCompleted);
+        await right.LoadAsync(NodePair.Policy("right", "left", "10.2.0.0", "10.1.0.0", null), TestContext.Current.CancellationToken);
+        await up.WaitAsync(Patience, TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
+    [Trait("Item", "2.14")]
+    public async Task The_secret_of_cookies_is_changed_by_itself()
+    {
+        using var secrets = new SecretStore();
+        await using var node = await IkeNode.StartAsync(NodePair.Policy("right", "left", "10.2.0.0", "10.1.0.0", null), new IkeNodeOptions { Port = 0, PortNatT = 0, Packets = new MemoryPacketPort(), Secrets = secrets, CookieThreshold = 0, CookieLife = TimeSpan.FromMilliseconds(100) }, TestContext.Current.CancellationToken);
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp) { ReceiveTimeout = 3000 };
+        socket.Connect(IPAddress.Loopback, node.Port);
+        var message = new MessageBuilder().Sa([new OfferedProposal(1, 0, 0, ProposalKeywords.DefaultIke[0])]).Ke(KeId.Curve25519, new byte[32]).Nonce(new byte[32])
+            .ToMessage(IkeHeader.V2(new IkeSpi(1), default, ExchangeType.IkeSaInit, fromInitiator: true, isResponse: false, 0));
+        var versions = new HashSet<byte>();
+        for (var i = 0; i < 60 && versions.Count < 3; i++)
+        {
+            socket.Send(message);
+            var answer = new byte[2048];
+            var length = socket.Receive(answer);
+            // header, notify with 8 octets before its data, version
+            if (length > 36) versions.Add(answer[36]);
+            await Task.Delay(50, TestContext.Current.CancellationToken);
+        }
+
+        Assert.True(versions.Count >= 3);
     }
 
     [Fact]
@@ -107,7 +151,7 @@ internal sealed class NodePair : IAsyncDisposable
         foreach (var store in Secrets) store.Dispose();
     }
 
-    private static PolicySet Policy(string own, string other, string ownNet, string otherNet, IkeNode? peer) => new()
+    internal static PolicySet Policy(string own, string other, string ownNet, string otherNet, IkeNode? peer) => new()
     {
         Connections =
         [

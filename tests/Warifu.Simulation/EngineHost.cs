@@ -25,7 +25,8 @@ internal sealed class EngineHost : IDisposable
         Engine = new IkeEngine((options ?? new EngineOptions()) with { RethrowBugs = true }, new SeededEntropy(seed), now);
     }
 
-    public IpAddress Address { get; }
+    /// <summary>What the host takes as source.</summary>
+    public IpAddress Address { get; set; }
 
     public IkeEngine Engine { get; }
 
@@ -35,6 +36,12 @@ internal sealed class EngineHost : IDisposable
     public Dictionary<(string, string), TrafficPolicy> Policies { get; } = [];
 
     public List<IkeEvent> Events { get; } = [];
+
+    /// <summary>Where the pairs were moved to, by number.</summary>
+    public Dictionary<uint, IkeAction.MoveChild> Moved { get; } = [];
+
+    /// <summary>IKE SAs that want keepalives.</summary>
+    public Dictionary<uint, IkeAction.Keepalive> Keepalives { get; } = [];
 
     /// <summary>Keys of IKE SAs, with <see cref="EngineOptions.KeyLog"/>.</summary>
     public List<IkeAction.LogIkeKeys> IkeKeys { get; } = [];
@@ -98,6 +105,15 @@ internal sealed class EngineHost : IDisposable
                     break;
                 case IkeAction.RemoveChild remove:
                     if (Installed.Remove(remove.ChildId, out var gone)) gone.Dispose();
+                    break;
+                case IkeAction.MoveChild move:
+                    Moved[move.ChildId] = move;
+                    break;
+                case IkeAction.Keepalive { On: true } keepalive:
+                    Keepalives[keepalive.IkeId] = keepalive;
+                    break;
+                case IkeAction.Keepalive keepalive:
+                    Keepalives.Remove(keepalive.IkeId);
                     break;
                 case IkeAction.InstallPolicy policy:
                     Policies[(policy.Policy.Connection, policy.Policy.Child)] = policy.Policy;

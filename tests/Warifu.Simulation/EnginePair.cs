@@ -28,6 +28,9 @@ internal sealed class EnginePair : IDisposable
     /// <summary>What passes: return how often it arrives. Called with the message's number (from 0), its sender and the message.</summary>
     public Func<int, EngineHost, IkeAction.Send, int>? Wire { get; set; }
 
+    /// <summary>What translates addresses on the way: source and target as the receiver sees them; null = nobody is there.</summary>
+    public Func<EngineHost, IkeAction.Send, (Endpoint Source, Endpoint Target)?>? Nat { get; set; }
+
     /// <summary>Everything that was sent, in order.</summary>
     public List<(EngineHost From, IkeAction.Send Message)> Sent { get; } = [];
 
@@ -37,6 +40,7 @@ internal sealed class EnginePair : IDisposable
         LocalAddresses = [HostPattern.Of(IpAddress.Parse(local))],
         RemoteAddresses = [HostPattern.Of(IpAddress.Parse(remote))],
         Proposals = Proposals(ProtocolId.Ike, ike),
+        Mobike = false,
         Local = new LocalAuth { Id = Identity.Fqdn(local == "192.0.2.2" ? "left.example.org" : "right.example.org") },
         Remote = new RemoteAuth { Id = IdentityPattern.Of(Identity.Fqdn(local == "192.0.2.2" ? "right.example.org" : "left.example.org")) },
         Children = [new Child { Name = "net", Proposals = Proposals(ProtocolId.Esp, esp), LocalSelectors = [Ts(localTs)], RemoteSelectors = [Ts(remoteTs)] }],
@@ -125,7 +129,8 @@ internal sealed class EnginePair : IDisposable
         {
             var copies = Wire?.Invoke(Sent.Count, from, message) ?? 1;
             Sent.Add((from, message));
-            for (var i = 0; i < copies; i++) to.Receive(message.Remote, message.Local, message.Message, Now);
+            if ((Nat is null ? (message.Local, message.Remote) : Nat(from, message)) is not var (source, target)) continue;
+            for (var i = 0; i < copies; i++) to.Receive(target, source, message.Message, Now);
         }
     }
 }

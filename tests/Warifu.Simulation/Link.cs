@@ -18,6 +18,9 @@ internal sealed record LinkPlan
 
     /// <summary>Octets of an IP packet; longer messages travel in fragments, and the loss of one loses all.</summary>
     public int Mtu { get; init; } = 1500;
+
+    /// <summary>No fragments pass: what is larger than the MTU is lost.</summary>
+    public bool DropsFragments { get; init; }
 }
 
 /// <summary>The network between the hosts: loss, duplication, delay, outages and one NAT.</summary>
@@ -70,6 +73,12 @@ internal sealed class Network(World world, LinkPlan plan)
         if (!Healed && world.Now < DeadUntil)
         {
             world.Reach(answered ? "rekey answer lost" : "datagram lost in an outage");
+            return;
+        }
+
+        if (plan.DropsFragments && octets + 28 > plan.Mtu)
+        {
+            world.Reach("message too large for the path");
             return;
         }
 

@@ -29,13 +29,17 @@ internal sealed class Monitor(World world, SimHost host, EngineOptions options)
         }
 
         // an answer in clear to another version
-        if (header.NextPayload != PayloadType.Sk) return;
+        if (header.NextPayload is not (PayloadType.Sk or PayloadType.Skf)) return;
+        var (number, total) = FragmentOf(message);
+        if (number > 0) world.Reach("message sent in fragments");
+        if (number > 1) return;
 
         var spis = (header.InitiatorSpi.Value, header.ResponderSpi.Value);
         var digest = Window.DigestOf(message);
         if (header.IsResponse)
         {
-            if (!_answers.TryAdd((spis.Item1, spis.Item2, header.MessageId), digest) && _answers[(spis.Item1, spis.Item2, header.MessageId)] != digest)
+            // after smaller fragments of the request the answer is cut anew, too
+            if (number == 0 && !_answers.TryAdd((spis.Item1, spis.Item2, header.MessageId), digest) && _answers[(spis.Item1, spis.Item2, header.MessageId)] != digest)
                 world.Fail($"{host.Name} answers request {header.MessageId} twice with different octets");
             return;
         }
@@ -43,12 +47,21 @@ internal sealed class Monitor(World world, SimHost host, EngineOptions options)
         if (!_streams.TryGetValue(spis, out var stream))
         {
             if (header.MessageId > 1) world.Fail($"{host.Name} begins with message id {header.MessageId}");
-            _streams.Add(spis, stream = new Stream { Id = header.MessageId, Digest = digest, At = world.Now, Count = 1 });
+            _streams.Add(spis, stream = new Stream { Id = header.MessageId, Digest = digest, Total = total, At = world.Now, Count = 1 });
             return;
         }
 
         if (header.MessageId == stream.Id)
         {
+            if (total > stream.Total)
+            {
+                // RFC 7383 section 2.5.2: a smaller size is tried, with timers of its own
+                if (stream.Count < ProtocolTimes.FragmentProbes) world.Fail($"{host.Name} cuts request {header.MessageId} smaller after {stream.Count} tries");
+                world.Reach("smaller fragments tried");
+                (stream.Digest, stream.Total, stream.Count, stream.Wait, stream.At) = (digest, total, 1, default, world.Now);
+                return;
+            }
+
             if (digest != stream.Digest) world.Fail($"{host.Name} repeats request {header.MessageId} with other octets");
             if (stream.IsAnswered) world.Fail($"{host.Name} repeats request {header.MessageId}, which was answered");
             if (++stream.Count > options.RetransmitTries + 1) world.Fail($"{host.Name} sends request {header.MessageId} {stream.Count} times");
@@ -62,14 +75,30 @@ internal sealed class Monitor(World world, SimHost host, EngineOptions options)
 
         if (header.MessageId != stream.Id + 1) world.Fail($"{host.Name} sends request {header.MessageId} after {stream.Id}");
         if (!stream.IsAnswered) world.Fail($"{host.Name} sends request {header.MessageId} before {stream.Id} is answered: the window is 1");
-        (stream.Id, stream.Digest, stream.At, stream.Count, stream.Wait, stream.IsAnswered) = (header.MessageId, digest, world.Now, 1, default, false);
+        (stream.Id, stream.Digest, stream.Total, stream.At, stream.Count, stream.Wait, stream.IsAnswered) = (header.MessageId, digest, total, world.Now, 1, default, false);
+        stream.Came.Clear();
+        stream.CameTotal = 0;
     }
 
     /// <summary>A genuine response has arrived.</summary>
-    public void Answered(in IkeHeader header)
+    public void Answered(in IkeHeader header, byte[] message)
     {
-        if (_streams.TryGetValue((header.InitiatorSpi.Value, header.ResponderSpi.Value), out var stream) && header.MessageId == stream.Id) stream.IsAnswered = true;
+        if (!_streams.TryGetValue((header.InitiatorSpi.Value, header.ResponderSpi.Value), out var stream) || header.MessageId != stream.Id) return;
+        var (number, total) = FragmentOf(message);
+        // a set of more fragments replaces an unfinished one; what is left of that is ignored (RFC 7383 section 2.6)
+        if (total > stream.CameTotal)
+        {
+            stream.Came.Clear();
+            stream.CameTotal = total;
+        }
+
+        if (number > 0 && total == stream.CameTotal) stream.Came.Add(number);
+        if (number == 0 || (total == stream.CameTotal && stream.Came.Count == total)) stream.IsAnswered = true;
     }
+
+    /// <summary>Number and total of a fragment; 0 and 1 for a whole message.</summary>
+    public static (int Number, int Total) FragmentOf(byte[] message) =>
+        IkeHeader.TryRead(message, out var header) && header.NextPayload == PayloadType.Skf && SkFraming.TryLocate(header, message, out var sk) == ParseError.None ? (sk.Fragment, sk.Total) : (0, 1);
 
     private void SentFirst(in IkeHeader header, ReadOnlySpan<byte> message)
     {
@@ -84,6 +113,13 @@ internal sealed class Monitor(World world, SimHost host, EngineOptions options)
         public uint Id { get; set; }
 
         public UInt128 Digest { get; set; }
+
+        public int Total { get; set; }
+
+        /// <summary>Fragments of the answer.</summary>
+        public HashSet<int> Came { get; } = [];
+
+        public int CameTotal { get; set; }
 
         public Instant At { get; set; }
 

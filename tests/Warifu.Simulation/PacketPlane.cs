@@ -78,7 +78,8 @@ internal sealed class PacketPlane(SimHost host, World world)
     public void Move(uint id, Endpoint local, Endpoint remote)
     {
         if (!_pairs.TryGetValue(id, out var pair)) world.Fail($"{host.Name} moves pair {id}, which is not there");
-        else (pair.Local, pair.Remote) = (local, remote);
+        else if (pair.Remote != remote) world.Reach("peer followed");
+        if (pair is not null) (pair.Local, pair.Remote) = (local, remote);
     }
 
     /// <summary>A pair goes; what is still under way on it may arrive for five seconds more.</summary>

@@ -108,10 +108,11 @@ internal sealed class SimHost : IDisposable
     {
         var digest = V2.Window.DigestOf(message);
         var secured = IkeHeader.TryRead(message, out var header) && header.Exchange != ExchangeType.IkeSaInit;
-        var known = secured && _accepted.Contains(digest);
+        // a fragment may be needed again after its set was given up
+        var known = secured && Monitor.FragmentOf(message).Number == 0 && _accepted.Contains(digest);
         var before = Drops();
         (_actions, _sends, _sentOctets) = (0, 0, 0);
-        if (!isForged && secured && header.IsResponse) Monitor.Answered(header);
+        if (!isForged && secured && header.IsResponse) Monitor.Answered(header, message);
         _world.Note(Name, isForged ? "receives a forged" : "receives", message);
         Step(() => Engine.HandleDatagram(local, remote, message, _world.Now));
         if (Drops() == before && secured) _accepted.Add(digest);
@@ -163,8 +164,9 @@ internal sealed class SimHost : IDisposable
         switch (action)
         {
             case IkeAction.Send send:
-                _sends++;
-                _sentOctets += send.Message.Length;
+                // the fragments of one message are one message
+                if (Monitor.FragmentOf(send.Message).Number <= 1) _sends++;
+                if (_world.IsNobody(send.Remote.Address)) _sentOctets += send.Message.Length;
                 Monitor.Sent(send);
                 _world.Send(this, send);
                 return;

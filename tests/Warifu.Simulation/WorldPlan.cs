@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Collections.Immutable;
+using System.Linq;
 using Warifu.Policy;
 using Warifu.Primitives;
 
@@ -57,8 +58,16 @@ internal sealed class WorldPlan
         Packets = luck.Chance(0.15) ? 20UL + (ulong)luck.Below(60) : 0;
         Unique = luck.Below(5) switch { 0 => UniquePolicy.Replace, 1 => UniquePolicy.Never, _ => UniquePolicy.No };
         Script = WorldScript.Draw(this, luck);
+        HasLargeMessages = luck.Chance(0.15);
+        Mobike = luck.Chance(0.5);
+        if (HasLargeMessages && luck.Chance(0.7)) Network = Network with { Mtu = luck.Chance(0.5) ? 600 : 420, DropsFragments = true };
         IsSeamless = IsPerfect && !Script.Exists(act => act.Deed is Deed.DownChild or Deed.DownIke or Deed.Crash or Deed.Reload or Deed.DropChild) && !LeftKeeps && !RightKeeps && Packets == 0;
     }
+
+    /// <summary>Children have many selectors, so that their messages are cut; on some paths no IP fragment passes.</summary>
+    public bool HasLargeMessages { get; }
+
+    public bool Mobike { get; }
 
     public LinkPlan Network { get; }
 
@@ -121,6 +130,9 @@ internal sealed class WorldPlan
 
     public static IpAddress Impostor { get; } = IpAddress.Parse("192.0.2.66");
 
+    private ImmutableArray<SelectorPattern> Selectors(string first, int side, int number) =>
+        [EnginePair.Ts(first), .. Enumerable.Range(0, HasLargeMessages ? 40 : 0).Select(more => EnginePair.Ts($"10.{100 + side}.{number}.{2 * more}"))];
+
     /// <param name="isLeft">Whose.</param>
     /// <param name="dropped">A child that is taken out of the configuration.</param>
     /// <param name="longer">Another lifetime for a child: what changes is made anew.</param>
@@ -138,8 +150,8 @@ internal sealed class WorldPlan
             {
                 Name = name,
                 Proposals = EnginePair.Proposals(ProtocolId.Esp, isLeft ? LeftEsp : RightEsp),
-                LocalSelectors = [EnginePair.Ts(isLeft ? left : right)],
-                RemoteSelectors = [EnginePair.Ts(isLeft ? right : left)],
+                LocalSelectors = Selectors(isLeft ? left : right, isLeft ? 1 : 2, number),
+                RemoteSelectors = Selectors(isLeft ? right : left, isLeft ? 2 : 1, number),
                 StartAction = keeps ? StartAction.Start : StartAction.None,
                 CloseAction = keeps ? StartAction.Start : StartAction.None,
                 DpdAction = keeps ? StartAction.Start : StartAction.None,
@@ -168,6 +180,7 @@ internal sealed class WorldPlan
                     RandTime = InStep ? TimeSpan.Zero : null,
                     KeyingTries = keeps ? 0 : 1,
                     Unique = Unique,
+                    Mobike = Mobike,
                 },
             ],
         };

@@ -148,11 +148,11 @@ internal static class KeyRegistry
             new(C, "pull", ValueKind.YesNo, "yes", "IKEv1 Mode Config: pull") { Service = Service.Later, Missing = NoVersion1 },
             new(C, "dscp", ValueKind.Dscp, "000000", "DSCP of IKE packets"),
             new(C, "encap", ValueKind.YesNo, "no", "ESP in UDP even without a NAT"),
-            new(C, "mobike", ValueKind.YesNo, "yes", "MOBIKE (RFC 4555)") { Service = Service.NoEffect, Missing = "MOBIKE is not there yet: addresses are not updated" },
+            new(C, "mobike", ValueKind.YesNo, "yes", "MOBIKE (RFC 4555)"),
             new(C, "dpd_delay", ValueKind.Time, "0s", "liveness check after this idle time; 0 = off"),
             new(C, "dpd_timeout", ValueKind.Time, "0s", "IKEv1 only; IKEv2 uses the retransmission timeouts") { Service = Service.NoEffect, Missing = "dpd_timeout is for IKEv1; IKEv2 uses the retransmission timeouts" },
-            new(C, "fragmentation", ValueKind.Word, "yes", "IKE fragmentation (RFC 7383)") { Words = ["yes", "accept", "no", "force"], Service = Service.NoEffect, Missing = "IKE fragmentation is not there yet; messages with pre-shared keys do not need it" },
-            new(C, "childless", ValueKind.Word, "allow", "childless initiation (RFC 6023)") { Words = ["allow", "prefer", "force", "never"], Service = Service.Later, Missing = "childless initiation" },
+            new(C, "fragmentation", ValueKind.Word, "yes", "IKE fragmentation (RFC 7383)") { Words = ["yes", "accept", "no", "force"] },
+            new(C, "childless", ValueKind.Word, "allow", "childless initiation (RFC 6023)") { Words = ["allow", "prefer", "force", "never"] },
             new(C, "send_certreq", ValueKind.YesNo, "yes", "send certificate requests") { Service = Service.NoEffect, Missing = "no certificates are used yet" },
             new(C, "send_cert", ValueKind.Word, "ifasked", "send certificates") { Words = ["ifasked", "always", "never"], Service = Service.NoEffect, Missing = "no certificates are used yet" },
             new(C, "ocsp", ValueKind.Word, "reply", "OCSP in IKE (RFC 4806)") { Words = ["never", "reply", "request", "both"], Service = Service.NoEffect, Missing = "no certificates are used yet" },
@@ -176,7 +176,7 @@ internal static class KeyRegistry
             new(C, "dpd_mode", ValueKind.Word, "probe-idle-tunnel", "when liveness is checked") { Words = ["optimized", "probe-idle-tunnel", "always-send"], Own = true, Service = Service.Later, Missing = "liveness modes" },
             new(C, "dpd_threshold", ValueKind.Number, "0", "checks without answer until the peer is dead") { Most = 100, Own = true, Service = Service.Later, Missing = "liveness modes" },
             new(C, "keep", ValueKind.Word, "no", "up = start at load, after close and after a dead peer, for ever; on-demand = the same by traps") { Words = ["up", "on-demand", "no"], Own = true },
-            new(C, "fragment_size", ValueKind.Number, "576", "largest IKE message as IP packet") { Least = 570, Most = 1320, Own = true, Service = Service.Later, Missing = "IKE fragmentation (RFC 7383)" },
+            new(C, "fragment_size", ValueKind.Number, "576", "largest IKE message as IP packet; 1280 for IPv6 when not set") { Least = 570, Most = 1320, Own = true },
             new(C, "suite_b", ValueKind.Word, "", "Suite B rules (RFC 6380)") { Words = ["normal", "strict"], Own = true, Service = Service.Later, Missing = "Suite B" },
         ];
     }

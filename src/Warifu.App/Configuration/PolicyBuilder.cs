@@ -96,6 +96,10 @@ internal static class PolicyBuilder
             Unique = reader.Word("unique", "no") switch { "never" => UniquePolicy.Never, "keep" => UniquePolicy.Keep, "replace" => UniquePolicy.Replace, _ => UniquePolicy.No },
             ForceEncapsulation = reader.YesNo("encap", false),
             NatTraversal = reader.YesNo("nat_traversal", true),
+            Fragmentation = reader.Word("fragmentation", "yes") switch { "accept" => FragmentationPolicy.Accept, "force" => FragmentationPolicy.Force, "no" => FragmentationPolicy.No, _ => FragmentationPolicy.Yes },
+            Mobike = reader.YesNo("mobike", true),
+            Childless = reader.Word("childless", "allow") switch { "prefer" => ChildlessPolicy.Prefer, "force" => ChildlessPolicy.Force, "never" => ChildlessPolicy.Never, _ => ChildlessPolicy.Allow },
+            FragmentSize = (int)(reader.NumberOrNull("fragment_size") ?? 0),
             Dscp = dscp is null ? (byte)0 : Convert.ToByte(dscp, 2),
             Source = section.Position.ToString(),
         };

@@ -350,6 +350,17 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         netlink.SetLink(device.Tun.Index, up: true, device.Mtu);
     }
 
+    /// <summary>The interface is one of our devices.</summary>
+    public bool Owns(int index)
+    {
+        foreach (var device in _devices.Values)
+        {
+            if (device.Tun.Index == index) return true;
+        }
+
+        return false;
+    }
+
     private bool IsUsed(string name)
     {
         foreach (var pair in _pairs.Values)

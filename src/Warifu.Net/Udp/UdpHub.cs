@@ -26,6 +26,7 @@ internal sealed class UdpHub : IDisposable
     private readonly DatagramSocket?[] _raw = new DatagramSocket?[2];
     private volatile bool _stopping;
     private long _keepalivesReceived;
+    private int _started;
 
     /// <param name="port">IKE; 0 = any free port.</param>
     /// <param name="sharedPort">IKE behind the marker, and ESP.</param>
@@ -90,8 +91,10 @@ internal sealed class UdpHub : IDisposable
     /// <summary>A path takes no packets larger than this.</summary>
     public Action<IpAddress, int>? OnPathMtu { get; set; }
 
+    /// <summary>Begins to receive; what came since the ports were bound waits for it. Harmless when called again.</summary>
     public void Start()
     {
+        if (Interlocked.Exchange(ref _started, 1) != 0) return;
         foreach (var socket in _sockets)
         {
             var thread = new Thread(() => Receive(socket)) { IsBackground = true, Name = $"warifu-udp-{(socket.IsV6 ? 6 : 4)}-{socket.Port}" };

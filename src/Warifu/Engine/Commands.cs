@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Warifu.Policy;
 using Warifu.Primitives;
 
@@ -26,6 +27,9 @@ internal abstract record IkeCommand(CommandId Id)
 
     /// <summary>Secret of stateless cookies (RFC 7296 section 2.6), shared by all shards; the previous one stays valid until the next rotation.</summary>
     internal sealed record CookieSecret(CommandId Id, byte Version, Secret Secret) : IkeCommand(Id);
+
+    /// <summary>The host's addresses, or the routes to its peers, have changed: all of its addresses that peers may use.</summary>
+    internal sealed record Addresses(CommandId Id, ImmutableArray<IpAddress> Own) : IkeCommand(Id);
 
     /// <summary>Sends DELETE for every IKE SA and forgets everything.</summary>
     internal sealed record Shutdown(CommandId Id) : IkeCommand(Id);

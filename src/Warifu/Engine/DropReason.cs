@@ -28,4 +28,6 @@ internal enum DropReason
     /// <summary>An answer would be longer than the design allows.</summary>
     Amplification,
     NotEstablished,
+    /// <summary>A fragment although fragmentation was not agreed on, one that is there already or of a set that the sender has given up, or one too many.</summary>
+    UnwantedFragment,
 }

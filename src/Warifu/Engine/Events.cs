@@ -28,6 +28,9 @@ public sealed record IkeSaUp(Endpoint Local, Endpoint Remote, string LocalId, st
 /// <param name="Text">One sentence.</param>
 public sealed record IkeSaDown(string Reason, string Text) : IkeEvent;
 
+/// <summary>An IKE SA and its pairs go by other addresses now (MOBIKE, or a NAT that changed its mapping).</summary>
+public sealed record PathChanged(Endpoint Local, Endpoint Remote) : IkeEvent;
+
 /// <summary>An IKE SA was rekeyed; the children moved to <paramref name="NewIkeId"/>.</summary>
 public sealed record IkeSaRekeyed(uint NewIkeId) : IkeEvent;
 

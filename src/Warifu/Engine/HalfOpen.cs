@@ -1,11 +1,14 @@
+using System;
 using System.Collections.Generic;
 using Warifu.Primitives;
+using Warifu.V2;
 
 namespace Warifu.Engine;
 
-/// <summary>Counts responder SAs that nobody has authenticated, in all and per source prefix (/32 or /64), apart for those whose address returned a cookie and those that may be forged.</summary>
-internal sealed class HalfOpen
+/// <summary>Responder SAs that nobody has authenticated, counted in all and per source prefix (/32 or /64), apart for those whose address returned a cookie and those that may be forged.</summary>
+internal sealed class HalfOpen(EngineOptions options)
 {
+    private readonly HashSet<IkeSa> _sas = [];
     private readonly Dictionary<IpPrefix, (int Unverified, int Verified)> _perPrefix = [];
 
     public int Count => Unverified + Verified;
@@ -16,9 +19,30 @@ internal sealed class HalfOpen
 
     public (int Unverified, int Verified) Of(IpAddress source) => _perPrefix.GetValueOrDefault(PrefixOf(source));
 
-    public void Add(IpAddress source, bool verified) => Change(source, verified, 1);
+    /// <summary>So many are open that somebody floods us: from the threshold for cookies, or three quarters of the limit, until half of that.</summary>
+    public bool IsUnderAttack { get; private set; }
 
-    public void Remove(IpAddress source, bool verified) => Change(source, verified, -1);
+    /// <summary>How long one may stay open.</summary>
+    public TimeSpan Timeout => IsUnderAttack && options.HalfOpenTimeout > ProtocolTimes.HalfOpenUnderAttack ? ProtocolTimes.HalfOpenUnderAttack : options.HalfOpenTimeout;
+
+    public void Add(IkeSa sa, IpAddress source, bool verified)
+    {
+        _sas.Add(sa);
+        Change(source, verified, 1);
+        if (IsUnderAttack || !Exceeds(1)) return;
+        // those that are open already make room sooner, too
+        IsUnderAttack = true;
+        foreach (var open in _sas) open.HurryUp(Timeout);
+    }
+
+    public void Remove(IkeSa sa, IpAddress source, bool verified)
+    {
+        _sas.Remove(sa);
+        Change(source, verified, -1);
+        if (IsUnderAttack && !Exceeds(0.5)) IsUnderAttack = false;
+    }
+
+    private bool Exceeds(double share) => (options.CookieThreshold > 0 && Unverified >= options.CookieThreshold * share) || Count >= options.HalfOpenLimit * 0.75 * share;
 
     private void Change(IpAddress source, bool verified, int step)
     {

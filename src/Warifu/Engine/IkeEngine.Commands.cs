@@ -22,6 +22,9 @@ internal sealed partial class IkeEngine
     private readonly Dictionary<string, MessageCounters> _counters = new(StringComparer.Ordinal);
     private CommandId _shutdown;
 
+    /// <summary>The host's addresses that peers may use, as far as it has told them.</summary>
+    public ImmutableArray<IpAddress> OwnAddresses { get; private set; } = [];
+
     /// <summary>Counters of a connection; those of removed ones are forgotten.</summary>
     public MessageCounters CountersOf(string connection)
     {
@@ -103,6 +106,11 @@ internal sealed partial class IkeEngine
                 _cookies.Rotate(cookie.Version, cookie.Secret);
                 Complete(cookie.Id, new CommandResult(true));
                 break;
+            case IkeCommand.Addresses addresses:
+                OwnAddresses = addresses.Own;
+                foreach (var sa in _byId.Values.ToArray()) Mobike.OwnAddressesChanged(sa);
+                Complete(addresses.Id, new CommandResult(true));
+                break;
             case IkeCommand.Shutdown shutdown:
                 _shutdown = shutdown.Id;
                 foreach (var name in _initiating.Keys.ToArray()) GiveUpInitiation(name, "the daemon ends");
@@ -171,8 +179,8 @@ internal sealed partial class IkeEngine
     private void Initiate(Initiation initiation)
     {
         var connection = initiation.Connection;
-        _initiating.Add(connection.Name, initiation);
-        var host = connection.RemoteAddresses.FirstOrDefault(pattern => pattern.Single is not null || pattern.DnsName is not null);
+        _initiating[connection.Name] = initiation;
+        var host = initiation.Target ?? connection.RemoteAddresses.FirstOrDefault(pattern => pattern.Single is not null || pattern.DnsName is not null);
         if (host is null)
         {
             CannotInitiate(initiation, new NegotiationFailure("no-address", $"connection {connection.Name} has no definite remote address", [], [], [], $"here: set connections.{connection.Name}.remote_addrs to one address or name"));
@@ -219,7 +227,7 @@ internal sealed partial class IkeEngine
         var sa = NewSa(connection, initiator: true, new Endpoint(local, ownPort), new Endpoint(remote, connection.RemotePort));
         sa.SpiI = NewIkeSpi();
         sa.Origin = (true, sa.SpiI);
-        sa.Handshake = new Handshake();
+        sa.Handshake = new Handshake { RedirectedFrom = initiation.RedirectedFrom };
         foreach (var child in initiation.Children) sa.Handshake.Children.Enqueue(child);
         sa.Waiting.AddRange(initiation.Waiting);
         Add(sa);
@@ -385,6 +393,7 @@ internal sealed partial class IkeEngine
         {
             var now = Index.Find(connection.Name);
             if (now is null) _counters.Remove(connection.Name);
+            _redirects.Remove(connection.Name);
             if (now is not null && PolicyDiff.SameButChildren(connection, now))
             {
                 if (_initiating.TryGetValue(connection.Name, out var initiation)) initiation.Connection = now;
@@ -475,6 +484,11 @@ internal sealed partial class IkeEngine
     private sealed class Initiation(Connection connection)
     {
         public Connection Connection { get; set; } = connection;
+
+        /// <summary>The gateway that another one sent us to, and which one that was.</summary>
+        public HostPattern? Target { get; init; }
+
+        public IpAddress RedirectedFrom { get; init; }
 
         public List<ChildRequest> Children { get; } = [];
 

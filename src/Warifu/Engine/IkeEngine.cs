@@ -24,9 +24,10 @@ internal sealed partial class IkeEngine : IDisposable
     private readonly Dictionary<(Endpoint, UInt128), IkeSa> _byFirstMessage = [];
     private readonly Dictionary<IkeSa, (Endpoint, UInt128)> _firstMessages = [];
     private readonly Dictionary<uint, IkeSa> _byChild = [];
+    private readonly Dictionary<(TrafficSelector Local, TrafficSelector Remote, string? Device), uint> _byTraffic = [];
     private readonly HashSet<uint> _childSpis = [];
     private readonly Dictionary<ulong, (IkeSa? Sa, Action<Answer> Then)> _asks = [];
-    private readonly HalfOpen _halfOpen = new();
+    private readonly HalfOpen _halfOpen;
     private readonly Lingering _lingering = new();
     private readonly Cookies _cookies;
     private ulong _nextAsk = 1;
@@ -38,6 +39,7 @@ internal sealed partial class IkeEngine : IDisposable
     {
         (Options, Entropy, Now) = (options, entropy, now);
         _cookies = new Cookies(entropy);
+        _halfOpen = new HalfOpen(options);
         _versionAnswerAt = _refusalReportAt = now;
         Policy = PolicySet.Empty;
         Index = new ConnectionIndex(Policy);
@@ -140,9 +142,8 @@ internal sealed partial class IkeEngine : IDisposable
                 Lifetimes.Delete(sa, child, "expired");
                 sa.Reschedule();
                 break;
-            case DataPlaneEvent.PeerMoved moved when _byChild.TryGetValue(moved.Id, out var sa) && sa.RemoteBehindNat && sa.State == IkeState.Established:
-                sa.Remote = moved.Remote;
-                foreach (var child in sa.Children.Values) Emit(new IkeAction.MoveChild(child.Id, sa.Local, sa.Remote, child.Encapsulated, sa.LocalBehindNat));
+            case DataPlaneEvent.PeerMoved moved when _byChild.TryGetValue(moved.Id, out var sa) && sa.State == IkeState.Established:
+                sa.PeerMoved(moved.Remote);
                 break;
         }
     }
@@ -228,7 +229,8 @@ internal sealed partial class IkeEngine : IDisposable
         Add(sa);
         sa.IsHalfOpen = true;
         sa.IsAddressVerified = verified;
-        _halfOpen.Add(sa.Remote.Address, verified);
+        _halfOpen.Add(sa, sa.Remote.Address, verified);
+        sa.ExpireAt = Now + _halfOpen.Timeout;
         var key = (sa.Remote, Window.DigestOf(sa.Handshake!.PeerMessage));
         _byFirstMessage[key] = sa;
         _firstMessages[sa] = key;
@@ -238,7 +240,7 @@ internal sealed partial class IkeEngine : IDisposable
     {
         if (!sa.IsHalfOpen) return;
         sa.IsHalfOpen = false;
-        if (_firstMessages.TryGetValue(sa, out var key)) _halfOpen.Remove(key.Item1.Address, sa.IsAddressVerified);
+        if (_firstMessages.TryGetValue(sa, out var key)) _halfOpen.Remove(sa, key.Item1.Address, sa.IsAddressVerified);
     }
 
     /// <summary>A responder's SA belongs to another connection than its address suggested.</summary>
@@ -257,11 +259,20 @@ internal sealed partial class IkeEngine : IDisposable
         if (_byConnection.TryGetValue(sa.Connection.Name, out var list)) list.StateChanged(sa, was);
     }
 
-    public void AddChild(IkeSa sa, ChildState child) => _byChild[child.Id] = sa;
+    public void AddChild(IkeSa sa, ChildState child)
+    {
+        _byChild[child.Id] = sa;
+        if (child.Mode == IpsecMode.Tunnel && !child.Local.IsEmpty && !child.Remote.IsEmpty) _byTraffic[(child.Local[0], child.Remote[0], child.Config.BindInterface)] = child.Id;
+    }
+
+    /// <summary>Another peer's pair with the same selectors: of two peers with the same addresses inside, only one can be reached (RFC 3948 section 5.1).</summary>
+    public IkeSa? HolderOf(IkeSa sa, Child config, TrafficSelector local, TrafficSelector remote) =>
+        _byTraffic.TryGetValue((local, remote, config.BindInterface), out var id) && _byChild.TryGetValue(id, out var other) && other != sa && !Equals(other.RemoteId, sa.RemoteId) ? other : null;
 
     public void ForgetChild(ChildState child)
     {
         _byChild.Remove(child.Id);
+        if (!child.Local.IsEmpty && !child.Remote.IsEmpty && _byTraffic.GetValueOrDefault((child.Local[0], child.Remote[0], child.Config.BindInterface)) == child.Id) _byTraffic.Remove((child.Local[0], child.Remote[0], child.Config.BindInterface));
         FreeChildSpi(child.Inbound);
     }
 
@@ -351,7 +362,7 @@ internal sealed partial class IkeEngine : IDisposable
         sa.Asks.Clear();
         foreach (var command in sa.Waiting) Complete(command, new CommandResult(false, text));
         sa.Waiting.Clear();
-        if (sa.Initiator && sa.Established == default && reason is not ("down" or "shutdown")) RetryStarted(sa.Connection);
+        if (sa.Initiator && sa.Established == default && reason is not ("down" or "shutdown" or "redirected")) RetryStarted(sa.Connection);
     }
 
     /// <summary>A bucket that holds one second: anybody can send what is refused.</summary>
@@ -371,9 +382,9 @@ internal sealed partial class IkeEngine : IDisposable
     /// <summary>A message for an IKE SA that is gone: if it is the last request again, its answer was lost.</summary>
     private DropReason ReceiveLate(in IkeHeader header, IkeSpi own, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
     {
-        if (!header.IsResponse && _lingering.Holds(own) && _lingering.Find(own, Window.DigestOf(message)) is { } answer && answer.Length * 2 <= message.Length * 3)
+        if (!header.IsResponse && _lingering.Holds(own) && _lingering.Find(own, Window.DigestOf(message)) is { } answer && answer.Sum(part => part.Length) * 2 <= message.Length * 3)
         {
-            Emit(new IkeAction.Send(local, remote, answer, NeedsMarker(local)));
+            foreach (var part in answer) Emit(new IkeAction.Send(local, remote, part, NeedsMarker(local)));
             return DropReason.None;
         }
 

@@ -15,7 +15,7 @@ internal sealed class Lingering
     /// <summary>When the oldest may be forgotten.</summary>
     public Instant Next => _order.TryPeek(out var first) ? first.Until : Instant.Never;
 
-    public void Add(IkeSpi own, UInt128 request, byte[] answer, Instant now)
+    public void Add(IkeSpi own, UInt128 request, byte[][] answer, Instant now)
     {
         if (_bySpi.Count >= ProtocolTimes.LingeringAnswers || !_bySpi.TryAdd(own.Value, new Entry(request, answer))) return;
         _order.Enqueue((own.Value, now + ProtocolTimes.Linger));
@@ -23,7 +23,7 @@ internal sealed class Lingering
 
     public bool Holds(IkeSpi own) => _bySpi.ContainsKey(own.Value);
 
-    public byte[]? Find(IkeSpi own, UInt128 request) => _bySpi.TryGetValue(own.Value, out var entry) && entry.Request == request ? entry.Answer : null;
+    public byte[][]? Find(IkeSpi own, UInt128 request) => _bySpi.TryGetValue(own.Value, out var entry) && entry.Request == request ? entry.Answer : null;
 
     public void Expire(Instant now)
     {
@@ -34,5 +34,5 @@ internal sealed class Lingering
         }
     }
 
-    private readonly record struct Entry(UInt128 Request, byte[] Answer);
+    private readonly record struct Entry(UInt128 Request, byte[][] Answer);
 }

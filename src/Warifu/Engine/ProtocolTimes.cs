@@ -44,6 +44,31 @@ internal static class ProtocolTimes
     /// <summary>Reports of refused first messages in a second: they are for people, and anybody can cause them.</summary>
     public const int RefusalReportsPerSecond = 20;
 
+    /// <summary>Life of a half-open responder SA while somebody floods us: a peer that means it sends IKE_AUTH at once.</summary>
+    public static TimeSpan HalfOpenUnderAttack { get; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Octets of an IP packet up to which IKE messages are not cut (RFC 7383 section 2.5.1).</summary>
+    public const int FragmentSizeV4 = 576;
+
+    public const int FragmentSizeV6 = 1280;
+
+    /// <summary>How often fragments of one size are sent without an answer before smaller ones are tried (RFC 7383 section 2.5.2).</summary>
+    public const int FragmentProbes = 2;
+
+    /// <summary>How often a gateway may send us to another one within the period, for one connection (RFC 5685 section 7).</summary>
+    public const int Redirects = 5;
+
+    public static TimeSpan RedirectPeriod { get; } = TimeSpan.FromSeconds(300);
+
+    /// <summary>How often a request is sent without an answer before other paths are tried (RFC 4555 section 3.5).</summary>
+    public const int PathProbes = 2;
+
+    /// <summary>Fragments of a message that does not become complete are forgotten (RFC 7383 section 2.6).</summary>
+    public static TimeSpan Reassembly { get; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Octets of a message in fragments from a peer that is not authenticated yet: enough for many certificates.</summary>
+    public const int FragmentedOctetsBefore = 32_768;
+
     /// <summary>Back-off of connections that must stay up.</summary>
     public static TimeSpan RetryFirst { get; } = TimeSpan.FromSeconds(1);
 

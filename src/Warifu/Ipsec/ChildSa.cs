@@ -59,6 +59,11 @@ internal sealed class ChildSa : IDisposable
     /// <summary>The peer is behind a NAT: its outer address is followed on authenticated packets when the engine says so.</summary>
     public bool RemoteBehindNat { get; init; }
 
+    /// <summary>Transport mode behind a NAT: the addresses over which the peer computes TCP and UDP checksums (RFC 3948 section 3.1.2); none = those of the packets.</summary>
+    public IpAddress OriginalRemote { get; init; }
+
+    public IpAddress OriginalLocal { get; init; }
+
     public required ImmutableArray<TrafficSelector> LocalSelectors { get; init; }
 
     public required ImmutableArray<TrafficSelector> RemoteSelectors { get; init; }

@@ -50,6 +50,11 @@ internal sealed class IpsecSa : IDisposable
 
     public IpsecMode Mode => _child.Mode;
 
+    public bool IsBehindNat => _child.LocalBehindNat || _child.RemoteBehindNat;
+
+    /// <summary>Others may be behind the same NAT and have the same address for us (RFC 3948 section 5.2).</summary>
+    public bool SharesAddress => _child is { Mode: IpsecMode.Transport, RemoteBehindNat: true };
+
     public ChildOptions Options => _child.Options;
 
     public SelectorSet Selectors { get; }

@@ -66,6 +66,7 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
     private readonly long[] _drops = new long[(int)PacketDrop.Count];
     private readonly RateLimit _icmpRate = new(perSecond: 200, burst: 50);
     private readonly RateLimit _unknownSpiRate = new(perSecond: 10, burst: 10);
+    private readonly NatFlows _natFlows = new();
     private long _lostEvents;
 
     /// <summary>MTU of paths that nothing is known of.</summary>
@@ -119,6 +120,7 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
     {
         if (_sad.Remove(id) is not { } sa) return;
         _spd.Remove(sa);
+        if (sa.SharesAddress) _natFlows.Forget(sa);
         sa.Dispose();
     }
 
@@ -185,6 +187,7 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
         var entry = _spd.Table(boundInterface)?.Lookup(header.Flow);
         if (entry?.Sa is { } sa)
         {
+            if (sa.SharesAddress) sa = _natFlows.Choose(sa, header.Flow);
             Protect(sa, buffer, offset, header, now, reply, ref result);
             return;
         }
@@ -318,6 +321,7 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
         }
 
         if (drop != PacketDrop.None) Drop(drop, sa, ref result);
+        else if (sa.SharesAddress) _natFlows.Saw(sa, buffer.Slice(result.Offset, result.Length));
     }
 
     private static PacketDrop Unwrap(IpsecSa sa, Span<byte> buffer, byte nextHeader, in OuterInfo outer, ref InboundResult result)
@@ -337,8 +341,9 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
     private static PacketDrop Rebuild(IpsecSa sa, Span<byte> buffer, byte nextHeader, in OuterInfo outer, ref InboundResult result)
     {
         var path = sa.Path;
-        var source = outer.Remote.Address.IsNone ? path.Remote.Address : outer.Remote.Address;
-        var destination = outer.Local.Address.IsNone ? path.Local.Address : outer.Local.Address;
+        // behind a NAT the outer address may change in the middle of a flow, which knows the one that was negotiated (RFC 7296 section 2.23.1)
+        var source = sa.IsBehindNat && !sa.Selectors.OnlyRemote.IsNone ? sa.Selectors.OnlyRemote : outer.Remote.Address.IsNone ? path.Remote.Address : outer.Remote.Address;
+        var destination = sa.IsBehindNat && !sa.Selectors.OnlyLocal.IsNone ? sa.Selectors.OnlyLocal : outer.Local.Address.IsNone ? path.Local.Address : outer.Local.Address;
         if (source.IsNone || source.Version != destination.Version) return PacketDrop.BadSource;
         var ipLength = EspOverhead.OuterIpLength(source.IsV6);
         if (result.Offset < ipLength) return PacketDrop.NoRoom;
@@ -349,7 +354,9 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
         result.Offset -= ipLength;
         result.Length += ipLength;
         var inner = buffer.Slice(result.Offset, result.Length);
-        return IpHeader.TryParse(inner, out var header) ? Admit(sa, inner, header) : PacketDrop.BadInner;
+        if (!IpHeader.TryParse(inner, out var header)) return PacketDrop.BadInner;
+        NatChecksum.Repair(inner, header, sa.Child.OriginalRemote, sa.Child.OriginalLocal);
+        return Admit(sa, inner, header);
     }
 
     /// <summary>RFC 4301 section 5.2 step 4: an authentic packet still has to be one that the SA was made for.</summary>

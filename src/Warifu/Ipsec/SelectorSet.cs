@@ -15,6 +15,11 @@ internal sealed class SelectorSet(ImmutableArray<TrafficSelector> local, Immutab
     /// <summary>No selector looks at ports: fragments pass.</summary>
     public bool TakesFragments { get; } = AllPorts(local) && AllPorts(remote);
 
+    /// <summary>The one address of an end; none when there are several.</summary>
+    public IpAddress OnlyLocal { get; } = Only(local);
+
+    public IpAddress OnlyRemote { get; } = Only(remote);
+
     /// <summary>IPv6 packets may come.</summary>
     public bool HasV6 { get; } = AnyV6(local);
 
@@ -38,6 +43,17 @@ internal sealed class SelectorSet(ImmutableArray<TrafficSelector> local, Immutab
         }
 
         return false;
+    }
+
+    private static IpAddress Only(ImmutableArray<TrafficSelector> selectors)
+    {
+        if (selectors.IsEmpty) return default;
+        foreach (var selector in selectors)
+        {
+            if (selector.First != selectors[0].First || selector.Last != selector.First) return default;
+        }
+
+        return selectors[0].First;
     }
 
     private static bool AllPorts(ImmutableArray<TrafficSelector> selectors)

@@ -103,8 +103,20 @@ public sealed record Connection
     /// <summary>False: no NAT payloads are sent and a NAT makes the set-up fail (R160).</summary>
     public bool NatTraversal { get; init; } = true;
 
+    /// <summary>Addresses of both ends may change (MOBIKE, RFC 4555); IKE goes on with port 4500 then.</summary>
+    public bool Mobike { get; init; } = true;
+
+    /// <summary>A gateway may send us to another one (RFC 5685); its identity must be acceptable all the same.</summary>
+    public bool FollowRedirects { get; init; } = true;
+
     /// <summary>IKE_AUTH without a child (RFC 6023).</summary>
     public ChildlessPolicy Childless { get; init; } = ChildlessPolicy.Allow;
+
+    /// <summary>IKE fragmentation (RFC 7383).</summary>
+    public FragmentationPolicy Fragmentation { get; init; } = FragmentationPolicy.Yes;
+
+    /// <summary>Octets of an IP packet above which our IKE messages are cut, 570..1320; 0 = 576 for IPv4, 1280 for IPv6.</summary>
+    public int FragmentSize { get; init; }
 
     /// <summary>DSCP of IKE packets, 0..63.</summary>
     public byte Dscp { get; init; }
@@ -133,6 +145,19 @@ public enum UniquePolicy
     Replace,
     /// <summary>The new one is refused.</summary>
     Keep,
+}
+
+/// <summary>IKE fragmentation (RFC 7383). It is used only when both sides announce it.</summary>
+public enum FragmentationPolicy
+{
+    /// <summary>Announce it, take fragments, and cut large messages.</summary>
+    Yes,
+    /// <summary>Announce it and take fragments, but send messages whole.</summary>
+    Accept,
+    /// <summary>The same as <see cref="Yes"/> in IKEv2.</summary>
+    Force,
+    /// <summary>Do not announce it, take none.</summary>
+    No,
 }
 
 /// <summary>Childless initiation (RFC 6023).</summary>

@@ -26,6 +26,11 @@ internal sealed record ChildTerms
 
     public required IpsecMode Mode { get; init; }
 
+    /// <summary>Transport mode behind a NAT: the addresses over which the peer computes checksums (RFC 3948 section 3.1.2).</summary>
+    public IpAddress OriginalRemote { get; init; }
+
+    public IpAddress OriginalLocal { get; init; }
+
     /// <summary>We sent the request of this exchange: our keys come first in KEYMAT.</summary>
     public required bool Initiator { get; init; }
 
@@ -85,6 +90,8 @@ internal static class ChildInstall
             UdpEncapsulation = encapsulated,
             LocalBehindNat = sa.LocalBehindNat,
             RemoteBehindNat = sa.RemoteBehindNat,
+            OriginalRemote = terms.OriginalRemote,
+            OriginalLocal = terms.OriginalLocal,
             LocalSelectors = terms.Local,
             RemoteSelectors = terms.Remote,
             ReplayWindow = config.ReplayWindow,

@@ -29,7 +29,7 @@ internal sealed class ChildState : ITimed
 
     public required IpsecMode Mode { get; init; }
 
-    public required bool Encapsulated { get; init; }
+    public required bool Encapsulated { get; set; }
 
     public required ImmutableArray<TrafficSelector> Local { get; init; }
 

@@ -1,6 +1,8 @@
 using System;
 using System.Collections.Generic;
+using System.Globalization;
 using System.Linq;
+using System.Security.Cryptography;
 using Warifu.Crypto;
 using Warifu.Engine;
 using Warifu.Policy;
@@ -28,6 +30,10 @@ internal sealed class IkeSa : ITimed
     private PacketCipher? _opener;
     private ulong _ivCounter;
     private (Endpoint Local, Endpoint Remote, int Length)? _request;
+    private int _requestLimit = int.MaxValue;
+    private (Endpoint Local, Endpoint Remote) _answeredOn;
+    private Reassembly? _requestParts;
+    private Reassembly? _responseParts;
 
     public IkeSa(IkeEngine engine, uint id, Connection connection, bool initiator, Endpoint local, Endpoint remote)
     {
@@ -90,6 +96,9 @@ internal sealed class IkeSa : ITimed
     public IkeKeys? Keys { get; private set; }
 
     public Window Window { get; }
+
+    /// <summary>Of the whole line of rekeyings.</summary>
+    public PeerFacts Peer { get; set; } = new();
 
     /// <summary>Handshake state; gone, and its secrets zeroed, once authenticated.</summary>
     public Handshake? Handshake { get; set; }
@@ -177,8 +186,17 @@ internal sealed class IkeSa : ITimed
         if (Engine.Options.KeyLog) Engine.Emit(new IkeAction.LogIkeKeys(SpiI, SpiR, keys.SkEi.Clone(), keys.SkEr.Clone(), keys.SkAi.Clone(), keys.SkAr.Clone(), encr, integ));
     }
 
-    /// <summary>Makes the octets of a message: clear in IKE_SA_INIT, an SK payload otherwise.</summary>
-    public byte[] Seal(ExchangeType type, bool isResponse, uint messageId, MessageBuilder builder)
+    /// <summary>A cipher that opens what we seal.</summary>
+    public PacketCipher OwnCipher()
+    {
+        var proposal = Proposal!;
+        var (encr, integ) = (proposal.Find(TransformType.Encr), proposal.Find(TransformType.Integ));
+        var (encrKey, integKey) = Initiator ? (Keys!.SkEi, Keys.SkAi) : (Keys!.SkEr, Keys.SkAr);
+        return PacketCipher.Create((EncrId)encr.Id, encr.KeyBits, (IntegId)integ.Id, encrKey.Span, integKey.Span, Engine.Entropy);
+    }
+
+    /// <summary>Makes the datagrams of a message: clear in IKE_SA_INIT, an SK payload otherwise, or fragments of it.</summary>
+    public byte[][] Seal(ExchangeType type, bool isResponse, uint messageId, MessageBuilder builder, int packetLimit)
     {
         var header = IkeHeader.V2(SpiI, SpiR, type, Initiator, isResponse, messageId);
         Trace(StepDirection.Out, header, builder);
@@ -186,22 +204,30 @@ internal sealed class IkeSa : ITimed
         {
             var clear = builder.ToMessage(header);
             if (Handshake is { } handshake) handshake.OwnMessage = clear;
-            return clear;
+            return [clear];
         }
 
-        var cipher = _sealer!;
-        var message = SkFraming.Frame(header, builder, cipher.IvLength, cipher.BlockLength, cipher.IcvLength);
-        cipher.Seal(message, SkFraming.HeadLength, _ivCounter++);
-        return message;
+        var messages = Seal(header, builder.First, builder.Chain, packetLimit);
+        if (messages.Length > 1) Report.Add(Engine.Now, StepDirection.Here, string.Create(CultureInfo.InvariantCulture, $"sent in {messages.Length} fragments of at most {Fragments.PacketLength(this, messages[0].Length)} octets each"));
+        return messages;
     }
 
-    public void Transmit(byte[] message) => Transmit(message, Local, Remote);
+    public byte[][] Seal(in IkeHeader header, PayloadType first, ReadOnlySpan<byte> chain, int packetLimit)
+    {
+        var cipher = _sealer!;
+        var messages = Fragments.Frame(this, header, first, chain, cipher, packetLimit);
+        foreach (var message in messages) cipher.Seal(message, messages.Length == 1 ? SkFraming.HeadLength : SkFraming.FragmentHeadLength, _ivCounter++);
+        return messages;
+    }
+
+    public void Transmit(byte[][] messages) => Transmit(messages, Local, Remote);
 
     /// <summary>Answers the request that is being worked on.</summary>
     public void Respond(ExchangeType type, MessageBuilder builder)
     {
         if (State == IkeState.Closed) return;
-        var message = Seal(type, isResponse: true, Window.NextReceive, builder);
+        // the peer found out what gets through (RFC 7383 section 2.5.1)
+        var message = Seal(type, isResponse: true, Window.NextReceive, builder, Fragments.MayCut(this) ? Math.Min(Fragments.PacketLimit(this), _requestLimit) : int.MaxValue);
         Window.Answered(message);
         // the answer goes to where the request came from, also when that is another port than before (section 2.11)
         Answer(message, _request ?? (Local, Remote, int.MaxValue / 3));
@@ -217,11 +243,13 @@ internal sealed class IkeSa : ITimed
         if (header.FromInitiator == Initiator) return DropReason.BadFlags;
         if (header.Exchange == ExchangeType.IkeSaInit) return header.IsResponse ? ReceiveInitResponse(header, local, remote, message) : DropReason.UnexpectedResponse;
         if (_opener is null) return DropReason.NotEstablished;
+        var located = SkFraming.TryLocate(header, message, out var sk);
         if (header.IsResponse && !Window.Expects(header.Exchange, header.MessageId)) return DropReason.UnexpectedResponse;
         if (!header.IsResponse)
         {
             // the peer may hold the IKE SA for established before we do: it will ask again when we do too
             if (!IsReadyFor(header.Exchange)) return DropReason.NotEstablished;
+            if (located == ParseError.None && sk.IsFragment && Window.HasAnswered(header.MessageId)) return AnswerAgain(sk, local, remote, message);
             var verdict = Window.Accept(header.MessageId, message, out var again);
             if (verdict != DropReason.None) return verdict;
             if (again is not null)
@@ -233,22 +261,35 @@ internal sealed class IkeSa : ITimed
             }
         }
 
-        // fragments are put together in a later stage; until then we do not announce that we take them
-        if (SkFraming.TryLocate(header, message, out var sk) != ParseError.None || sk.IsFragment) return DropReason.Malformed;
+        if (located != ParseError.None) return DropReason.Malformed;
+        if (sk.IsFragment && !Wants(header, sk)) return DropReason.UnwantedFragment;
         var copy = Engine.Scratch.AsSpan(0, message.Length);
         message.CopyTo(copy);
         if (!_opener.Open(copy, sk.Head)) return DropReason.BadIntegrity;
+        var unpadded = SkFraming.TryUnpad(copy, sk.Head, _opener.IvLength, _opener.IcvLength, out var chain);
+        // authentic, and all the same not what a fragment is
+        if (sk.IsFragment) return unpadded ? Collect(header, sk, local, remote, message, chain) : DropReason.Malformed;
+        Forget(header.IsResponse);
+        if (!header.IsResponse) Begin(local, remote, message.Length, Window.DigestOf(message), int.MaxValue);
+        else _answeredOn = (local, remote);
         LastHeard = Engine.Now;
         Follow(local, remote);
-        if (!header.IsResponse)
-        {
-            _request = (local, remote, message.Length);
-            Window.BeginAnswer(message);
-        }
-
         if (sk.UnknownCritical != PayloadType.None) return Misbehaved(header, NotifyType.UnsupportedCriticalPayload, [(byte)sk.UnknownCritical]);
-        if (!SkFraming.TryUnpad(copy, sk.Head, _opener.IvLength, _opener.IcvLength, out var chain)) return Misbehaved(header, NotifyType.InvalidSyntax, default);
-        var error = MessageView.TryParse(sk.First, chain, out var view);
+        return unpadded ? Process(header, sk.First, chain) : Misbehaved(header, NotifyType.InvalidSyntax, default);
+    }
+
+    /// <summary>A request is whole and authentic.</summary>
+    private void Begin(Endpoint local, Endpoint remote, int length, UInt128 digest, int packetLimit)
+    {
+        (_request, _requestLimit) = ((local, remote, length), packetLimit);
+        // it is who answered IKE_SA_INIT: what it asks for may take its time
+        if (IsHalfOpen && ExpireAt < Engine.Now + Engine.Options.HalfOpenTimeout) ExpireAt = Engine.Now + Engine.Options.HalfOpenTimeout;
+        Window.BeginAnswer(digest);
+    }
+
+    private DropReason Process(in IkeHeader header, PayloadType first, ReadOnlySpan<byte> chain)
+    {
+        var error = MessageView.TryParse(first, chain, out var view);
         if (error != ParseError.None) return Misbehaved(header, NotifyType.InvalidSyntax, default);
         if (PayloadRules.Check(header.Exchange, header.IsResponse, view) is { } violation)
         {
@@ -273,6 +314,7 @@ internal sealed class IkeSa : ITimed
             }
 
             exchange.OnResponse(this, view);
+            Mobike.Answered(this, _answeredOn.Local, _answeredOn.Remote);
             Window.StartNext();
         }
         else
@@ -284,12 +326,24 @@ internal sealed class IkeSa : ITimed
         return DropReason.None;
     }
 
+    /// <summary>Where the request came from that is being worked on.</summary>
+    public (Endpoint Local, Endpoint Remote) RequestPath => _request is { } request ? (request.Local, request.Remote) : (Local, Remote);
+
     /// <summary>The earliest of all timers.</summary>
     public Instant NextTimeout()
     {
         var next = Window.RetransmitAt;
         next = Instant.Min(next, Instant.Min(RekeyAt, Instant.Min(ExpireAt, Instant.Min(DpdAt, RetryAt))));
+        next = Instant.Min(next, Instant.Min(_requestParts?.ExpireAt ?? Instant.Never, _responseParts?.ExpireAt ?? Instant.Never));
         return Instant.Min(next, Children.NextTimeout);
+    }
+
+    /// <summary>A half-open SA gets no more time than this.</summary>
+    public void HurryUp(TimeSpan timeout)
+    {
+        if (ExpireAt <= Created + timeout || Window.IsAnswering || Window.NextReceive > 1) return;
+        ExpireAt = Created + timeout > Engine.Now ? Created + timeout : Engine.Now;
+        Reschedule();
     }
 
     /// <summary>Tells the engine when this SA wants to be woken.</summary>
@@ -300,6 +354,8 @@ internal sealed class IkeSa : ITimed
 
     public void HandleTimeout(Instant now)
     {
+        if (_requestParts?.ExpireAt <= now) Forget(isResponse: false);
+        if (_responseParts?.ExpireAt <= now) Forget(isResponse: true);
         Lifetimes.HandleTimeout(this, now);
         Reschedule();
     }
@@ -325,6 +381,8 @@ internal sealed class IkeSa : ITimed
         }
 
         Handshake = null;
+        Forget(isResponse: false);
+        Forget(isResponse: true);
         Keys?.Dispose();
         _sealer?.Dispose();
         _opener?.Dispose();
@@ -380,10 +438,28 @@ internal sealed class IkeSa : ITimed
         if (remote == Remote && local == Local) return;
         var floats = State == IkeState.Connecting && !Initiator;
         // without a NAT the port may change, from 500 to 4500, the address may not
-        if (!RemoteBehindNat && !(floats && remote.Address == Remote.Address)) return;
+        if (!MayFollow && !(floats && remote.Address == Remote.Address)) return;
         if (remote == Remote && local.Address == Local.Address && !floats) return;
+        // with MOBIKE the peer says so itself (RFC 4555 section 3.8)
+        if (Mobike.IsActive(this)) return;
         (Local, Remote) = (local, remote);
         foreach (var child in Children.Values) Engine.Emit(new IkeAction.MoveChild(child.Id, Local, Remote, child.Encapsulated, LocalBehindNat));
+        if (State == IkeState.Established) Engine.Raise(new PathChanged(Local, Remote) { Connection = Connection.Name, IkeId = Id });
+    }
+
+    /// <summary>
+    /// Who is behind a NAT himself does not follow: a single changed packet would cut him off (section 2.23). The exception is the responder, which such a peer cannot but find by a fixed mapping: when the mapping
+    /// of the peer's own NAT changes, nobody else can mend it.
+    /// </summary>
+    private bool MayFollow => RemoteBehindNat && (!LocalBehindNat || !Origin.IsOurs);
+
+    /// <summary>An authentic and new ESP packet came from another address.</summary>
+    public void PeerMoved(Endpoint remote)
+    {
+        if (!MayFollow || remote == Remote) return;
+        Remote = remote;
+        foreach (var child in Children.Values) Engine.Emit(new IkeAction.MoveChild(child.Id, Local, Remote, child.Encapsulated, LocalBehindNat));
+        Engine.Raise(new PathChanged(Local, Remote) { Connection = Connection.Name, IkeId = Id });
     }
 
     /// <summary>Counts a message for the connection and for all.</summary>
@@ -393,7 +469,67 @@ internal sealed class IkeSa : ITimed
         Engine.CountersOf(Connection.Name).Count(exchange, isResponse, outgoing);
     }
 
-    private void Transmit(byte[] message, Endpoint local, Endpoint remote) => Engine.Emit(new IkeAction.Send(local, remote, message, Engine.NeedsMarker(local), Connection.Dscp));
+    private void Transmit(byte[][] messages, Endpoint local, Endpoint remote)
+    {
+        foreach (var message in messages) Engine.Emit(new IkeAction.Send(local, remote, message, Engine.NeedsMarker(local), Connection.Dscp));
+    }
+
+    /// <summary>A fragment of a request that was answered: the first one, and no other, brings the answer again (RFC 7383 section 2.6.1). It may be cut otherwise than before, so that it must be authentic instead of the same.</summary>
+    private DropReason AnswerAgain(in SkView sk, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
+    {
+        if (sk.Fragment != 1 || !Peer.Fragmentation) return DropReason.OutOfWindow;
+        var copy = Engine.Scratch.AsSpan(0, message.Length);
+        message.CopyTo(copy);
+        if (!_opener!.Open(copy, sk.Head)) return DropReason.BadIntegrity;
+        var again = Window.AnswerAgain(sk.Total > 1 ? Fragments.PacketLength(this, message.Length) : int.MaxValue);
+        if (RemoteBehindNat || remote.Address == Remote.Address) Answer(again, (local, remote, message.Length));
+        else Transmit(again);
+        return DropReason.None;
+    }
+
+    private bool Wants(in IkeHeader header, in SkView sk)
+    {
+        if (!Peer.Fragmentation) return false;
+        var parts = header.IsResponse ? _responseParts : _requestParts;
+        return parts is null || parts.MessageId != header.MessageId || parts.Wants(sk);
+    }
+
+    /// <summary>Keeps an authentic fragment; the last one makes the message whole.</summary>
+    private DropReason Collect(in IkeHeader header, in SkView sk, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message, ReadOnlySpan<byte> chunk)
+    {
+        ref var parts = ref header.IsResponse ? ref _responseParts : ref _requestParts;
+        if (parts is null || parts.MessageId != header.MessageId)
+        {
+            parts?.Clear();
+            parts = new Reassembly(header.MessageId, Engine.Now + ProtocolTimes.Reassembly);
+        }
+
+        LastHeard = Engine.Now;
+        if (!parts.TryAdd(sk, message, chunk, State == IkeState.Connecting ? ProtocolTimes.FragmentedOctetsBefore : WireLimits.MessageLength)) return DropReason.UnwantedFragment;
+        if (!parts.IsComplete)
+        {
+            Reschedule();
+            return DropReason.None;
+        }
+
+        var whole = parts;
+        parts = null;
+        if (!header.IsResponse) Begin(local, remote, whole.Received, whole.Digest, whole.Count == 1 ? int.MaxValue : Math.Max(Fragments.PacketLength(this, whole.Largest), Fragments.SmallestPacket));
+        else _answeredOn = (local, remote);
+        Follow(local, remote);
+        Report.Add(Engine.Now, StepDirection.Here, string.Create(CultureInfo.InvariantCulture, $"received in {whole.Count} fragments"));
+        var chain = whole.Take();
+        var drop = whole.UnknownCritical != PayloadType.None ? Misbehaved(header, NotifyType.UnsupportedCriticalPayload, [(byte)whole.UnknownCritical]) : Process(header, whole.First, chain);
+        CryptographicOperations.ZeroMemory(chain);
+        return drop;
+    }
+
+    private void Forget(bool isResponse)
+    {
+        ref var parts = ref isResponse ? ref _responseParts : ref _requestParts;
+        parts?.Clear();
+        parts = null;
+    }
 
     /// <summary>Before the peer is authenticated only IKE_AUTH goes, and the end of the attempt.</summary>
     private bool IsReadyFor(ExchangeType exchange) => State switch
@@ -403,10 +539,10 @@ internal sealed class IkeSa : ITimed
     };
 
     /// <summary>An answer goes to where the request came from; to another address than the peer's, which nobody verified, never much more than came.</summary>
-    private void Answer(byte[] message, (Endpoint Local, Endpoint Remote, int Length) request)
+    private void Answer(byte[][] messages, (Endpoint Local, Endpoint Remote, int Length) request)
     {
-        if (request.Remote.Address == Remote.Address || message.Length * 2 <= request.Length * 3) Transmit(message, request.Local, request.Remote);
-        else Transmit(message);
+        if (request.Remote.Address == Remote.Address || messages.Sum(message => message.Length) * 2 <= request.Length * 3) Transmit(messages, request.Local, request.Remote);
+        else Transmit(messages);
     }
 
     private DropReason Misbehaved(in IkeHeader header, NotifyType error, ReadOnlySpan<byte> data)
@@ -450,6 +586,12 @@ internal sealed class Handshake : IDisposable
 
     /// <summary>The peer has no other IKE SA with us, it says.</summary>
     public bool InitialContact { get; set; }
+
+    /// <summary>The gateway that sent us here (RFC 5685).</summary>
+    public IpAddress RedirectedFrom { get; init; }
+
+    /// <summary>Where the authenticated gateway sends us.</summary>
+    public HostPattern? RedirectedTo { get; set; }
 
     /// <summary>Children that wait for the IKE SA; the first goes into IKE_AUTH.</summary>
     public Queue<ChildRequest> Children { get; } = new();

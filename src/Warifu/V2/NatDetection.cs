@@ -1,5 +1,7 @@
 using System;
 using System.Buffers.Binary;
+using System.Collections.Immutable;
+using System.Linq;
 using System.Security.Cryptography;
 using Warifu.Primitives;
 using Warifu.Wire;
@@ -33,6 +35,19 @@ internal static class NatDetection
         if (pretend) source[0] ^= 0xFF;
         builder.Notify(NotifyType.NatDetectionSourceIp, source);
         builder.Notify(NotifyType.NatDetectionDestinationIp, Hash(initiator, responder, remote));
+    }
+
+    /// <summary>Transport mode (RFC 7296 section 2.23.1): the addresses of selectors as the other side of a NAT wrote them become those that are seen here.</summary>
+    /// <param name="selectors">Of one end; each must hold exactly the one address of that end.</param>
+    /// <param name="behindNat">That end is behind a NAT.</param>
+    /// <param name="seen">Its address as it is seen here.</param>
+    /// <param name="original">The address as it was written; none when nothing was replaced.</param>
+    public static ImmutableArray<TrafficSelector> Substitute(ImmutableArray<TrafficSelector> selectors, bool behindNat, IpAddress seen, out IpAddress original)
+    {
+        original = default;
+        if (selectors.IsEmpty || selectors[0].First.Version != seen.Version || selectors.Any(selector => selector.First != selectors[0].First || selector.Last != selectors[0].First)) return selectors;
+        original = selectors[0].First;
+        return behindNat ? [.. selectors.Select(selector => selector with { First = seen, Last = seen })] : selectors;
     }
 
     /// <summary>What the peer's hashes say. There may be several sources: the peer may not know from which address it sends.</summary>

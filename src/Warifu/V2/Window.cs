@@ -14,12 +14,13 @@ namespace Warifu.V2;
 internal sealed class Window(IkeSa sa)
 {
     private readonly Queue<Exchange> _queue = new();
-    private byte[]? _request;
+    private byte[][]? _request;
+    private int _requestLimit;
     private int _sent;
     private TimeSpan _wait;
     private uint _nextSend;
     private uint _nextReceive;
-    private byte[]? _response;
+    private byte[][]? _response;
     private UInt128 _requestDigest;
     private bool _answering;
 
@@ -34,6 +35,9 @@ internal sealed class Window(IkeSa sa)
     public bool IsIdle => Active is null && _queue.Count == 0;
 
     public uint NextReceive => _nextReceive;
+
+    /// <summary>A request of the peer is being worked on.</summary>
+    public bool IsAnswering => _answering;
 
     /// <summary>Queues an exchange and starts it when nothing else runs.</summary>
     public void Start(Exchange exchange)
@@ -61,6 +65,22 @@ internal sealed class Window(IkeSa sa)
         if (Active is null) StartNext();
     }
 
+    /// <summary>Queues an exchange before all others that wait.</summary>
+    public void StartFirst(Exchange exchange)
+    {
+        var others = _queue.ToArray();
+        _queue.Clear();
+        _queue.Enqueue(exchange);
+        foreach (var other in others) _queue.Enqueue(other);
+        if (Active is null) StartNext();
+    }
+
+    /// <summary>The running request goes out once more, at once: the path has changed.</summary>
+    public void RepeatNow()
+    {
+        if (Active is not null && _request is not null && _sent <= sa.Engine.Options.RetransmitTries) sa.Transmit(_request);
+    }
+
     /// <summary>Starts an exchange at once, with the message id of the running one: INIT again with a cookie or another group.</summary>
     public void Restart(Exchange exchange)
     {
@@ -84,6 +104,8 @@ internal sealed class Window(IkeSa sa)
     public Exchange TakeActive()
     {
         var active = Active!;
+        // what got through is where the next message begins (RFC 7383 section 2.5.2)
+        if (_requestLimit < Fragments.PacketLimit(sa)) sa.Peer.PacketLength = _requestLimit;
         (Active, _request, RetransmitAt) = (null, null, Instant.Never);
         return active;
     }
@@ -94,12 +116,15 @@ internal sealed class Window(IkeSa sa)
         if (Active is null || _request is null) return true;
         if (_sent > sa.Engine.Options.RetransmitTries) return false;
         if (Active is InitExchange init) init.OnRepeat();
+        // perhaps the path does not take packets of this size (RFC 7383 section 2.5.2): the smaller ones get their own time
+        if (_sent >= ProtocolTimes.FragmentProbes && Fragments.TryCutSmaller(sa, _request, ref _requestLimit, int.MaxValue, out var smaller)) (_request, _sent, _wait) = (smaller, 0, sa.Engine.Options.RetransmitTimeout);
         Transmit();
+        if (_sent > ProtocolTimes.PathProbes) Mobike.Probe(sa);
         return true;
     }
 
     /// <summary>What to do with a request that carries <paramref name="messageId"/>.</summary>
-    public DropReason Accept(uint messageId, ReadOnlySpan<byte> message, out byte[]? again)
+    public DropReason Accept(uint messageId, ReadOnlySpan<byte> message, out byte[][]? again)
     {
         again = null;
         // the last number is never used: the IKE SA is rekeyed or closed before (section 2.2)
@@ -111,14 +136,25 @@ internal sealed class Window(IkeSa sa)
         return DropReason.None;
     }
 
+    /// <summary>The request with this number was answered, and a repetition of it may come.</summary>
+    public bool HasAnswered(uint messageId) => messageId + 1 == _nextReceive && _response is not null;
+
+    /// <summary>The answer to a request whose fragments come again, and have been authenticated: where they became smaller, it does too.</summary>
+    public byte[][] AnswerAgain(int packetLength)
+    {
+        var limit = int.MaxValue;
+        if (Fragments.TryCutSmaller(sa, _response!, ref limit, packetLength, out var smaller)) _response = smaller;
+        return _response!;
+    }
+
     /// <summary>The answer to IKE_SA_INIT, whose repetitions the engine recognises.</summary>
-    public byte[]? FirstAnswer => _nextReceive == 1 ? _response : null;
+    public byte[]? FirstAnswer => _nextReceive == 1 ? _response?[0] : null;
 
     /// <summary>A new request is being worked on; the answer may come later.</summary>
-    public void BeginAnswer(ReadOnlySpan<byte> message) => (_answering, _requestDigest) = (true, DigestOf(message));
+    public void BeginAnswer(UInt128 digest) => (_answering, _requestDigest) = (true, digest);
 
     /// <summary>The last answer and the request that it belongs to.</summary>
-    public (UInt128 Request, byte[] Answer)? LastAnswer => _response is null || _answering ? null : (_requestDigest, _response);
+    public (UInt128 Request, byte[][] Answer)? LastAnswer => _response is null || _answering ? null : (_requestDigest, _response);
 
     /// <summary>Goes on with other message ids.</summary>
     public void ContinueAt(uint nextSend, uint nextReceive) => (_nextSend, _nextReceive) = (nextSend, nextReceive);
@@ -131,7 +167,7 @@ internal sealed class Window(IkeSa sa)
     }
 
     /// <summary>The answer to the request that is being worked on.</summary>
-    public void Answered(byte[] response)
+    public void Answered(byte[][] response)
     {
         _answering = false;
         _response = response;
@@ -177,7 +213,8 @@ internal sealed class Window(IkeSa sa)
         var builder = new MessageBuilder();
         if (!exchange.TryBuild(sa, builder)) return;
         Active = exchange;
-        _request = sa.Seal(exchange.Type, isResponse: false, _nextSend++, builder);
+        _requestLimit = Fragments.PacketLimit(sa);
+        _request = sa.Seal(exchange.Type, isResponse: false, _nextSend++, builder, _requestLimit);
         // the number never wraps (section 2.2)
         if (_nextSend == ProtocolTimes.MessageIdsSoft && sa.State == IkeState.Established) sa.RekeyAt = sa.Engine.Now;
         _sent = 0;

@@ -28,8 +28,11 @@ internal static class SkFraming
     public const int FragmentHeadLength = HeadLength + 4;
 
     /// <summary>Lays out a message with the chain in clear where the ciphertext will be; IV and ICV are zero.</summary>
-    public static byte[] Frame(in IkeHeader header, MessageBuilder content, int ivLength, int blockLength, int icvLength) =>
-        Frame(header, PayloadType.Sk, content.First, content.Chain, HeadLength, ivLength, blockLength, icvLength);
+    public static byte[] Frame(in IkeHeader header, MessageBuilder content, int ivLength, int blockLength, int icvLength) => Frame(header, content.First, content.Chain, ivLength, blockLength, icvLength);
+
+    /// <summary>The same for a chain.</summary>
+    public static byte[] Frame(in IkeHeader header, PayloadType first, ReadOnlySpan<byte> chain, int ivLength, int blockLength, int icvLength) =>
+        Frame(header, PayloadType.Sk, first, chain, HeadLength, ivLength, blockLength, icvLength);
 
     /// <summary>One fragment message, laid out like <see cref="Frame(in IkeHeader, MessageBuilder, int, int, int)"/>. The chain is cut anywhere, whatever the payloads in it (RFC 7383 section 2.5).</summary>
     /// <param name="header">Header of the whole message.</param>

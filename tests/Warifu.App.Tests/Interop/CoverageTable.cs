@@ -17,11 +17,12 @@ internal static class CoverageTable
     private static IEnumerable<CoverageRow> StrongSwanRows()
     {
         yield return Row("ping", Wanted.V4 | Wanted.V6 | Wanted.Mixed);
+        yield return Row("fragmentation", Wanted.V4 | Wanted.V6);
         foreach (var (ike, esp) in StrongSwanTests.Suites) yield return Row($"suite {ike} / {esp}", Wanted.V4);
         foreach (var scenario in new[]
         {
             "NAT: initiator behind it", "NAT: responder behind a port forward", "NAT: both behind one", "keepalives hold the NAT mapping", "several children", "narrowing: the initiator offers more", "narrowing: the responder would take more",
-            "wrong pre-shared key", "no common IKE proposal", "no common ESP proposal", "no common selectors", "unknown identity",
+            "MOBIKE: address change", "childless initiation", "wrong pre-shared key", "no common IKE proposal", "no common ESP proposal", "no common selectors", "unknown identity",
         }) yield return Row(scenario, Wanted.V4);
         foreach (var scenario in new[]
         {

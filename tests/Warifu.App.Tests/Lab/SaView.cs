@@ -18,6 +18,8 @@ internal sealed record IkeSaView(string Connection, ViciMessage Body)
 
     public bool NatRemote => Body.Bool("nat-remote");
 
+    public string LocalHost => Body.Text("local-host") ?? "";
+
     public string RemoteHost => Body.Text("remote-host") ?? "";
 
     public long RemotePort => Body.Number("remote-port", 0);

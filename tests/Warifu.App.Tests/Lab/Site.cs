@@ -80,7 +80,10 @@ internal sealed record Site
 
     public string RightInner => InnerV6 ? "fd10:2::1" : "10.10.2.1";
 
-    public string Left(string daemon = "") => File(LeftHost, RightSeenAt ?? RightHost, LeftId ?? "left.example.org", RightId ?? RightName + ".example.org", LeftIke ?? Ike, LeftEsp ?? Esp, LeftNet, RightNet, LeftSecret, LeftConnection, LeftChild, More.Select(more => (more.Name, more.Left, more.Right)), daemon);
+    /// <summary>Own addresses of the left side, when it has more than the one.</summary>
+    public string? LeftLocal { get; init; }
+
+    public string Left(string daemon = "") => File(LeftLocal ?? LeftHost, RightSeenAt ?? RightHost, LeftId ?? "left.example.org", RightId ?? RightName + ".example.org", LeftIke ?? Ike, LeftEsp ?? Esp, LeftNet, RightNet, LeftSecret, LeftConnection, LeftChild, More.Select(more => (more.Name, more.Left, more.Right)), daemon);
 
     public string Right(string daemon = "") => File(RightHost, LeftFromAnywhere ? "%any" : LeftHost, RightId ?? RightName + ".example.org", LeftId ?? "left.example.org", RightIke ?? Ike, RightEsp ?? Esp, RightNet, LeftNet, RightSecret, RightConnection, RightChild, More.Select(more => (more.Name, more.Right, more.Left)), daemon);
 

@@ -37,6 +37,8 @@ internal sealed record Site
 
     public bool Encapsulated { get; init; }
 
+    public bool Mobike { get; init; }
+
     public SiteChild[] Children { get; init; } = [Lan(false)];
 
     public string LeftOuter { get; init; } = "";
@@ -63,6 +65,7 @@ internal sealed record Site
                 RemoteAddresses = [HostPattern.Of(IpAddress.Parse(left ? RightHost : LeftHost))],
                 Proposals = Parse(ProtocolId.Ike, "aes128gcm16-prfsha256-x25519"),
                 ForceEncapsulation = Encapsulated,
+                Mobike = Mobike,
                 KeyingTries = KeyingTries,
                 DpdDelay = DpdDelay,
                 Local = new LocalAuth { Id = Identity.Fqdn(left ? "left.example" : "right.example") },

@@ -34,6 +34,8 @@ public sealed class TraceTests
         Assert.Equal(replay.Recorded("seed").Count, replay.Children);
         Assert.Equal(replay.Recorded("octets").Count, replay.Auths);
         Assert.True(replay.Resealed >= 4, "IKE_AUTH and a delete at least");
+        // RFC 7383 (item 2.11)
+        if (name == "v2-fragmentation") Assert.True(replay.Merged >= 2, "IKE_AUTH in both directions");
     }
 
     [Theory]
@@ -66,7 +68,7 @@ public sealed class TraceTests
 
         public byte[] CertR { get; set; } = [];
 
-        public Dictionary<(bool, uint), List<byte[]>> Fragments { get; } = [];
+        public Dictionary<(bool, uint), List<(SkView Sk, byte[] Message, byte[] Chunk)>> Fragments { get; } = [];
 
         public PacketCipher Cipher(bool ofInitiator) => PacketCipher.Create((EncrId)Encr.Id, Encr.KeyBits, Integ, (ofInitiator ? Keys.SkEi : Keys.SkEr).Span, (ofInitiator ? Keys.SkAi : Keys.SkAr).Span, new SeededEntropy(1));
     }
@@ -88,6 +90,8 @@ public sealed class TraceTests
         public int Auths { get; private set; }
 
         public int Resealed { get; private set; }
+
+        public int Merged { get; private set; }
 
         public List<byte[]> Recorded(string label) => [.. trace.Initiator.Where(line => line.Label == label).Select(line => line.Octets)];
 
@@ -140,10 +144,10 @@ public sealed class TraceTests
                 if (!sa.Fragments.TryGetValue((header.IsResponse, header.MessageId), out var parts)) sa.Fragments.Add((header.IsResponse, header.MessageId), parts = []);
                 // they were recorded in order
                 Assert.Equal(parts.Count + 1, sk.Fragment);
-                parts.Add([(byte)sk.First, .. content]);
+                parts.Add((sk, octets, content));
                 if (parts.Count < sk.Total) return;
-                first = (PayloadType)parts[0][0];
-                content = [.. parts.SelectMany(part => part.Skip(1))];
+                (first, content) = Merge(header.MessageId, parts);
+                Merged++;
             }
 
             Assert.Equal(ParseError.None, MessageView.TryParse(first, content, out var view));
@@ -154,6 +158,23 @@ public sealed class TraceTests
             Assert.Equal(first, rebuilt.First);
             if (header.Exchange == ExchangeType.IkeAuth) OnAuth(sa, header, view);
             if (header.Exchange == ExchangeType.CreateChildSa) OnCreateChild(sa, header, view);
+        }
+
+        /// <summary>RFC 7383 section 2.6: in whatever order they come, and some of them twice.</summary>
+        private static (PayloadType First, byte[] Chain) Merge(uint messageId, List<(SkView Sk, byte[] Message, byte[] Chunk)> parts)
+        {
+            var reassembly = new Warifu.V2.Reassembly(messageId, Instant.Never);
+            for (var i = parts.Count - 1; i >= 0; i--)
+            {
+                var (sk, message, chunk) = parts[i];
+                Assert.False(i < parts.Count - 1 && reassembly.IsComplete);
+                Assert.True(reassembly.Wants(sk));
+                Assert.True(reassembly.TryAdd(sk, message, chunk, WireLimits.MessageLength));
+                Assert.False(reassembly.Wants(sk));
+            }
+
+            Assert.True(reassembly.IsComplete);
+            return (reassembly.First, reassembly.Take());
         }
 
         private void OnAuth(Sa sa, in IkeHeader header, scoped in MessageView view)

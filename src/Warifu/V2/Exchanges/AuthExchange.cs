@@ -1,6 +1,7 @@
 using System;
 using System.Security.Cryptography;
 using Warifu.Engine;
+using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Wire;
 
@@ -19,9 +20,15 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
     public static void Begin(IkeSa sa)
     {
         var connection = sa.Connection;
-        // NAT found, or the peer listens elsewhere: both sides go on with port 4500 (section 2.23)
-        if ((sa.LocalBehindNat || sa.RemoteBehindNat || sa.ForceEncapsulation) && sa.Remote.Port == 500)
+        // NAT found, or perhaps later on another path: both sides go on with port 4500 (section 2.23, RFC 4555 section 3.3)
+        if ((sa.LocalBehindNat || sa.RemoteBehindNat || sa.ForceEncapsulation || (connection.Mobike && sa.Peer.NatTraversal)) && sa.Remote.Port == 500)
             (sa.Local, sa.Remote) = (sa.Local with { Port = sa.Engine.Options.PortNatT }, sa.Remote with { Port = 4500 });
+        if (connection.Childless == ChildlessPolicy.Force && !sa.Peer.Childless)
+        {
+            Lifetimes.Fail(sa, new NegotiationFailure("childless", "the peer does not take IKE_AUTH without a child (RFC 6023), which this connection demands", [], [], [], $"here: set connections.{connection.Name}.childless = prefer; or at the peer: allow childless initiation"));
+            return;
+        }
+
         sa.LocalId = connection.Local.Id ?? Identity.Of(sa.Local.Address);
         var guess = connection.Remote.Id.Exact ?? Identity.Of(sa.Remote.Address);
         sa.ExpireAt = sa.Engine.Now + TimeSpan.FromMinutes(3);
@@ -59,7 +66,7 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
         if (connection.Remote.Id.Exact is { } wanted) builder.Id(PayloadType.IdR, wanted);
         builder.Auth(AuthMethod.SharedKey, auth.Span);
         AuthPart.WriteRequests(sa, builder);
-        if (sa.Handshake!.Children.TryDequeue(out var request))
+        if (!IsChildless(sa) && sa.Handshake!.Children.TryDequeue(out var request))
         {
             _child = ChildOffer.Make(sa, request, withoutKe: true);
             _child.Write(builder, IsFirst: true);
@@ -110,6 +117,9 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
 
     public override void OnAbandoned(IkeSa sa, string reason, string text) => GiveBack(sa);
 
+    /// <summary>RFC 6023 section 3: all children are made by CREATE_CHILD_SA, where the peer takes that.</summary>
+    private static bool IsChildless(IkeSa sa) => sa.Peer.Childless && sa.Connection.Childless is ChildlessPolicy.Prefer or ChildlessPolicy.Force;
+
     private void Verify(IkeSa sa, Answer computed, byte[] given, KeptMessage response)
     {
         if (computed is not Answer.Octets expected)
@@ -135,6 +145,15 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
         }
 
         AuthPart.ReadResponses(sa, response.View);
+        if (sa.Handshake!.RedirectedTo is { } gateway)
+        {
+            GiveBack(sa);
+            AuthSupport.Establish(sa);
+            sa.Engine.Redirect(sa, gateway);
+            AuthResponder.AuthDone(sa, childless: false);
+            return;
+        }
+
         var answer = ChildAnswer.Read(response.View);
         var initialContact = sa.Handshake!.InitialContact;
         AuthSupport.Establish(sa);

@@ -123,6 +123,14 @@ internal sealed class ChildAnswer
             return Failed(sa, offer, new NegotiationFailure("invalid-syntax", "the peer's answer for the child is incomplete", [], [], [], "at the peer: it breaks the protocol, its software must be repaired"), false);
         var chosen = _proposals[0].Proposal;
         var withoutKe = offer.KeyExchange is null;
+        (IpAddress Remote, IpAddress Local) original = default;
+        if (_transport && (sa.LocalBehindNat || sa.RemoteBehindNat))
+        {
+            // RFC 7296 section 2.23.1: the peer wrote what it sees; checksums of what it sends are over that
+            _local = NatDetection.Substitute(_local, sa.LocalBehindNat, sa.Local.Address, out original.Local);
+            _remote = NatDetection.Substitute(_remote, sa.RemoteBehindNat, sa.Remote.Address, out original.Remote);
+        }
+
         var wrong = ProposalSelection.CheckAnswer(offer.Proposals, chosen)
             ?? (Selectors.Covers(offer.Local, _local) && Selectors.Covers(offer.Remote, _remote) ? null : $"the peer's selectors {Selectors.Print(_local)} === {Selectors.Print(_remote)} go beyond what we proposed");
         var mode = config.Mode == ChildMode.Transport && _transport ? IpsecMode.Transport : IpsecMode.Tunnel;
@@ -160,6 +168,8 @@ internal sealed class ChildAnswer
                     Local = _local,
                     Remote = _remote,
                     Mode = mode,
+                    OriginalRemote = original.Remote,
+                    OriginalLocal = original.Local,
                     Initiator = true,
                     Replaces = replaces,
                     OutboundReady = outboundReady,

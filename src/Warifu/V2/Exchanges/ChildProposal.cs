@@ -42,14 +42,26 @@ internal sealed class ChildProposal
     {
         // rekeying goes on when no more pairs are taken; each pair is replaced once, so that even that is bounded
         if (sa.Children.Count >= (replaces is null ? ProtocolTimes.ChildrenPerIke : 2 * ProtocolTimes.ChildrenPerIke)) return Refuse(sa, builder, null, NotifyType.NoAdditionalSas, new NegotiationFailure("no-additional-sas", "this IKE SA has too many children", [], [], [], "at the peer: put its selectors into fewer children"));
+        // RFC 6023: such a connection has no child in IKE_AUTH
+        if (_isFirst && sa.Connection.Childless == ChildlessPolicy.Force) return Refuse(sa, builder, null, NotifyType.NoAdditionalSas, new NegotiationFailure("childless", $"the peer asks for a child in IKE_AUTH, connections.{sa.Connection.Name}.childless = force", [], [], [], $"here: set connections.{sa.Connection.Name}.childless = allow; or at the peer: initiate without a child"));
         var offered = _offers.Select(offer => offer.Proposal).ToImmutableArray();
         var whyNotSelectors = ImmutableArray.CreateBuilder<string>();
         (Child Config, NegotiationFailure Failure)? refused = null;
+        var (asRemote, asLocal) = (_remote, _local);
+        (IpAddress Remote, IpAddress Local) original = default;
+        if (_transport && (sa.LocalBehindNat || sa.RemoteBehindNat))
+        {
+            asRemote = NatDetection.Substitute(_remote, sa.RemoteBehindNat, sa.Remote.Address, out original.Remote);
+            asLocal = NatDetection.Substitute(_local, sa.LocalBehindNat, sa.Local.Address, out original.Local);
+        }
+
         var candidates = replaces is null ? sa.Connection.Children.AsEnumerable() : [replaces.Config];
         // the best child is the one of which the peer's selectors leave most: an exact one before a wider one
         foreach (var config in candidates.Where(child => child.Mode is ChildMode.Tunnel or ChildMode.Transport))
         {
-            var narrowed = Narrowing.Narrow(ChildInstall.Resolve(config.LocalSelectors, sa.Local.Address), ChildInstall.Resolve(config.RemoteSelectors, sa.Remote.Address), _local, _remote);
+            // an entry for tunnel mode is looked up with what the peer wrote (RFC 7296 section 2.23.1)
+            var transport = config.Mode == ChildMode.Transport;
+            var narrowed = Narrowing.Narrow(ChildInstall.Resolve(config.LocalSelectors, sa.Local.Address), ChildInstall.Resolve(config.RemoteSelectors, sa.Remote.Address), transport ? asLocal : _local, transport ? asRemote : _remote);
             if (narrowed.IsEmpty)
             {
                 whyNotSelectors.Add($"{config.Name}: {narrowed.WhyNot}");
@@ -69,20 +81,28 @@ internal sealed class ChildProposal
                 continue;
             }
 
-            return Accept(sa, builder, ni, nr, replaces, installed, config, narrowed, chosen, _offers[choice.OfferIndex]);
+            return Accept(sa, builder, ni, nr, replaces, installed, config, narrowed, chosen, _offers[choice.OfferIndex], original);
         }
 
         if (refused is { } why) return Refuse(sa, builder, why.Config, NotifyType.NoProposalChosen, why.Failure);
         return Refuse(sa, builder, null, NotifyType.TsUnacceptable, ChildFailures.NoSelectors(sa, _local, _remote, whyNotSelectors.ToImmutable()));
     }
 
-    private Action? Accept(IkeSa sa, MessageBuilder builder, byte[] ni, byte[] nr, ChildState? replaces, Action<ChildState>? installed, Child config, NarrowingResult narrowed, Proposal chosen, OfferedProposal offer)
+    private Action? Accept(IkeSa sa, MessageBuilder builder, byte[] ni, byte[] nr, ChildState? replaces, Action<ChildState>? installed, Child config, NarrowingResult narrowed, Proposal chosen, OfferedProposal offer, (IpAddress Remote, IpAddress Local) original)
     {
         // both sides make the same child at the same time: the one of the responder of the IKE SA waits, and finds it done
         if (replaces is null && sa.Initiator && sa.Window.Active is CreateChildExchange { Old: null } own && own.Request.Config.Name == config.Name)
         {
             builder.Notify(NotifyType.TemporaryFailure);
             return null;
+        }
+
+        if (config.Mode == ChildMode.Tunnel && sa.Engine.HolderOf(sa, config, narrowed.Local[0], narrowed.Remote[0]) is { } holder)
+        {
+            var both = $"{Identities.Print(sa.RemoteId)} at {sa.Remote} and {Identities.Print(holder.RemoteId)} at {holder.Remote} have the same selectors {Selectors.Print(narrowed.Local)} === {Selectors.Print(narrowed.Remote)}";
+            if (sa.Connection.Unique == UniquePolicy.Keep)
+                return Refuse(sa, builder, config, NotifyType.TsUnacceptable, new NegotiationFailure("selectors", $"{both}, and unique = keep: the older keeps them", [], [], [], $"at the peer: use other addresses inside; or here: give out virtual IPs, or set connections.{sa.Connection.Name}.unique = replace"));
+            sa.Engine.Raise(new Notice(NoticeLevel.Warning, $"{both}: the newer one gets the traffic from now on") { Connection = sa.Connection.Name, IkeId = sa.Id });
         }
 
         var method = (KeId)chosen.Find(TransformType.Ke).Id;
@@ -126,6 +146,8 @@ internal sealed class ChildProposal
             Local = narrowed.Local,
             Remote = narrowed.Remote,
             Mode = transport ? IpsecMode.Transport : IpsecMode.Tunnel,
+            OriginalRemote = transport ? original.Remote : default,
+            OriginalLocal = transport ? original.Local : default,
             Initiator = false,
             Replaces = replaces,
         };

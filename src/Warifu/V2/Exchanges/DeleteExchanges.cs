@@ -105,9 +105,12 @@ internal sealed class LivenessExchange : Exchange
 
     public override string Task => "IKE_DPD";
 
-    public override bool TryBuild(IkeSa sa, MessageBuilder builder) => true;
-
-    public override void OnResponse(IkeSa sa, scoped in MessageView view)
+    public override bool TryBuild(IkeSa sa, MessageBuilder builder)
     {
+        // the answer shows whether our NAT has another mapping by now (RFC 4555 section 3.8)
+        if (Mobike.Decides(sa) && sa.LocalBehindNat) NatDetection.Write(builder, sa.SpiI, sa.SpiR, sa.Local, sa.Remote, sa.ForceEncapsulation);
+        return true;
     }
+
+    public override void OnResponse(IkeSa sa, scoped in MessageView view) => Mobike.CheckMapping(sa, view);
 }

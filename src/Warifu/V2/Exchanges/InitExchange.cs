@@ -81,6 +81,13 @@ internal sealed class InitExchange : Exchange
             return;
         }
 
+        if (view.TryGetNotify(NotifyType.Redirect, out var redirect) && view.IndexOf(PayloadType.Sa) < 0)
+        {
+            // RFC 5685 section 3: only who has seen our nonce may send us away
+            if (sa.Connection.FollowRedirects && IkeEngine.GatewayOf(redirect, out var proof) is { } gateway && proof.SequenceEqual(handshake.Ni)) sa.Engine.Redirect(sa, gateway);
+            return;
+        }
+
         if (view.TryGetError(out var error))
         {
             Refused(sa, error.Type);
@@ -188,9 +195,8 @@ internal sealed class InitExchange : Exchange
         builder.Ke(method, keyExchange.PublicValue);
         builder.Nonce(sa.Handshake.Nr);
         WriteNotifies(sa, builder);
-        sa.ExpireAt = engine.Now + engine.Options.HalfOpenTimeout;
         engine.AddHalfOpen(sa, view.HasNotify(NotifyType.Cookie));
-        sa.Window.BeginAnswer(message);
+        sa.Window.BeginAnswer(Window.DigestOf(message));
         sa.Respond(ExchangeType.IkeSaInit, builder);
         sa.Reschedule();
         return DropReason.None;
@@ -233,7 +239,9 @@ internal sealed class InitExchange : Exchange
         if (sa.Initiator) InitPart.ReadResponses(sa, view);
         else InitPart.ReadRequests(sa, view);
         if (!sa.Connection.NatTraversal) return;
-        var (_, localNat, remoteNat) = NatDetection.Read(view, sa.SpiI, sa.Initiator ? sa.SpiR : default, local, sa.Remote);
+        var (seen, localNat, remoteNat) = NatDetection.Read(view, sa.SpiI, sa.Initiator ? sa.SpiR : default, local, sa.Remote);
+        sa.Peer.NatTraversal = seen;
+        if (seen && view.TryGetNotify(NotifyType.NatDetectionDestinationIp, out var destination)) sa.Peer.SeenAs = [.. destination.Data];
         (sa.LocalBehindNat, sa.RemoteBehindNat) = (localNat, remoteNat);
         if (localNat || remoteNat) sa.Report.Add(sa.Engine.Now, StepDirection.Here, localNat && remoteNat ? "both sides are behind a NAT" : localNat ? "we are behind a NAT" : "the peer is behind a NAT (or pretends to be)");
     }

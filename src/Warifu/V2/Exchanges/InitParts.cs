@@ -9,7 +9,7 @@ namespace Warifu.V2.Exchanges;
 internal abstract class InitPart
 {
     /// <summary>All of them, in the order in which they write and read.</summary>
-    public static ImmutableArray<InitPart> All { get; } = [new ChildlessPart()];
+    public static ImmutableArray<InitPart> All { get; } = [new ChildlessPart(), new FragmentationPart(), new RedirectPart()];
 
     public virtual void WriteRequest(IkeSa sa, MessageBuilder builder)
     {
@@ -65,6 +65,8 @@ internal sealed class ChildlessPart : InitPart
     {
         if (sa.Connection.Childless != ChildlessPolicy.Never) builder.Notify(NotifyType.ChildlessIkev2Supported);
     }
+
+    public override void ReadResponse(IkeSa sa, scoped in MessageView view) => sa.Peer.Childless = view.HasNotify(NotifyType.ChildlessIkev2Supported);
 
     public override int ResponseLength(Connection connection, scoped in MessageView request) => connection.Childless != ChildlessPolicy.Never ? 8 : 0;
 }

@@ -181,9 +181,13 @@ internal static class Requests
         }
 
         var builder = new MessageBuilder();
+        var (local, remote) = sa.RequestPath;
+        Mobike.OnRequest(sa, view, builder, local, remote);
         if (ours.Count > 0) builder.Delete(ProtocolId.Esp, ours.ToArray());
         sa.Respond(ExchangeType.Informational, builder);
         foreach (var (owner, child) in gone) Gone(owner, child);
+        // RFC 5685 section 5: the gateway wants to serve us elsewhere
+        if (sa is { State: IkeState.Established, Origin.IsOurs: true, Connection.FollowRedirects: true } && view.TryGetNotify(NotifyType.Redirect, out var redirect) && IkeEngine.GatewayOf(redirect, out _) is { } gateway) sa.Engine.Redirect(sa, gateway);
     }
 
     /// <summary>The initiator does not believe what we answered (section 2.21.2): for us the SA was up already.</summary>

@@ -1,0 +1,121 @@
+using System;
+using System.Linq;
+using System.Threading.Tasks;
+using Warifu.App.Tests.Lab;
+using Warifu.App.Vici;
+using Xunit;
+
+namespace Warifu.App.Tests.Interop;
+
+/// <summary>What lies between us and strongSwan: narrow paths, floods, addresses that change.</summary>
+[Trait("Area", "interop")]
+public sealed class TransportTests
+{
+    /// <summary>Forty further networks on each side: IKE_AUTH takes some 1.5 KB.</summary>
+    private static Site Wide(bool v6) => new()
+    {
+        OuterV6 = v6,
+        LeftTs = "10.10.1.0/24," + string.Join(',', Enumerable.Range(0, 40).Select(i => $"10.51.{2 * i}.0/24")),
+        RightTs = "10.10.2.0/24," + string.Join(',', Enumerable.Range(0, 40).Select(i => $"10.52.{2 * i}.0/24")),
+    };
+
+    [StrongSwanTheory]
+    [InlineData(true, false, false)]
+    [InlineData(false, false, false)]
+    [InlineData(true, true, false)]
+    [InlineData(false, true, false)]
+    // the path takes even less than the recommended size: smaller ones are tried
+    [InlineData(true, false, true)]
+    [Trait("Item", "2.11")]
+    public async Task Large_messages_get_through_a_path_that_takes_neither_fragments_nor_large_packets(bool weInitiate, bool v6, bool narrow)
+    {
+        var most = v6 ? 1280 : narrow ? 450 : 600;
+        await using var tunnel = await Tunnel.StartAsync(Wide(v6), new Layout { WeAreLeft = weInitiate, PeerDaemon = narrow ? "fragment_size = 440" : v6 ? "fragment_size = 1280" : "fragment_size = 576", Prepare = lab => NarrowAsync(lab, most) });
+        await tunnel.UpAsync(weInitiate);
+        await tunnel.PingBothAsync();
+        await tunnel.AgreeAsync();
+        var seen = (await Topology.InAsync(tunnel.Lab.Router, "nft", "list", "table", "inet", "labnarrow")).OrThrow("nft list").Output;
+        // nothing was lost but what was tried too large on purpose
+        if (!narrow) Assert.DoesNotMatch("counter packets [1-9]", seen);
+        // rekeying is as large
+        var rekeyed = await tunnel.Ours.RequestAsync("rekey", new ViciMessage().Add("child", "net"));
+        Assert.True(rekeyed.Bool("success"), tunnel.Logs);
+        await tunnel.AgreeAsync();
+        await tunnel.PingBothAsync();
+        if (!narrow) Coverage.Passed("fragmentation", weInitiate, tunnel.Site);
+    }
+
+    [StrongSwanFact]
+    [Trait("Item", "2.11")]
+    public async Task Without_fragmentation_that_path_carries_nothing()
+    {
+        await using var tunnel = await Tunnel.StartAsync(Wide(false) with { LeftConnection = "fragmentation = no" }, new Layout { Prepare = lab => NarrowAsync(lab, 600) });
+        var up = await tunnel.Ours.RequestAsync("initiate", new ViciMessage().Add("child", "net").Add("timeout", 8_000));
+        Assert.False(up.Bool("success"));
+    }
+
+    [StrongSwanFact]
+    [Trait("Item", "2.14")]
+    public async Task A_flood_of_first_messages_costs_thirty_key_exchanges_and_strongSwan_connects_meanwhile()
+    {
+        await using var tunnel = await Tunnel.StartAsync(new Site { LeftFromAnywhere = true }, new Layout { WeAreLeft = false });
+        var flood = Flood.RunAsync(tunnel.Lab.Router, "198.51.100.2", 20_000, perSecond: 4_000);
+        await Task.Delay(TimeSpan.FromSeconds(1.5));
+        Assert.False(flood.IsCompleted);
+        var open = (await tunnel.Ours.RequestAsync("stats")).Section("ikesas")!.Number("half-open", -1);
+        Assert.Equal(30, open);
+        await tunnel.UpAsync(weInitiate: false);
+        await flood;
+        await tunnel.PingBothAsync();
+        await tunnel.AgreeAsync();
+    }
+
+    [StrongSwanTheory]
+    [InlineData(true)]
+    [InlineData(false)]
+    [Trait("Item", "2.13")]
+    public async Task The_initiator_moves_to_another_address(bool weInitiate)
+    {
+        var site = new Site { LeftFromAnywhere = true, LeftLocal = "192.0.2.2,192.0.2.3", Connection = "mobike = yes" };
+        await using var tunnel = await Tunnel.StartAsync(site, new Layout { WeAreLeft = weInitiate, Prepare = async lab =>
+        {
+            await Topology.InAsync(lab.Left, "sysctl", "-qw", "net.ipv4.conf.all.promote_secondaries=1", "net.ipv4.conf.wan.promote_secondaries=1");
+            (await Topology.InAsync(lab.Left, "ip", "addr", "add", "192.0.2.3/24", "dev", "wan")).OrThrow("addr");
+        } });
+        await tunnel.UpAsync(weInitiate);
+        await tunnel.PingBothAsync();
+        var before = await tunnel.OurSaAsync();
+        Assert.Equal("192.0.2.2", weInitiate ? before.LocalHost : before.RemoteHost);
+        (await Topology.InAsync(tunnel.Lab.Left, "bash", "-c", "ip addr del 192.0.2.2/24 dev wan; ip route replace default via 192.0.2.1")).OrThrow("addr del");
+        await Until.HoldsAsync("the tunnel has moved", tunnel.OurSaAsync, sa => (weInitiate ? sa.LocalHost : sa.RemoteHost) == "192.0.2.3", sa => $"{sa.LocalHost} {sa.RemoteHost}{tunnel.Logs}", seconds: 15);
+        await Task.Delay(500);
+        await tunnel.PingBothAsync();
+        var after = await tunnel.AgreeAsync();
+        Assert.Equal(before.Spis, after.Spis);
+        Coverage.Passed("MOBIKE: address change", weInitiate, site);
+    }
+
+    [StrongSwanTheory]
+    [InlineData(true)]
+    [InlineData(false)]
+    [Trait("Item", "2.15")]
+    public async Task The_first_child_is_made_after_IKE_AUTH(bool weInitiate)
+    {
+        var site = new Site { Connection = "childless = prefer" };
+        await using var tunnel = await Tunnel.StartAsync(site, new Layout { WeAreLeft = weInitiate });
+        await tunnel.UpAsync(weInitiate);
+        await tunnel.PingBothAsync();
+        await tunnel.AgreeAsync();
+        Coverage.Passed("childless initiation", weInitiate, site);
+    }
+
+    /// <summary>The router drops IP fragments before anything puts them together, and every packet above a size.</summary>
+    private static async Task NarrowAsync(Topology lab, int most)
+    {
+        await lab.NftAsync("add table inet labnarrow");
+        await lab.NftAsync("add chain inet labnarrow early { type filter hook prerouting priority -450; }");
+        await lab.NftAsync($"add rule inet labnarrow early udp dport {{500, 4500}} meta length > {most} counter drop");
+        await lab.NftAsync("add rule inet labnarrow early ip frag-off & 0x3fff != 0 counter drop");
+        await lab.NftAsync("add rule inet labnarrow early exthdr frag exists counter drop");
+    }
+}
