@@ -34,6 +34,7 @@ public sealed class IkeNode : IAsyncDisposable
     private readonly KeyLog? _keyLog;
     private readonly IdentityClaims _claims = new();
     private readonly DocumentFetcher _fetcher;
+    private readonly Leases _leases;
     private readonly ConcurrentDictionary<ulong, TaskCompletionSource<CommandResult>> _commands = new();
     private readonly ConcurrentDictionary<uint, (Endpoint Local, Endpoint Remote)> _keepalives = new();
     private readonly List<Channel<IkeEvent>> _listeners = [];
@@ -69,6 +70,7 @@ public sealed class IkeNode : IAsyncDisposable
             entropy,
             Libc.Now());
         _fetcher = new DocumentFetcher(byTun ? options.FirewallMark : 0, options.HashAndUrlPrivate);
+        _leases = new Leases(options.StateDirectory, text => Tell(new Notice(NoticeLevel.Warning, text)));
         if (options.KeyLogDirectory is { } directory) _keyLog = new KeyLog(directory);
         _pump = new Pump(engine, Libc.Now, Perform, bug => Tell(new Notice(NoticeLevel.Error, $"an error of our own: {bug.GetType().Name}: {bug.Message}")));
         try
@@ -131,6 +133,7 @@ public sealed class IkeNode : IAsyncDisposable
         }
 
         _dataPlane?.KeepDevices(interfaces.ToImmutable());
+        _leases.SetPools(policy.Pools);
         await RunAsync(id => new IkeCommand.Load(id, policy), cancellationToken).ConfigureAwait(false);
         // who begins with nothing loads later; until then what a crash left protects, and nobody is told that there is no proposal for him
         if (ReferenceEquals(policy, PolicySet.Empty)) return;
@@ -187,6 +190,7 @@ public sealed class IkeNode : IAsyncDisposable
         _pump.Dispose();
         _dataPlane?.Dispose();
         _fetcher.Dispose();
+        _leases.Dispose();
         foreach (var waiting in _commands.Values) waiting.TrySetCanceled();
         lock (_listeners)
         {
@@ -218,6 +222,9 @@ public sealed class IkeNode : IAsyncDisposable
         _pump.Post((engine, _) => waiting.SetResult(engine.Snapshot()));
         return waiting.Task;
     }
+
+    /// <summary>Pools and who holds what of them.</summary>
+    internal ImmutableArray<PoolStatus> Pools() => _leases.Status();
 
     internal static Instant Now => Libc.Now();
 
@@ -271,6 +278,15 @@ public sealed class IkeNode : IAsyncDisposable
                 break;
             case IkeAction.Keepalive keepalive:
                 _keepalives.TryRemove(keepalive.IkeId, out _);
+                break;
+            case IkeAction.ReleaseLease release:
+                _leases.Release(release.Lease);
+                break;
+            case IkeAction.Configure configure:
+                _dataPlane?.Configure(configure.Client);
+                break;
+            case IkeAction.Unconfigure unconfigure:
+                _dataPlane?.Unconfigure(unconfigure.Id);
                 break;
             case IkeAction.RaiseAsk ask:
                 Answer(ask.Id, ask.Question);
@@ -340,6 +356,9 @@ public sealed class IkeNode : IAsyncDisposable
                 break;
             case Ask.ClaimIdentity claim:
                 _pump.Post(_claims.Claim(id, claim));
+                break;
+            case Ask.Lease lease:
+                _pump.Post(_leases.Grant(id, lease));
                 break;
             default:
                 _pump.Post(new Answer.Failed(id, "not supported"));

@@ -49,6 +49,9 @@ public sealed record IkeNodeOptions
     /// <summary>Folder for key tables in Wireshark's form; whoever reads them reads the traffic. Null = off.</summary>
     public string? KeyLogDirectory { get; init; }
 
+    /// <summary>Folder for what outlives the process: leases of virtual addresses. Null = nothing does.</summary>
+    public string? StateDirectory { get; init; }
+
     /// <summary>Wait before a request is sent again for the first time.</summary>
     public TimeSpan RetransmitTimeout { get; init; } = TimeSpan.FromSeconds(1);
 

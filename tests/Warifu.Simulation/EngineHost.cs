@@ -57,6 +57,11 @@ internal sealed class EngineHost : IDisposable
     /// <summary>Questions that were not answered yet; null = answer at once.</summary>
     public List<(AskId Id, Ask Question)>? HeldAsks { get; set; }
 
+    public LeaseTable Leases { get; } = new();
+
+    /// <summary>What gateways gave to this host, by number.</summary>
+    public SortedDictionary<uint, ClientConfiguration> Configured { get; } = [];
+
     public NegotiationReport? LastReport => Events.OfType<NegotiationEnded>().LastOrDefault()?.Report;
 
     public void SetPsk(string name, string secret, params IdentityPattern[] owners)
@@ -74,7 +79,11 @@ internal sealed class EngineHost : IDisposable
         return id;
     }
 
-    public ulong Load(PolicySet policy, Instant now) => Command(id => new IkeCommand.Load(id, policy), now);
+    public ulong Load(PolicySet policy, Instant now)
+    {
+        Leases.SetPools(policy.Pools);
+        return Command(id => new IkeCommand.Load(id, policy), now);
+    }
 
     public ulong Up(string connection, string? child, Instant now) => Command(id => new IkeCommand.Up(id, connection, child), now);
 
@@ -120,6 +129,15 @@ internal sealed class EngineHost : IDisposable
                     break;
                 case IkeAction.RemovePolicy policy:
                     Policies.Remove((policy.Connection, policy.Child));
+                    break;
+                case IkeAction.ReleaseLease release:
+                    Leases.Release(release.Lease);
+                    break;
+                case IkeAction.Configure configure:
+                    Configured.Add(configure.Client.Id, configure.Client);
+                    break;
+                case IkeAction.Unconfigure unconfigure:
+                    if (!Configured.Remove(unconfigure.Id)) throw new InvalidOperationException("a configuration is taken back twice");
                     break;
                 case IkeAction.LogIkeKeys keys:
                     IkeKeys.Add(keys);
@@ -176,6 +194,9 @@ internal sealed class EngineHost : IDisposable
                 var replaces = claim.InitialContact && claim.Policy != UniquePolicy.Never ? holders.Where(holder => holder != claim.IkeId).ToImmutableArray() : [];
                 holders.Add(claim.IkeId);
                 return new Answer.Claim(id, true, replaces);
+            case Ask.Lease lease:
+                var (granted, addresses) = Leases.Grant(lease.Wish);
+                return new Answer.Leased(id, granted, addresses);
             default:
                 return new Answer.Failed(id, "not in this world");
         }

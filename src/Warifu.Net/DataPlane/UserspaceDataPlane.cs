@@ -6,6 +6,7 @@ using System.ComponentModel;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
+using Warifu.Engine;
 using Warifu.Ipsec;
 using Warifu.Net.Host;
 using Warifu.Net.Linux;
@@ -44,6 +45,8 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
     private readonly IPacketPort? _port;
     private readonly HostRouting? _routing;
     private readonly ClearTextGuard? _guard;
+    private readonly ClientAddresses _clients = new();
+    private readonly NameServers? _nameServers;
     private readonly ConcurrentDictionary<string, Device> _devices = new(StringComparer.Ordinal);
     private readonly Dictionary<(string Connection, string Child), Claim> _policies = [];
     private readonly Dictionary<uint, (string Device, Claim Claim)> _pairs = [];
@@ -76,6 +79,9 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
                 GuardMissing = exception.Message;
             }
 
+            _nameServers = new NameServers(text => Troubled?.Invoke(text));
+            _clients.Troubled = text => Troubled?.Invoke(text);
+            _clients.NameServersChanged = _nameServers.Set;
             _watch = new NetlinkWatch(Happened, Settle, LostCount);
         }
 
@@ -152,6 +158,28 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         }
     }
 
+    /// <summary>A gateway gave us addresses: they are there before the first packet needs them as its source.</summary>
+    public void Configure(ClientConfiguration client)
+    {
+        lock (_gate)
+        {
+            if (_routing is null || _disposed) return;
+            var device = DeviceFor(client.Interface ?? SharedDevice);
+            _clients.Add(client, device.Tun.Name, device.Tun.Index);
+            _routing.AddressCame();
+        }
+    }
+
+    public void Unconfigure(uint id)
+    {
+        lock (_gate)
+        {
+            if (_routing is null || _disposed) return;
+            _clients.Remove(id);
+            _routing.AddressCame();
+        }
+    }
+
     public void UseOutbound(uint id) => Path.UseOutbound(id);
 
     public void Move(uint id, Endpoint local, Endpoint remote, bool udpEncapsulation, bool localBehindNat) => Path.Move(id, local, remote, udpEncapsulation, localBehindNat);
@@ -193,9 +221,17 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
     public void Dispose()
     {
         _watch?.Dispose();
+        Shut();
+        // resolved is told that the links are gone; it knows it anyway when it does not answer
+        _nameServers?.DisposeAsync().AsTask().Wait(TimeSpan.FromSeconds(2));
+    }
+
+    private void Shut()
+    {
         lock (_gate)
         {
             if (_disposed) return;
+            _clients.Clear();
             _disposed = true;
             _routing?.Dispose();
             _guard?.Dispose();
@@ -307,6 +343,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
                 }
             }
 
+            if (lost.Routes && !_clients.IsEmpty) _clients.Restore();
             if (lost.Routes) _routing!.Restore();
             else if (lost.Addresses) lost.Routes = _routing!.AddressCame();
             if (lost.Guard && _guard is not null) Restoring("the table inet warifu", _guard.Restore);
@@ -338,7 +375,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
     {
         _devices.TryRemove(old.Tun.Name, out _);
         old.Dispose();
-        _ = DeviceFor(old.Tun.Name);
+        _clients.Renew(old.Tun.Name, DeviceFor(old.Tun.Name).Tun.Index);
         FitMtu(old.Tun.Name);
     }
 

@@ -42,12 +42,11 @@ internal sealed class HostRouting : IDisposable
     {
         public string Device => device;
 
-        public ImmutableArray<TrafficSelector> Local => local;
-
-        public int Count { get; set; } = 1;
+        /// <summary>Own sides of those that want it, the newest last: that one chooses the source, for a pair may be narrower than the policy that called for it.</summary>
+        public List<ImmutableArray<TrafficSelector>> Locals { get; } = [local];
     }
 
-    private sealed record HeldRoute(Slot Slot, string Device);
+    private sealed record HeldRoute(Slot Slot, string Device, ImmutableArray<TrafficSelector> Local);
 
     /// <exception cref="Win32Exception">No right to change routes.</exception>
     public HostRouting(uint mark, uint table)
@@ -238,11 +237,12 @@ internal sealed class HostRouting : IDisposable
 
     private void Hold(Slot slot, string device, ImmutableArray<TrafficSelector> local, ImmutableArray<object>.Builder held)
     {
-        held.Add(new HeldRoute(slot, device));
+        held.Add(new HeldRoute(slot, device, local));
         if (!_routes.TryGetValue(slot, out var holders)) _routes[slot] = holders = [];
         if (holders.Find(other => other.Device == device) is { } known)
         {
-            known.Count++;
+            known.Locals.Add(local);
+            if (known == holders[0] && !slot.Unreachable) Apply(slot, known);
             return;
         }
 
@@ -252,8 +252,15 @@ internal sealed class HostRouting : IDisposable
 
     private void Drop(HeldRoute held)
     {
-        if (!_routes.TryGetValue(held.Slot, out var holders) || holders.Find(other => other.Device == held.Device) is not { } holder || --holder.Count > 0) return;
+        if (!_routes.TryGetValue(held.Slot, out var holders) || holders.Find(other => other.Device == held.Device) is not { } holder) return;
         var active = holders[0] == holder;
+        holder.Locals.RemoveAt(Math.Max(0, holder.Locals.LastIndexOf(held.Local)));
+        if (holder.Locals.Count > 0)
+        {
+            if (active && !held.Slot.Unreachable) Apply(held.Slot, holder);
+            return;
+        }
+
         holders.Remove(holder);
         if (holders.Count == 0)
         {
@@ -268,7 +275,7 @@ internal sealed class HostRouting : IDisposable
 
     private void Apply(Slot slot, Holder holder)
     {
-        var source = slot.Unreachable ? default : OwnAddress(holder.Local, slot.Destination.Address.Version);
+        var source = slot.Unreachable ? default : SourceOf(holder, slot.Destination.Address.Version);
         try
         {
             try
@@ -285,6 +292,16 @@ internal sealed class HostRouting : IDisposable
         {
             Troubled?.Invoke($"the route to {slot.Destination} cannot be made: {exception.Message}; it is tried again when the machine's links or addresses change");
         }
+    }
+
+    private IpAddress SourceOf(Holder holder, int version)
+    {
+        for (var i = holder.Locals.Count - 1; i >= 0; i--)
+        {
+            if (OwnAddress(holder.Locals[i], version) is { IsNone: false } own) return own;
+        }
+
+        return default;
     }
 
     private Route RouteOf(Slot slot, Holder holder, IpAddress source) => slot.Unreachable

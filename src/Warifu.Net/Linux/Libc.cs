@@ -17,7 +17,7 @@ internal static unsafe partial class Libc
     public const int PmtudiscDont = 0, PmtudiscDo = 2, PmtudiscProbe = 3;
     public const int ORdwr = 2, ONonblock = 0x800, OCloexec = 0x80000;
     public const short PollIn = 1, PollErr = 8;
-    public const int Eperm = 1, Enoent = 2, Esrch = 3, Eintr = 4, Eio = 5, Eagain = 11, Eacces = 13, Eexist = 17, Einval = 22, Emsgsize = 90, Eopnotsupp = 95, Eafnosupport = 97, Eaddrnotavail = 99, Econnrefused = 111, Ehostunreach = 113;
+    public const int Eperm = 1, Enoent = 2, Esrch = 3, Eintr = 4, Eio = 5, Eagain = 11, Eacces = 13, Eexist = 17, Enodev = 19, Einval = 22, Emsgsize = 90, Eopnotsupp = 95, Eafnosupport = 97, Eaddrnotavail = 99, Econnrefused = 111, Ehostunreach = 113;
     public const int MsgDontwait = 0x40, MsgTrunc = 0x20, MsgErrqueue = 0x2000;
 
     [LibraryImport("libc", SetLastError = true)]
@@ -70,6 +70,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", SetLastError = true)]
     public static partial int close(int file);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial uint getuid();
 
     [LibraryImport("libc", SetLastError = true)]
     public static partial int ioctl(int file, nuint request, void* argument);

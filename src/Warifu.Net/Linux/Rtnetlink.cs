@@ -97,6 +97,15 @@ internal sealed unsafe class Rtnetlink : IDisposable
         Ask(message.End(start), $"address {address}");
     }
 
+    /// <summary>False when it was not there, or its device is gone.</summary>
+    public bool RemoveAddress(int index, IpAddress address, int prefixLength)
+    {
+        var message = new NetlinkMessage();
+        var start = message.Begin(DelAddress, NetlinkMessage.Request | NetlinkMessage.Ack, _sequence);
+        message.U8((byte)(address.IsV6 ? Libc.AfInet6 : Libc.AfInet)).U8((byte)prefixLength).U8(0).U8(0).U32((uint)index).Attribute(2, address).Attribute(1, address);
+        return Ask(message.End(start), $"address {address}", Libc.Enodev, Libc.Eaddrnotavail);
+    }
+
     /// <summary>Addresses of all interfaces, in the kernel's order.</summary>
     public List<InterfaceAddress> Addresses()
     {

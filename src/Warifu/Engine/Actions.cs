@@ -34,6 +34,14 @@ internal abstract record IkeAction
     /// <summary>Keepalives (RFC 3948 section 4) for an IKE SA whose near side is behind a NAT: start or stop. The host sends one octet 0xFF on idle paths.</summary>
     internal sealed record Keepalive(uint IkeId, Endpoint Local, Endpoint Remote, bool On) : IkeAction;
 
+    /// <summary>A client is gone: its virtual addresses are free again.</summary>
+    internal sealed record ReleaseLease(LeaseId Lease) : IkeAction;
+
+    /// <summary>We are a client: these addresses become ours, until <see cref="Unconfigure"/>.</summary>
+    internal sealed record Configure(ClientConfiguration Client) : IkeAction;
+
+    internal sealed record Unconfigure(uint Id) : IkeAction;
+
     internal sealed record RaiseAsk(AskId Id, Ask Question) : IkeAction;
 
     internal sealed record Raise(IkeEvent Event) : IkeAction;
@@ -89,6 +97,9 @@ internal abstract record Ask
 
     /// <summary>Claims a peer identity for an IKE SA among all shards (unique policy, INITIAL_CONTACT). Answer: <see cref="Answer.Claim"/>.</summary>
     internal sealed record ClaimIdentity(uint IkeId, string Connection, Identity Local, Identity Remote, UniquePolicy Policy, bool InitialContact) : Ask;
+
+    /// <summary>Virtual addresses for a client (RFC 7296 section 2.19). Answer: <see cref="Answer.Leased"/>.</summary>
+    internal sealed record Lease(LeaseWish Wish) : Ask;
 }
 
 /// <summary>A host's answer.</summary>
@@ -116,6 +127,9 @@ internal abstract record Answer(AskId Id)
     internal sealed record WallTime(AskId Id, DateTimeOffset Time) : Answer(Id);
 
     internal sealed record Document(AskId Id, ReadOnlyMemory<byte> Content) : Answer(Id);
+
+    /// <summary>An address or none for each that was wanted; no lease when there is none at all. Ends with <see cref="IkeAction.ReleaseLease"/>.</summary>
+    internal sealed record Leased(AskId Id, LeaseId Lease, ImmutableArray<IpAddress> Given) : Answer(Id);
 
     /// <summary>The host could not answer.</summary>
     internal sealed record Failed(AskId Id, string Why) : Answer(Id);

@@ -43,6 +43,16 @@ public sealed record ChildDown(string Child, uint ChildId, string Reason, string
 /// <summary>A pair was replaced by a new one.</summary>
 public sealed record ChildRekeyed(string Child, uint OldChildId, uint NewChildId) : IkeEvent;
 
+/// <summary>A client got virtual addresses of our pools.</summary>
+public sealed record VirtualIpsGiven(ImmutableArray<IpAddress> Addresses) : IkeEvent;
+
+/// <summary>A gateway gave virtual addresses to us.</summary>
+/// <param name="Addresses">Ours until the IKE SA ends.</param>
+/// <param name="DnsServers">Name servers behind the gateway.</param>
+/// <param name="Domains">Domains that only those servers resolve (RFC 8598).</param>
+/// <param name="Attributes">All that it said, a line each: "INTERNAL_IP4_SUBNET 10.1.0.0/16".</param>
+public sealed record VirtualIpsReceived(ImmutableArray<IpAddress> Addresses, ImmutableArray<IpAddress> DnsServers, ImmutableArray<string> Domains, ImmutableArray<string> Attributes) : IkeEvent;
+
 /// <summary>A negotiation ended, well or not; the report tells it step by step.</summary>
 public sealed record NegotiationEnded(NegotiationReport Report) : IkeEvent;
 

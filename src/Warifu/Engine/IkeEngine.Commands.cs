@@ -444,7 +444,9 @@ internal sealed partial class IkeEngine
         if (!_policies.Add((connection.Name, child.Name))) return;
         var local = connection.LocalAddresses.Select(host => host.Single).FirstOrDefault(address => address is not null);
         var remote = connection.RemoteAddresses.Select(host => host.Single).FirstOrDefault(address => address is not null);
-        var needsLocal = child.LocalSelectors.IsEmpty || child.LocalSelectors.Any(pattern => pattern.IsDynamic);
+        // a client's address is not known before it is given: whatever goes to the other side is held
+        var isClient = !connection.VirtualIps.IsEmpty;
+        var needsLocal = !isClient && (child.LocalSelectors.IsEmpty || child.LocalSelectors.Any(pattern => pattern.IsDynamic));
         var needsRemote = child.RemoteSelectors.IsEmpty || child.RemoteSelectors.Any(pattern => pattern.IsDynamic);
         if ((needsLocal && local is null) || (needsRemote && remote is null))
         {
@@ -459,8 +461,8 @@ internal sealed partial class IkeEngine
             Child = child.Name,
             Action = child.Mode switch { ChildMode.Pass => TrafficAction.Bypass, ChildMode.Drop => TrafficAction.Discard, _ => TrafficAction.Protect },
             Mode = child.Mode == ChildMode.Transport ? IpsecMode.Transport : IpsecMode.Tunnel,
-            LocalSelectors = ChildInstall.Resolve(child.LocalSelectors, local ?? default),
-            RemoteSelectors = ChildInstall.Resolve(child.RemoteSelectors, remote ?? default),
+            LocalSelectors = isClient ? ChildInstall.ResolveAll(child.LocalSelectors, connection.VirtualIps) : ChildInstall.Resolve(child.LocalSelectors, [local ?? default]),
+            RemoteSelectors = ChildInstall.Resolve(child.RemoteSelectors, [remote ?? default]),
             Remote = remote ?? default,
             Options = ChildInstall.OptionsOf(child),
         }));

@@ -46,6 +46,8 @@ internal sealed partial class IkeEngine
         Established = sa.Established == default ? null : sa.Established,
         RekeyAt = Known(sa.RekeyAt),
         ExpireAt = Known(sa.ExpireAt),
+        LocalVips = sa.Virtual?.Local ?? [],
+        RemoteVips = sa.Virtual?.Remote ?? [],
         TasksQueued = [.. sa.Window.Queued.Select(exchange => exchange.Task)],
         TasksActive = sa.Window.Active is { } active ? [active.Task] : [],
         Children = [.. sa.Children.Values.OrderBy(child => child.Id).Select(Snapshot)],

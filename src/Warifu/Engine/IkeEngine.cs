@@ -113,6 +113,7 @@ internal sealed partial class IkeEngine : IDisposable
             // whoever asked is gone
             (answer as Answer.Octets)?.Value.Dispose();
             if (answer is Answer.MixedKeys mixed) foreach (var secret in new[] { mixed.SkD, mixed.SkPi, mixed.SkPr }) secret.Dispose();
+            if (answer is Answer.Leased { Lease.IsNone: false } leased) Emit(new IkeAction.ReleaseLease(leased.Lease));
             return;
         }
 

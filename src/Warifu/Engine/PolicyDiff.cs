@@ -18,7 +18,10 @@ internal static class PolicyDiff
         && left.RemoteAddresses.SequenceEqual(right.RemoteAddresses)
         && left.Proposals.SequenceEqual(right.Proposals)
         && Same([left.Local, .. left.LocalRounds], [right.Local, .. right.LocalRounds])
-        && Same([left.Remote, .. left.RemoteRounds], [right.Remote, .. right.RemoteRounds]);
+        && Same([left.Remote, .. left.RemoteRounds], [right.Remote, .. right.RemoteRounds])
+        && left.Pools.SequenceEqual(right.Pools)
+        && left.VirtualIps.SequenceEqual(right.VirtualIps)
+        && left.RequestAttributes.SequenceEqual(right.RequestAttributes);
 
     public static bool Same(Child left, Child right) =>
         Bare(left) == Bare(right)
@@ -44,6 +47,9 @@ internal static class PolicyDiff
         LocalAddresses = [],
         RemoteAddresses = [],
         Proposals = [],
+        Pools = [],
+        VirtualIps = [],
+        RequestAttributes = [],
         Children = [],
         Local = s_nobody,
         Remote = s_anybody,

@@ -79,6 +79,9 @@ internal static class ProtocolTimes
     /// <summary>Children of one IKE SA; more are answered with NO_ADDITIONAL_SAS.</summary>
     public const int ChildrenPerIke = 4096;
 
+    /// <summary>How often the rest of a child's selectors is asked for when the peer takes them only apart.</summary>
+    public const int PartsPerChild = 200;
+
     /// <summary>Exchanges that may wait on one IKE SA.</summary>
     public const int QueuedExchanges = 8192;
 }

@@ -57,6 +57,12 @@ internal sealed record IkeSaSnapshot
 
     public Instant? ExpireAt { get; init; }
 
+    /// <summary>Our virtual addresses.</summary>
+    public ImmutableArray<IpAddress> LocalVips { get; init; } = [];
+
+    /// <summary>The peer's, of our pools.</summary>
+    public ImmutableArray<IpAddress> RemoteVips { get; init; } = [];
+
     public ImmutableArray<string> TasksQueued { get; init; } = [];
 
     public ImmutableArray<string> TasksActive { get; init; } = [];

@@ -18,6 +18,9 @@ public sealed record PolicySet
     /// <summary>Whom to trust in certificates.</summary>
     public TrustMaterial Trust { get; init; } = TrustMaterial.Empty;
 
+    /// <summary>Addresses and attributes for clients; names are unique.</summary>
+    public ImmutableArray<Pool> Pools { get; init; } = [];
+
     /// <summary>These connections.</summary>
     public static PolicySet Of(params ReadOnlySpan<Connection> connections) => new() { Connections = [.. connections] };
 }
@@ -117,6 +120,15 @@ public sealed record Connection
 
     /// <summary>Octets of an IP packet above which our IKE messages are cut, 570..1320; 0 = 576 for IPv4, 1280 for IPv6.</summary>
     public int FragmentSize { get; init; }
+
+    /// <summary>Pools of <see cref="PolicySet.Pools"/> from which this connection's clients get addresses and attributes.</summary>
+    public ImmutableArray<string> Pools { get; init; } = [];
+
+    /// <summary>Virtual addresses to ask the peer for (RFC 7296 section 2.19), one for each entry: 0.0.0.0 and :: are any, others a wish. Without one the connection does not come up.</summary>
+    public ImmutableArray<IpAddress> VirtualIps { get; init; } = [];
+
+    /// <summary>Further configuration attributes to ask for beside addresses, netmask, name servers, NBNS, DHCP, subnets and domains.</summary>
+    public ImmutableArray<ConfigurationType> RequestAttributes { get; init; } = [];
 
     /// <summary>DSCP of IKE packets, 0..63.</summary>
     public byte Dscp { get; init; }
@@ -382,6 +394,9 @@ public sealed record Child
 
     /// <summary>The peer's side.</summary>
     public ImmutableArray<SelectorPattern> RemoteSelectors { get; init; } = [];
+
+    /// <summary>Each pair of addresses gets SAs of its own: wider requests are answered with SINGLE_PAIR_REQUIRED (RFC 7296 section 2.9).</summary>
+    public bool SinglePair { get; init; }
 
     /// <summary>Tunnel, transport, or the shunts pass and drop.</summary>
     public ChildMode Mode { get; init; } = ChildMode.Tunnel;

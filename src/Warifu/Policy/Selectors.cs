@@ -93,6 +93,27 @@ public static class Selectors
     /// <summary>True when all that <paramref name="inner"/> select is selected by <paramref name="outer"/> together: a peer may answer two neighbours as one.</summary>
     public static bool Covers(ImmutableArray<TrafficSelector> outer, ImmutableArray<TrafficSelector> inner) => inner.All(one => outer.Any(by => Covers(by, one)) || CoversTogether(outer, one));
 
+    /// <summary>Each of <paramref name="inner"/> is covered by a single one of <paramref name="outer"/>: cheap, for what a peer may ask for often.</summary>
+    internal static bool CoversEach(ImmutableArray<TrafficSelector> outer, ImmutableArray<TrafficSelector> inner) => inner.All(one => outer.Any(by => Covers(by, one)));
+
+    /// <summary>What <paramref name="from"/> select and <paramref name="by"/> do not, at most as much as a TS payload holds.</summary>
+    internal static ImmutableArray<TrafficSelector> Without(ImmutableArray<TrafficSelector> from, ImmutableArray<TrafficSelector> by)
+    {
+        var rest = from.Distinct().ToList();
+        foreach (var taken in by)
+        {
+            // "all protocols" less one, and all ports less OPAQUE, cannot be said: they stay whole
+            rest = [.. rest.SelectMany(part => taken.Protocol != 0 && part.Protocol == 0 || taken.IsOpaque != part.IsOpaque && !taken.AnyPort ? [part] : Subtract(part, taken))];
+            if (rest.Count > 4096) break;
+        }
+
+        return [.. rest.Take(Narrowing.MaxSelectors)];
+    }
+
+    /// <summary>The parts of <paramref name="selectors"/> that select one address.</summary>
+    internal static ImmutableArray<TrafficSelector> Of(ImmutableArray<TrafficSelector> selectors, IpAddress address) =>
+        [.. selectors.Select(selector => Intersect(selector, TrafficSelector.Of(address))).OfType<TrafficSelector>().Distinct()];
+
     /// <summary>A list as people read it.</summary>
     public static string Print(IEnumerable<TrafficSelector> selectors) => string.Join(", ", selectors);
 

@@ -138,7 +138,24 @@ internal static class ChildInstall
         Priority = config.Priority,
     };
 
-    /// <summary>Configured selectors with the tunnel ends filled in for "dynamic"; none configured = the tunnel end.</summary>
-    public static ImmutableArray<TrafficSelector> Resolve(ImmutableArray<SelectorPattern> patterns, IpAddress end) =>
-        patterns.IsEmpty ? [TrafficSelector.Of(end)] : [.. patterns.Select(pattern => pattern.Resolve(end))];
+    /// <summary>Configured selectors with the ends filled in for "dynamic": the tunnel's own or virtual addresses, one selector for each; none configured = the ends.</summary>
+    public static ImmutableArray<TrafficSelector> Resolve(ImmutableArray<SelectorPattern> patterns, ImmutableArray<IpAddress> ends)
+    {
+        if (patterns.IsEmpty) return [.. ends.Select(TrafficSelector.Of)];
+        return [.. patterns.SelectMany(pattern => pattern.IsDynamic ? ends.Select(pattern.Resolve) : [pattern.Selector])];
+    }
+
+    /// <summary>As <see cref="Resolve"/>, with all addresses of the IP versions of <paramref name="wanted"/> for "dynamic": they are not known yet.</summary>
+    public static ImmutableArray<TrafficSelector> ResolveAll(ImmutableArray<SelectorPattern> patterns, ImmutableArray<IpAddress> wanted)
+    {
+        TrafficSelector All(SelectorPattern pattern, int version)
+        {
+            var everything = new IpPrefix(version == 4 ? IpAddress.AnyV4 : IpAddress.AnyV6, 0);
+            return pattern.Selector with { First = everything.Address, Last = everything.Last };
+        }
+
+        var versions = wanted.Select(address => address.Version).Distinct().ToArray();
+        if (patterns.IsEmpty) patterns = [SelectorPattern.Dynamic];
+        return [.. patterns.SelectMany(pattern => pattern.IsDynamic ? versions.Select(version => All(pattern, version)) : [pattern.Selector])];
+    }
 }

@@ -39,6 +39,13 @@ internal static class Details
                 case PayloadType.TsR when TsPayload.TryParse(body, out var selectors) == ParseError.None:
                     lines.Add("TSr " + Selectors.Print(selectors.Take(16)));
                     break;
+                case PayloadType.Cp when CpView.TryParse(body, out var configuration) == ParseError.None:
+                    foreach (var attribute in configuration)
+                    {
+                        if (lines.Count < 24) lines.Add($"CP {configuration.Kind.ToString().ToLowerInvariant()} {PoolText.Print(attribute.Type, attribute.Value)}");
+                    }
+
+                    break;
                 case PayloadType.Delete when DeletePayload.TryParse(body, out var protocol, out var spis) == ParseError.None:
                     lines.Add(protocol == ProtocolId.Ike ? "DELETE the IKE SA" : $"DELETE {protocol.ToString().ToUpperInvariant()} {string.Join(' ', spis.Take(16))}");
                     break;

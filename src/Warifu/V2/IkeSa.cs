@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Collections.Immutable;
 using System.Globalization;
 using System.Linq;
 using System.Security.Cryptography;
@@ -143,6 +144,15 @@ internal sealed class IkeSa : ITimed
 
     public ChildTable Children { get; } = new();
 
+    /// <summary>What a configuration payload gave to us or to the peer; null = the ends of the tunnel speak for themselves.</summary>
+    public VirtualAddresses? Virtual { get; private set; }
+
+    /// <summary>What "dynamic" stands for on our side.</summary>
+    public ImmutableArray<IpAddress> LocalEnds => Virtual is { Local.IsEmpty: false } given ? given.Local : [Local.Address];
+
+    /// <summary>What "dynamic" stands for on the peer's side.</summary>
+    public ImmutableArray<IpAddress> RemoteEnds => Virtual is { Remote.IsEmpty: false } given ? given.Remote : [Remote.Address];
+
     /// <summary>Nonces and IKE SA of the peer's rekeying of this one while ours runs (RFC 7296 section 2.8.2).</summary>
     public (byte[] Ni, byte[] Nr, IkeSa Made)? PeerRekey { get; set; }
 
@@ -171,6 +181,14 @@ internal sealed class IkeSa : ITimed
         }
 
         return null;
+    }
+
+    /// <summary>Takes part in what a configuration payload gave: the first one, or a rekeyed one after its predecessor.</summary>
+    public void Share(VirtualAddresses? given)
+    {
+        if (given is null || Virtual == given) return;
+        Virtual?.Leave(Engine);
+        Virtual = given.Join();
     }
 
     /// <summary>Keys are there: SK payloads can be made and opened.</summary>
@@ -386,6 +404,7 @@ internal sealed class IkeSa : ITimed
         Keys?.Dispose();
         _sealer?.Dispose();
         _opener?.Dispose();
+        Virtual?.Leave(Engine);
         if (Successor is { } after && after.Predecessor == this) after.Predecessor = null;
         (Predecessor, Rival, PeerRekey) = (null, null, null);
         if (LocalBehindNat && wasEstablished && !replaced) Engine.Emit(new IkeAction.Keepalive(Id, Local, Remote, false));
@@ -593,6 +612,12 @@ internal sealed class Handshake : IDisposable
     /// <summary>Where the authenticated gateway sends us.</summary>
     public HostPattern? RedirectedTo { get; set; }
 
+    /// <summary>What the initiator's configuration payload asks for (responder).</summary>
+    public Exchanges.ConfigurationRequest? Configuration { get; set; }
+
+    /// <summary>Why there is no virtual address where one is needed: the first child is not made.</summary>
+    public NegotiationFailure? AddressFailure { get; set; }
+
     /// <summary>Children that wait for the IKE SA; the first goes into IKE_AUTH.</summary>
     public Queue<ChildRequest> Children { get; } = new();
 
@@ -607,4 +632,14 @@ internal sealed class Handshake : IDisposable
 /// <param name="Config">The child.</param>
 /// <param name="Command">Waits for it; zero = nobody.</param>
 /// <param name="PacketLocal">The packet that asked for it (RFC 7296 section 2.9).</param>
-internal sealed record ChildRequest(Child Config, CommandId Command, TrafficSelector? PacketLocal = null, TrafficSelector? PacketRemote = null);
+internal sealed record ChildRequest(Child Config, CommandId Command, TrafficSelector? PacketLocal = null, TrafficSelector? PacketRemote = null)
+{
+    /// <summary>Only these of the child's selectors: the rest of what the peer would only take apart (ADDITIONAL_TS_POSSIBLE).</summary>
+    public (ImmutableArray<TrafficSelector> Local, ImmutableArray<TrafficSelector> Remote)? Part { get; init; }
+
+    /// <summary>Only the packet's pair of addresses: the peer takes nothing wider (SINGLE_PAIR_REQUIRED).</summary>
+    public bool PairOnly { get; init; }
+
+    /// <summary>How many parts were asked for before this one.</summary>
+    public int Depth { get; init; }
+}

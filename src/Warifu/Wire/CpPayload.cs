@@ -1,6 +1,7 @@
 using System;
 using System.Buffers.Binary;
 using System.Collections.Immutable;
+using Warifu.Primitives;
 
 namespace Warifu.Wire;
 
@@ -11,30 +12,6 @@ internal enum ConfigurationKind : byte
     Reply = 2,
     Set = 3,
     Ack = 4,
-}
-
-/// <summary>Configuration attribute types (RFC 7296 section 3.15.1, RFC 5739, RFC 7651, RFC 8598). Others are legal and preserved.</summary>
-internal enum ConfigurationType : ushort
-{
-    InternalIp4Address = 1,
-    InternalIp4Netmask = 2,
-    InternalIp4Dns = 3,
-    InternalIp4Nbns = 4,
-    InternalIp4Dhcp = 6,
-    ApplicationVersion = 7,
-    InternalIp6Address = 8,
-    InternalIp6Dns = 10,
-    InternalIp6Dhcp = 12,
-    InternalIp4Subnet = 13,
-    SupportedAttributes = 14,
-    InternalIp6Subnet = 15,
-    Mip6HomePrefix = 16,
-    InternalIp6Link = 17,
-    InternalIp6Prefix = 18,
-    PCscfIp4Address = 20,
-    PCscfIp6Address = 21,
-    InternalDnsDomain = 25,
-    InternalDnssecTa = 26,
 }
 
 /// <summary>One configuration attribute (RFC 7296 section 3.15.1). The reserved bit is not part of the type.</summary>

@@ -22,6 +22,12 @@ internal static class ChildFailures
                 "selectors", $"the peer has nothing for the selectors of child {config.Name} (TS_UNACCEPTABLE)",
                 [$"local_ts {Selectors.Print(offer.Local)}", $"remote_ts {Selectors.Print(offer.Remote)}"], [], [],
                 $"here: {place}.local_ts must meet the peer's remote selectors and {place}.remote_ts its local ones; or at the peer: change its selectors likewise; its log shows which it has"),
+            NotifyType.SinglePairRequired => new NegotiationFailure(
+                "single-pair", $"the peer wants SAs of their own for each pair of addresses and refused child {config.Name} as a whole (SINGLE_PAIR_REQUIRED)",
+                [$"local_ts {Selectors.Print(offer.Local)}", $"remote_ts {Selectors.Print(offer.Remote)}"], [], [],
+                $"here: set {place}.start_action = trap, so that packets say which pair is needed; or at the peer: allow SAs for whole networks"),
+            NotifyType.FailedCpRequired => new NegotiationFailure("no-address", $"the peer takes child {config.Name} only from clients that ask for a virtual IP (FAILED_CP_REQUIRED)", [], [], [], $"here: set connections.{sa.Connection.Name}.vips = 0.0.0.0 (or ::); or at the peer: remove its pools, or give this child fixed selectors"),
+            NotifyType.InternalAddressFailure => new NegotiationFailure("no-address", $"the peer has no virtual IP for child {config.Name} (INTERNAL_ADDRESS_FAILURE)", [], [], [], "at the peer: make its pool larger"),
             NotifyType.TemporaryFailure => new NegotiationFailure("busy", $"the peer is busy with another exchange and refused child {config.Name} for now (TEMPORARY_FAILURE)", [], [], [], "here: try again"),
             NotifyType.NoAdditionalSas => new NegotiationFailure("no-additional-sas", $"the peer takes no further children (NO_ADDITIONAL_SAS): {config.Name}", [], [], [], "at the peer: allow more children, or put the selectors into one child"),
             NotifyType.InvalidKePayload => new NegotiationFailure("no-proposal", $"the peer wants a key exchange method for child {config.Name} that we do not offer", InitExchange.Print(offer.Proposals), [], [], $"here: change the PFS groups of {place}.esp_proposals; or at the peer: change those of its ESP proposals, so that they have one in common"),
@@ -41,9 +47,25 @@ internal static class ChildFailures
         "selectors",
         $"no child of connection {sa.Connection.Name} has the selectors that the peer asks for",
         [$"for our side: {Selectors.Print(offeredLocal)}", $"for its side: {Selectors.Print(offeredRemote)}"],
-        [.. sa.Connection.Children.Select(child => $"{child.Name}: local_ts {Selectors.Print(ChildInstall.Resolve(child.LocalSelectors, sa.Local.Address))}, remote_ts {Selectors.Print(ChildInstall.Resolve(child.RemoteSelectors, sa.Remote.Address))}")],
+        [.. sa.Connection.Children.Select(child => $"{child.Name}: local_ts {Selectors.Print(ChildInstall.Resolve(child.LocalSelectors, sa.LocalEnds))}, remote_ts {Selectors.Print(ChildInstall.Resolve(child.RemoteSelectors, sa.RemoteEnds))}")],
         whyNot,
         Mirror(sa.Connection, offeredLocal, offeredRemote));
+
+    public static NegotiationFailure NeedsVirtualIp(IkeSa sa, Child config) => new(
+        "no-address",
+        $"child {config.Name} is for clients with an address of pool {string.Join(", ", sa.Connection.Pools)}, and {Identities.Print(sa.RemoteId)} did not ask for one (FAILED_CP_REQUIRED)",
+        [],
+        [],
+        [],
+        $"at the peer: let it ask for a virtual IP (vips = 0.0.0.0); or here: set connections.{sa.Connection.Name}.children.{config.Name}.remote_ts to the peer's networks, or remove connections.{sa.Connection.Name}.pools");
+
+    public static NegotiationFailure SinglePair(IkeSa sa, Child config, ImmutableArray<TrafficSelector> offeredLocal, ImmutableArray<TrafficSelector> offeredRemote) => new(
+        "single-pair",
+        $"child {config.Name} takes one pair of addresses for each SA, and the peer begins with more (SINGLE_PAIR_REQUIRED)",
+        [$"for our side: {Selectors.Print(offeredLocal)}", $"for its side: {Selectors.Print(offeredRemote)}"],
+        ["one address of each side"],
+        [],
+        $"here: remove connections.{sa.Connection.Name}.children.{config.Name}.single_pair; or at the peer: let packets start the child (start_action = trap), so that it asks for their addresses");
 
     private static string Mirror(Connection connection, ImmutableArray<TrafficSelector> local, ImmutableArray<TrafficSelector> remote) => connection.Children.FirstOrDefault(child => child.Mode is ChildMode.Tunnel or ChildMode.Transport) is { } child
         ? $"here: set connections.{connection.Name}.children.{child.Name}.local_ts = {Selectors.Print(local)} and connections.{connection.Name}.children.{child.Name}.remote_ts = {Selectors.Print(remote)}; or at the peer: make its selectors mirror these"

@@ -12,12 +12,11 @@ namespace Warifu.V2.Exchanges;
 /// <summary>A child as we propose it: SPI, proposals, selectors, and with PFS a Diffie-Hellman value.</summary>
 internal sealed class ChildOffer
 {
-    private ChildOffer(IkeSa sa, ChildRequest request, ImmutableArray<Proposal> proposals)
+    private ChildOffer(IkeSa sa, ChildRequest request, ImmutableArray<Proposal> proposals, ChildState? old)
     {
         (Request, Proposals) = (request, proposals);
         Spi = sa.Engine.NewChildSpi();
-        Local = WithPacket(ChildInstall.Resolve(request.Config.LocalSelectors, sa.Local.Address), request.PacketLocal);
-        Remote = WithPacket(ChildInstall.Resolve(request.Config.RemoteSelectors, sa.Remote.Address), request.PacketRemote);
+        (Local, Remote) = SelectorsOf(sa, request, old);
     }
 
     public ChildRequest Request { get; }
@@ -36,14 +35,15 @@ internal sealed class ChildOffer
     /// <param name="request">What is wanted.</param>
     /// <param name="withoutKe">IKE_AUTH: no key exchange (RFC 7296 section 1.2).</param>
     /// <param name="method">The group that the peer asked for; None = our first.</param>
-    public static ChildOffer Make(IkeSa sa, ChildRequest request, bool withoutKe, KeId method = KeId.None)
+    /// <param name="old">The pair that is rekeyed.</param>
+    public static ChildOffer Make(IkeSa sa, ChildRequest request, bool withoutKe, KeId method = KeId.None, ChildState? old = null)
     {
         var proposals = request.Config.Proposals;
-        if (withoutKe) return new ChildOffer(sa, request, [.. proposals.Select(Without)]);
+        if (withoutKe) return new ChildOffer(sa, request, [.. proposals.Select(Without)], old);
         if (method == KeId.None) method = proposals.SelectMany(proposal => proposal.Transforms).Where(transform => transform.Type == TransformType.Ke).Select(transform => (KeId)transform.Id).FirstOrDefault();
-        if (method == KeId.None) return new ChildOffer(sa, request, proposals);
+        if (method == KeId.None) return new ChildOffer(sa, request, proposals, old);
         sa.Engine.Counters.KeyExchanges++;
-        return new ChildOffer(sa, request, proposals) { KeyExchange = KeyExchange.Generate(method, sa.Engine.Entropy) };
+        return new ChildOffer(sa, request, proposals, old) { KeyExchange = KeyExchange.Generate(method, sa.Engine.Entropy) };
     }
 
     public void Write(MessageBuilder builder, bool IsFirst, ReadOnlySpan<byte> nonce = default)
@@ -67,6 +67,22 @@ internal sealed class ChildOffer
 
     internal static Proposal Without(Proposal proposal) => proposal with { Transforms = proposal.Transforms.RemoveAll(transform => transform.Type == TransformType.Ke) };
 
+    /// <summary>
+    /// What we ask for. A rekeying asks for the child's selectors again, so that a changed policy of the peer takes effect, but for those in use where the child has several pairs (section 2.9.2). As a client without
+    /// an address yet we ask for all addresses, and the gateway narrows them to the one that it gives (section 2.19).
+    /// </summary>
+    private static (ImmutableArray<TrafficSelector> Local, ImmutableArray<TrafficSelector> Remote) SelectorsOf(IkeSa sa, ChildRequest request, ChildState? old)
+    {
+        if (request.Part is { } part) return part;
+        var config = request.Config;
+        if (old is not null && (config.SinglePair || sa.Children.Values.Any(other => other != old && other.IsLive && other.Config.Name == config.Name))) return (old.Local, old.Remote);
+        var wanted = sa.Connection.VirtualIps;
+        var local = wanted.IsEmpty || sa.Virtual is { Local.IsEmpty: false } ? ChildInstall.Resolve(config.LocalSelectors, sa.LocalEnds) : ChildInstall.ResolveAll(config.LocalSelectors, wanted);
+        var remote = ChildInstall.Resolve(config.RemoteSelectors, sa.RemoteEnds);
+        if (request is { PacketLocal: { } from, PacketRemote: { } to } && (config.SinglePair || request.PairOnly)) return (Selectors.Of(local, from.First), Selectors.Of(remote, to.First));
+        return (WithPacket(local, request.PacketLocal), WithPacket(remote, request.PacketRemote));
+    }
+
     /// <summary>The packet that raised it comes first, so that the responder can narrow to what it needs (section 2.9).</summary>
     private static ImmutableArray<TrafficSelector> WithPacket(ImmutableArray<TrafficSelector> selectors, TrafficSelector? packet) =>
         packet is { } first && !selectors.Contains(first) && selectors.Any(selector => Selectors.Covers(selector, first)) ? [first, .. selectors] : selectors;
@@ -81,6 +97,7 @@ internal sealed class ChildAnswer
     private KeId _method;
     private byte[] _public = [];
     private bool _transport;
+    private bool _morePossible;
 
     /// <summary>The peer's refusal, if it is one.</summary>
     public NotifyType? Error { get; private set; }
@@ -94,7 +111,7 @@ internal sealed class ChildAnswer
 
     public static ChildAnswer Read(scoped in MessageView view)
     {
-        var answer = new ChildAnswer { _transport = view.HasNotify(NotifyType.UseTransportMode) };
+        var answer = new ChildAnswer { _transport = view.HasNotify(NotifyType.UseTransportMode), _morePossible = view.HasNotify(NotifyType.AdditionalTsPossible) };
         if (view.TryGetError(out var error)) (answer.Error, answer.ErrorData) = (error.Type, error.Data.ToArray());
         if (view.TryGet(PayloadType.Sa, out var body)) _ = SaPayload.TryParse(body, out answer._proposals);
         if (view.TryGet(PayloadType.TsI, out body)) _ = TsPayload.TryParse(body, out answer._local);
@@ -108,7 +125,17 @@ internal sealed class ChildAnswer
     public void Take(IkeSa sa, ChildOffer offer)
     {
         var (ni, nr) = (sa.Handshake!.Ni, sa.Handshake.Nr);
-        Take(sa, offer, ni, nr, null, outboundReady: true, out _);
+        if (sa.Handshake.AddressFailure is { } none)
+        {
+            // without its address the tunnel is of no use to us (section 3.15.4)
+            Failed(sa, offer, none, deleteAtPeer: false);
+            Lifetimes.Delete(sa, none.Reason, none.Sentence);
+        }
+        else
+        {
+            Take(sa, offer, ni, nr, null, outboundReady: true, out _);
+        }
+
         sa.Handshake.Dispose();
         sa.Handshake = null;
     }
@@ -118,6 +145,14 @@ internal sealed class ChildAnswer
     {
         child = null;
         var config = offer.Request.Config;
+        if (Error == NotifyType.SinglePairRequired && replaces is null && offer.Request is { PacketLocal: not null, PairOnly: false })
+        {
+            // section 2.9: then for the packet alone
+            offer.Abandon(sa);
+            sa.Window.Start(new CreateChildExchange(offer.Request with { PairOnly = true }));
+            return false;
+        }
+
         if (Error is { } error && _proposals.IsEmpty) return Failed(sa, offer, ChildFailures.Refused(sa, config, offer, error), false);
         if (_proposals.Length != 1 || _local.IsEmpty || _remote.IsEmpty || _proposals[0] is not { SpiLength: 4, Spi: >= 256 })
             return Failed(sa, offer, new NegotiationFailure("invalid-syntax", "the peer's answer for the child is incomplete", [], [], [], "at the peer: it breaks the protocol, its software must be repaired"), false);
@@ -133,6 +168,7 @@ internal sealed class ChildAnswer
 
         var wrong = ProposalSelection.CheckAnswer(offer.Proposals, chosen)
             ?? (Selectors.Covers(offer.Local, _local) && Selectors.Covers(offer.Remote, _remote) ? null : $"the peer's selectors {Selectors.Print(_local)} === {Selectors.Print(_remote)} go beyond what we proposed");
+        if (wrong is null && sa.Virtual is { Local.IsEmpty: false }) wrong = FitToAddress(sa, config);
         var mode = config.Mode == ChildMode.Transport && _transport ? IpsecMode.Transport : IpsecMode.Tunnel;
         if (wrong is null && config.Mode == ChildMode.Transport && !_transport) wrong = $"child {config.Name} wants transport mode, the peer answered for tunnel mode";
         if (wrong is null && sa.Children.ByOutbound(new ChildSpi((uint)_proposals[0].Spi)) is not null) wrong = "the peer uses an SPI twice";
@@ -182,7 +218,35 @@ internal sealed class ChildAnswer
         offer.Done();
         sa.Engine.ReportDone(sa, config.Name, null);
         sa.Engine.Complete(offer.Request.Command, new CommandResult(true, Matches: 1, Done: 1));
+        if (_morePossible && replaces is null) AskForRest(sa, offer, child);
         return true;
+    }
+
+    /// <summary>A client takes only what belongs to the addresses that it was given, whatever the gateway left in.</summary>
+    private string? FitToAddress(IkeSa sa, Child config)
+    {
+        var own = ChildInstall.Resolve(config.LocalSelectors, sa.LocalEnds);
+        var fit = Narrowing.Narrow(own, _remote, _local, _remote);
+        if (fit.IsEmpty) return $"the peer's selectors {Selectors.Print(_local)} === {Selectors.Print(_remote)} have nothing of our {Selectors.Print(own)} in them";
+        (_local, _remote) = (fit.Local, fit.Remote);
+        return null;
+    }
+
+    /// <summary>ADDITIONAL_TS_POSSIBLE (section 2.9): the peer would take more of what we asked for, in pairs of its own. Each is narrower than the one before, and there are no more than selectors of a VPN.</summary>
+    private void AskForRest(IkeSa sa, ChildOffer offer, ChildState child)
+    {
+        if (offer.Request.Depth >= ProtocolTimes.PartsPerChild) return;
+        var asked = (Local: sa.Virtual is { Local.IsEmpty: false } ? ChildInstall.Resolve(child.Config.LocalSelectors, sa.LocalEnds) : offer.Local, offer.Remote);
+        var local = Selectors.Without(asked.Local, _local);
+        var remote = Selectors.Without(asked.Remote, _remote);
+        Ask(local, asked.Remote);
+        Ask(_local, remote);
+
+        void Ask(ImmutableArray<TrafficSelector> from, ImmutableArray<TrafficSelector> to)
+        {
+            if (from.IsEmpty || to.IsEmpty || Narrowing.Narrow(from, to, from, to).IsEmpty) return;
+            sa.Window.Start(new CreateChildExchange(new ChildRequest(child.Config, default) { Part = (from, to), Depth = offer.Request.Depth + 1 }));
+        }
     }
 
     /// <summary>The peer agreed to something that we did not ask for. A peer that may refuse transport mode (RFC 7296 section 1.3.1) is in its right, the rest is its bug.</summary>

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Linq;
 using Warifu.Crypto;
@@ -44,9 +45,11 @@ internal sealed class ChildProposal
         if (sa.Children.Count >= (replaces is null ? ProtocolTimes.ChildrenPerIke : 2 * ProtocolTimes.ChildrenPerIke)) return Refuse(sa, builder, null, NotifyType.NoAdditionalSas, new NegotiationFailure("no-additional-sas", "this IKE SA has too many children", [], [], [], "at the peer: put its selectors into fewer children"));
         // RFC 6023: such a connection has no child in IKE_AUTH
         if (_isFirst && sa.Connection.Childless == ChildlessPolicy.Force) return Refuse(sa, builder, null, NotifyType.NoAdditionalSas, new NegotiationFailure("childless", $"the peer asks for a child in IKE_AUTH, connections.{sa.Connection.Name}.childless = force", [], [], [], $"here: set connections.{sa.Connection.Name}.childless = allow; or at the peer: initiate without a child"));
+        // the initiator asked for a virtual address and there is none: IKE_AUTH says so (section 3.15.4)
+        if (_isFirst && sa.Handshake?.AddressFailure is { } none) return () => sa.Engine.ReportDone(sa, null, none);
         var offered = _offers.Select(offer => offer.Proposal).ToImmutableArray();
         var whyNotSelectors = ImmutableArray.CreateBuilder<string>();
-        (Child Config, NegotiationFailure Failure)? refused = null;
+        (Child Config, NotifyType Error, NegotiationFailure Failure)? refused = null;
         var (asRemote, asLocal) = (_remote, _local);
         (IpAddress Remote, IpAddress Local) original = default;
         if (_transport && (sa.LocalBehindNat || sa.RemoteBehindNat))
@@ -56,12 +59,12 @@ internal sealed class ChildProposal
         }
 
         var candidates = replaces is null ? sa.Connection.Children.AsEnumerable() : [replaces.Config];
-        // the best child is the one of which the peer's selectors leave most: an exact one before a wider one
+        var fitting = new List<(Child Config, NarrowingResult Narrowed, Proposal Chosen, OfferedProposal Offer, int Rank)>();
         foreach (var config in candidates.Where(child => child.Mode is ChildMode.Tunnel or ChildMode.Transport))
         {
             // an entry for tunnel mode is looked up with what the peer wrote (RFC 7296 section 2.23.1)
-            var transport = config.Mode == ChildMode.Transport;
-            var narrowed = Narrowing.Narrow(ChildInstall.Resolve(config.LocalSelectors, sa.Local.Address), ChildInstall.Resolve(config.RemoteSelectors, sa.Remote.Address), transport ? asLocal : _local, transport ? asRemote : _remote);
+            var asked = config.Mode == ChildMode.Transport ? (Local: asLocal, Remote: asRemote) : (Local: _local, Remote: _remote);
+            var narrowed = Narrow(sa, config, replaces, asked);
             if (narrowed.IsEmpty)
             {
                 whyNotSelectors.Add($"{config.Name}: {narrowed.WhyNot}");
@@ -71,21 +74,69 @@ internal sealed class ChildProposal
             var choice = ProposalSelection.Select(config.Proposals, offered, withoutKe: _isFirst);
             if (choice.Chosen is not { } chosen || _offers[choice.OfferIndex] is not { SpiLength: 4, Spi: >= 256 } || sa.Children.ByOutbound(new ChildSpi((uint)_offers[choice.OfferIndex].Spi)) is not null)
             {
-                refused ??= (config, ChildFailures.NoProposal(sa, config, offered, choice.WhyNot));
-                continue;
+                refused ??= (config, NotifyType.NoProposalChosen, ChildFailures.NoProposal(sa, config, offered, choice.WhyNot));
             }
-
-            if (config.Mode == ChildMode.Transport && !_transport)
+            else if (config.Mode == ChildMode.Transport && !_transport)
             {
-                refused ??= (config, new NegotiationFailure("mode", $"child {config.Name} wants transport mode, the peer wants tunnel mode", ["tunnel"], ["transport"], [], $"here: set connections.{sa.Connection.Name}.children.{config.Name}.mode = tunnel; or at the peer: set the mode of this child to transport"));
-                continue;
+                refused ??= (config, NotifyType.NoProposalChosen, new NegotiationFailure("mode", $"child {config.Name} wants transport mode, the peer wants tunnel mode", ["tunnel"], ["transport"], [], $"here: set connections.{sa.Connection.Name}.children.{config.Name}.mode = tunnel; or at the peer: set the mode of this child to transport"));
             }
-
-            return Accept(sa, builder, ni, nr, replaces, installed, config, narrowed, chosen, _offers[choice.OfferIndex], original);
+            else if (replaces is null && NeedsVirtualIp(sa, config))
+            {
+                refused ??= (config, NotifyType.FailedCpRequired, ChildFailures.NeedsVirtualIp(sa, config));
+            }
+            else if (replaces is null && config.SinglePair && !TryNarrowToPair(asked, ref narrowed))
+            {
+                refused ??= (config, NotifyType.SinglePairRequired, ChildFailures.SinglePair(sa, config, _local, _remote));
+            }
+            else
+            {
+                fitting.Add((config, narrowed, chosen, _offers[choice.OfferIndex], RankOf(sa, config, narrowed, asked)));
+            }
         }
 
-        if (refused is { } why) return Refuse(sa, builder, why.Config, NotifyType.NoProposalChosen, why.Failure);
+        if (fitting.Count > 0)
+        {
+            var best = fitting.MaxBy(one => one.Rank);
+            // section 2.9: what was left out would also have been acceptable, in a child of its own
+            var more = replaces is null && (best.Narrowed.MorePossible || fitting.Any(other => other.Config != best.Config && !(Selectors.CoversEach(best.Narrowed.Local, other.Narrowed.Local) && Selectors.CoversEach(best.Narrowed.Remote, other.Narrowed.Remote))));
+            return Accept(sa, builder, ni, nr, replaces, installed, best.Config, best.Narrowed with { MorePossible = more }, best.Chosen, best.Offer, original);
+        }
+
+        if (refused is { } why) return Refuse(sa, builder, why.Config, why.Error, why.Failure);
         return Refuse(sa, builder, null, NotifyType.TsUnacceptable, ChildFailures.NoSelectors(sa, _local, _remote, whyNotSelectors.ToImmutable()));
+    }
+
+    private static NarrowingResult Narrow(IkeSa sa, Child config, ChildState? replaces, (ImmutableArray<TrafficSelector> Local, ImmutableArray<TrafficSelector> Remote) asked)
+    {
+        // a pair of one pair of addresses is replaced by its like (section 2.9.2)
+        if (replaces is not null && config.SinglePair) return Narrowing.Narrow(replaces.Local, replaces.Remote, asked.Local, asked.Remote);
+        return Narrowing.Narrow(ChildInstall.Resolve(config.LocalSelectors, sa.LocalEnds), ChildInstall.Resolve(config.RemoteSelectors, sa.RemoteEnds), asked.Local, asked.Remote);
+    }
+
+    /// <summary>The child is for clients with an address of our pools, and this one has not asked for any (section 2.19).</summary>
+    private static bool NeedsVirtualIp(IkeSa sa, Child config) =>
+        sa.Virtual is null && (config.RemoteSelectors.IsEmpty || config.RemoteSelectors.Any(pattern => pattern.IsDynamic)) && sa.Connection.Pools.Any(name => sa.Engine.Policy.Pools.Any(pool => pool.Name == name && pool.HasAddresses));
+
+    /// <summary>The pair of addresses that the peer begins with, if its first selectors are that definite.</summary>
+    private static bool TryNarrowToPair((ImmutableArray<TrafficSelector> Local, ImmutableArray<TrafficSelector> Remote) asked, ref NarrowingResult narrowed)
+    {
+        if (asked.Local[0].First != asked.Local[0].Last || asked.Remote[0].First != asked.Remote[0].Last) return false;
+        var local = Selectors.Of(narrowed.Local, asked.Local[0].First);
+        var remote = Selectors.Of(narrowed.Remote, asked.Remote[0].First);
+        if (local.IsEmpty || remote.IsEmpty) return false;
+        narrowed = new NarrowingResult(local, remote, !Selectors.CoversEach(local, narrowed.Local) || !Selectors.CoversEach(remote, narrowed.Remote), "");
+        return true;
+    }
+
+    /// <summary>The best child: one that takes what the peer begins with (section 2.9: "MUST"), then one that takes all, then one that takes nothing beyond, then one that is not up yet; among equals the first.</summary>
+    private static int RankOf(IkeSa sa, Child config, NarrowingResult narrowed, (ImmutableArray<TrafficSelector> Local, ImmutableArray<TrafficSelector> Remote) asked)
+    {
+        var rank = 0;
+        if (Selectors.CoversEach(narrowed.Local, [asked.Local[0]]) && Selectors.CoversEach(narrowed.Remote, [asked.Remote[0]])) rank += 8;
+        if (Selectors.CoversEach(narrowed.Local, asked.Local) && Selectors.CoversEach(narrowed.Remote, asked.Remote)) rank += 4;
+        if (Selectors.CoversEach(narrowed.Local, ChildInstall.Resolve(config.LocalSelectors, sa.LocalEnds)) && Selectors.CoversEach(narrowed.Remote, ChildInstall.Resolve(config.RemoteSelectors, sa.RemoteEnds))) rank += 2;
+        if (!sa.Children.HasLive(config.Name)) rank++;
+        return rank;
     }
 
     private Action? Accept(IkeSa sa, MessageBuilder builder, byte[] ni, byte[] nr, ChildState? replaces, Action<ChildState>? installed, Child config, NarrowingResult narrowed, Proposal chosen, OfferedProposal offer, (IpAddress Remote, IpAddress Local) original)
@@ -134,7 +185,6 @@ internal sealed class ChildProposal
         if (!_isFirst) builder.Nonce(nr);
         if (keyExchange is not null) builder.Ke(method, keyExchange.PublicValue);
         keyExchange?.Dispose();
-        // section 2.9: what was left out would also have been acceptable, in a child of its own
         if (narrowed.MorePossible) builder.Notify(NotifyType.AdditionalTsPossible);
         builder.Ts(PayloadType.TsI, narrowed.Remote.AsSpan()).Ts(PayloadType.TsR, narrowed.Local.AsSpan());
         var terms = new ChildTerms

@@ -56,7 +56,7 @@ internal sealed class CreateChildExchange(ChildRequest request, ChildState? old 
         _closed.Clear();
         if (sa.Report.Ended) sa.Report = new ReportBuilder(sa.Engine.Now, initiator: true);
         _nonce = InitExchange.Nonce(sa);
-        _offer = ChildOffer.Make(sa, request, withoutKe: false, _method);
+        _offer = ChildOffer.Make(sa, request, withoutKe: false, _method, old);
         if (old is not null) builder.Notify(ProtocolId.Esp, old.Inbound, NotifyType.RekeySa);
         _offer.Write(builder, IsFirst: false, _nonce);
         return true;
@@ -162,6 +162,7 @@ internal sealed class CreateChildExchange(ChildRequest request, ChildState? old 
     private bool IsThere(IkeSa sa)
     {
         if (!sa.Children.HasLive(request.Config.Name)) return false;
+        if (request.Part is { } part) return sa.Children.Values.Any(child => child.IsLive && child.Config.Name == request.Config.Name && Selectors.Covers(child.Local, part.Local) && Selectors.Covers(child.Remote, part.Remote));
         if (request is not { PacketLocal: { } local, PacketRemote: { } remote }) return true;
         return sa.Children.Values.Any(child => child.IsLive && child.Config.Name == request.Config.Name && Selectors.Covers(child.Local, [local]) && Selectors.Covers(child.Remote, [remote]));
     }

@@ -174,6 +174,7 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         using var seed = KeyScheduleV2.SkeySeedRekey(old.Keys!.Prf, old.Keys.SkD, ni, nr, shared);
         made.SetKeys(KeyScheduleV2.Derive(prf, (EncrId)encr.Id, encr.KeyBits, (IntegId)chosen.Find(TransformType.Integ).Id, seed, ni, nr, spiI, spiR));
         made.Origin = old.Origin;
+        made.Share(old.Virtual);
         (made.Established, made.Authenticated) = (old.Engine.Now, old.Authenticated);
         made.State = IkeState.Established;
         old.Engine.Add(made);

@@ -1,0 +1,231 @@
+using System;
+using System.Collections.Immutable;
+using System.Linq;
+using Warifu.Engine;
+using Warifu.Ipsec;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.Simulation;
+using Warifu.Wire;
+using Xunit;
+
+namespace Warifu.Tests.V2;
+
+/// <summary>Traffic selectors between two engines (R123 to R131).</summary>
+[Trait("Item", "2.17")]
+public sealed class SelectorNegotiationTests
+{
+    [Fact]
+    public void Two_hundred_selectors_go_into_one_child()
+    {
+        using var pair = new EnginePair();
+        var (left, right) = (Nets("10.1", 200), Nets("10.2", 200));
+        pair.Load(Left(Net("net", left, right)), Right(Net("net", right, left)));
+        Assert.True(pair.Up().Success);
+        Assert.Equal(200, Single(pair.Left).LocalSelectors.Length);
+        Assert.Equal(200, Single(pair.Right).LocalSelectors.Length);
+        Assert.Equal(Single(pair.Left).LocalSelectors, Single(pair.Right).RemoteSelectors);
+    }
+
+    [Fact]
+    public void Two_hundred_children_with_a_selector_each_get_pairs_of_their_own()
+    {
+        using var pair = new EnginePair();
+        var (left, right) = (Nets("10.1", 200), Nets("10.2", 200));
+        pair.Load(Left([.. Enumerable.Range(0, 200).Select(i => Net($"c{i}", [left[i]], [right[i]]))]), Right([.. Enumerable.Range(0, 200).Select(i => Net($"c{199 - i}", [right[i]], [left[i]]))]));
+        var id = pair.Left.Up("net", null, pair.Now);
+        pair.Run();
+        Assert.True(pair.Left.Results[id].Success);
+        Assert.Equal(200, pair.Left.Results[id].Done);
+        Assert.Equal(200, pair.Right.Installed.Count);
+        Assert.Equal(200, pair.Left.Installed.Values.Select(child => child.InboundSpi).Distinct().Count());
+        // each met its like: the one selector of its own
+        Assert.All(pair.Right.Installed.Values, child => Assert.Equal(("1", child.LocalSelectors.Length.ToString(System.Globalization.CultureInfo.InvariantCulture)), ("1", "1")));
+        Assert.Equal(200, pair.Right.Installed.Values.Select(child => child.Name).Distinct().Count());
+    }
+
+    [Fact]
+    public void The_child_that_fits_best_is_chosen_not_the_first_that_fits()
+    {
+        using var pair = new EnginePair();
+        pair.Load(
+            Left(Net("net", ["10.1.0.0/16"], ["10.2.7.0/24"])),
+            Right(Net("wide", ["10.2.0.0/16"], ["10.0.0.0/8"]), Net("half", ["10.2.7.0/25"], ["10.1.0.0/16"]), Net("exact", ["10.2.7.0/24"], ["10.1.0.0/16"]), Net("again", ["10.2.7.0/24"], ["10.1.0.0/16"])));
+        Assert.True(pair.Up().Success);
+        Assert.Equal("exact", Single(pair.Right).Name);
+        Assert.Equal("10.2.7.0/24", Single(pair.Left).RemoteSelectors.Single().ToString());
+    }
+
+    [Fact]
+    public void A_child_that_takes_the_packet_that_asks_comes_before_one_that_takes_more()
+    {
+        using var pair = new EnginePair();
+        pair.Load(Left(Net("net", ["10.1.0.0/16"], ["10.2.0.0/16"])), Right(Net("most", ["10.2.0.0/17"], ["10.1.0.0/16"]), Net("packet", ["10.2.200.0/24"], ["10.1.0.0/16"])));
+        Acquire(pair, "10.1.0.9", "10.2.200.7");
+        Assert.Equal("packet", pair.Right.Installed.Values.First().Name);
+    }
+
+    [Fact]
+    public void What_the_peer_takes_only_apart_is_asked_for_until_all_is_there()
+    {
+        using var pair = new EnginePair();
+        pair.Load(Left(Net("net", ["10.1.0.0/16"], ["10.2.1.0/24", "10.2.2.0/24", "10.2.3.0/24"])), Right(Net("a", ["10.2.1.0/24"], ["10.1.0.0/16"]), Net("b", ["10.2.2.0/24"], ["10.1.0.0/16"]), Net("c", ["10.2.3.0/24"], ["10.1.0.0/16"])));
+        Assert.True(pair.Up().Success);
+        Assert.Equal(["10.2.1.0/24", "10.2.2.0/24", "10.2.3.0/24"], pair.Left.Installed.Values.Select(child => child.RemoteSelectors.Single().ToString()).Order());
+        Assert.Equal(["a", "b", "c"], pair.Right.Installed.Values.Select(child => child.Name).Order());
+        // and no more than that
+        Assert.Equal(3, pair.Left.Installed.Count);
+        Assert.Equal(8, pair.Sent.Count);
+    }
+
+    [Fact]
+    public void Parts_are_rekeyed_each_with_its_own_selectors()
+    {
+        using var pair = new EnginePair();
+        pair.Load(Left(Net("net", ["10.1.0.0/16"], ["10.2.1.0/24", "10.2.2.0/24"])), Right(Net("a", ["10.2.1.0/24"], ["10.1.0.0/16"]), Net("b", ["10.2.2.0/24"], ["10.1.0.0/16"])));
+        Assert.True(pair.Up().Success);
+        foreach (var host in new[] { pair.Left, pair.Right })
+        {
+            host.Command(id => new IkeCommand.Rekey(id, host == pair.Left ? new SaTarget("net", "net") : new SaTarget("net", "b")), pair.Now);
+            pair.Run();
+            Assert.Equal(["10.2.1.0/24", "10.2.2.0/24"], pair.Left.Installed.Values.Select(child => child.RemoteSelectors.Single().ToString()).Order());
+            Assert.Equal(["a", "b"], pair.Right.Installed.Values.Select(child => child.Name).Order());
+        }
+    }
+
+    [Fact]
+    public void ADDITIONAL_TS_POSSIBLE_is_not_said_when_nothing_was_left_out()
+    {
+        using var pair = new EnginePair();
+        pair.Load(Left(Net("net", ["10.1.0.0/16"], ["10.2.1.0/24"])), Right(Net("a", ["10.2.1.0/24"], ["10.1.0.0/16"]), Net("same", ["10.2.1.0/24"], ["10.1.0.0/16"]), Net("other", ["10.2.2.0/24"], ["10.1.0.0/16"])));
+        Assert.True(pair.Up().Success);
+        Assert.DoesNotContain(pair.Left.LastReport!.Steps, step => step.Title.Contains("ADDITIONAL_TS_POSSIBLE", StringComparison.Ordinal));
+        Assert.Single(pair.Left.Installed);
+    }
+
+    [Fact]
+    public void A_child_of_single_pairs_refuses_networks_and_takes_the_pair_of_a_packet()
+    {
+        using var pair = new EnginePair();
+        pair.Load(Left(Net("net", ["10.1.0.0/16"], ["10.2.0.0/16"])), Right(Net("net", ["10.2.0.0/16"], ["10.1.0.0/16"]) with { SinglePair = true }));
+        Assert.False(pair.Up().Success);
+        Assert.Contains("SINGLE_PAIR_REQUIRED", pair.Left.LastReport!.Failure!.Sentence, StringComparison.Ordinal);
+        Assert.Contains("start_action = trap", pair.Left.LastReport.Failure.Remedy, StringComparison.Ordinal);
+        Assert.Equal("single-pair", pair.Right.LastReport!.Failure!.Reason);
+        // the packet's addresses come first in the next request: the responder narrows to them (section 2.9)
+        Acquire(pair, "10.1.0.9", "10.2.0.7");
+        var child = Single(pair.Left);
+        Assert.Equal(("10.1.0.9/32", "10.2.0.7/32"), (child.LocalSelectors.Single().ToString(), child.RemoteSelectors.Single().ToString()));
+        Acquire(pair, "10.1.0.9", "10.2.0.8");
+        Assert.Equal(2, pair.Left.Installed.Count);
+        Assert.Equal(["10.2.0.7/32", "10.2.0.8/32"], pair.Right.Installed.Values.Select(one => one.LocalSelectors.Single().ToString()).Order());
+    }
+
+    [Fact]
+    public void An_initiator_of_single_pairs_asks_for_the_packets_pair_alone()
+    {
+        using var pair = new EnginePair();
+        pair.Load(Left(Net("net", ["10.1.0.0/16"], ["10.2.0.0/16"]) with { SinglePair = true }), Right(Net("net", ["10.2.0.0/16"], ["10.1.0.0/16"])));
+        Acquire(pair, "10.1.0.9", "10.2.0.7");
+        Assert.Equal("10.2.0.7/32", Single(pair.Right).LocalSelectors.Single().ToString());
+        pair.Left.Command(id => new IkeCommand.Rekey(id, new SaTarget("net", "net")), pair.Now);
+        pair.Run();
+        Assert.Equal("10.2.0.7/32", Single(pair.Right).LocalSelectors.Single().ToString());
+    }
+
+    [Fact]
+    public void A_peer_that_insists_on_single_pairs_is_asked_again_for_the_packet_alone()
+    {
+        // a peer that wants the pair and nothing else in the request: the child knows exactly one address of each side, and the first request is answered with SINGLE_PAIR_REQUIRED by hand
+        using var pair = new EnginePair();
+        pair.Load(Left(Net("net", ["10.1.0.0/16"], ["10.2.0.0/16"])), Right(Net("net", ["10.2.0.0/16"], ["10.1.0.0/16"]) with { SinglePair = true }));
+        // without a packet there is nothing to fall back to; with one, the request that follows has one selector of each side
+        Acquire(pair, "10.1.0.9", "10.2.0.7");
+        Assert.Single(pair.Left.Installed);
+    }
+
+    [Theory]
+    [InlineData("10.1.0.0/16[tcp]", "10.2.0.0/16[tcp/443]")]
+    [InlineData("10.1.0.0/16[udp/1000-2000]", "10.2.0.0/16[udp/53]")]
+    [InlineData("10.1.0.0/16[icmp/8]", "10.2.0.0/16[icmp/8]")]
+    [InlineData("10.1.0.0/16[icmp/3(4)]", "10.2.0.0/16[icmp/3(4)]")]
+    [InlineData("fd10:1::/64[ipv6-icmp/128]", "fd10:2::/64[ipv6-icmp/128]")]
+    [InlineData("10.1.0.0/16[tcp/opaque]", "10.2.0.0/16[tcp/opaque]")]
+    [InlineData("10.1.0.5-10.1.0.77[sctp/9]", "10.2.0.0/16[sctp]")]
+    [InlineData("10.1.0.0/16[gre]", "10.2.0.0/16[gre]")]
+    public void Protocols_ports_and_icmp_types_are_negotiated_as_they_are(string local, string remote)
+    {
+        using var pair = new EnginePair();
+        pair.Load(Left(Net("net", [local], [remote])), Right(Net("net", [remote], [local])));
+        Assert.True(pair.Up().Success);
+        Assert.Equal((EnginePair.Ts(local).Selector, EnginePair.Ts(remote).Selector), (Single(pair.Left).LocalSelectors.Single(), Single(pair.Left).RemoteSelectors.Single()));
+        Assert.Equal((EnginePair.Ts(remote).Selector, EnginePair.Ts(local).Selector), (Single(pair.Right).LocalSelectors.Single(), Single(pair.Right).RemoteSelectors.Single()));
+    }
+
+    [Fact]
+    public void A_wider_request_is_narrowed_to_the_ports_that_are_allowed()
+    {
+        using var pair = new EnginePair();
+        pair.Load(Left(Net("net", ["10.1.0.0/16"], ["10.2.0.0/16"])), Right(Net("net", ["10.2.0.0/16[tcp/80-443]"], ["10.1.0.0/24[tcp]"])));
+        Assert.True(pair.Up().Success);
+        Assert.Equal(("10.1.0.0/24[tcp]", "10.2.0.0/16[tcp/80-443]"), (Single(pair.Left).LocalSelectors.Single().ToString(), Single(pair.Left).RemoteSelectors.Single().ToString()));
+    }
+
+    [Fact]
+    public void TS_UNACCEPTABLE_shows_both_lists()
+    {
+        using var pair = new EnginePair();
+        pair.Load(Left(Net("net", ["10.1.0.0/16"], ["10.2.0.0/16"])), Right(Net("net", ["10.9.0.0/16"], ["10.8.0.0/16"])));
+        Assert.False(pair.Up().Success);
+        var failure = pair.Right.LastReport!.Failure!;
+        Assert.Equal(["for our side: 10.2.0.0/16", "for its side: 10.1.0.0/16"], failure.Offered);
+        Assert.Equal(["net: local_ts 10.9.0.0/16, remote_ts 10.8.0.0/16"], failure.Accepted);
+        Assert.Equal(["local_ts 10.1.0.0/16", "remote_ts 10.2.0.0/16"], pair.Left.LastReport!.Failure!.Offered);
+    }
+
+    [Fact]
+    public void An_identity_may_claim_only_the_selectors_of_its_connection()
+    {
+        // RFC 4301 section 4.4.3: the peer authorization database ties identities to what they may ask for
+        using var pair = new EnginePair();
+        var mine = Right(Net("net", ["10.2.0.0/16"], ["10.1.0.0/16"]));
+        var others = mine with { Name = "others", Remote = new RemoteAuth { Id = IdentityPattern.Of(Identity.Fqdn("somebody.example.org")) }, Children = [Net("net", ["10.2.0.0/16"], ["10.7.0.0/16"])] };
+        pair.Left.Load(PolicySet.Of(Left(Net("net", ["10.7.0.0/16"], ["10.2.0.0/16"]))), pair.Now);
+        pair.Right.Load(PolicySet.Of(others, mine), pair.Now);
+        Assert.False(pair.Up().Success);
+        Assert.Empty(pair.Right.Installed);
+        Assert.Equal(("net", "selectors"), (pair.Right.LastReport!.Connection, pair.Right.LastReport.Failure!.Reason));
+        // nor later, on the IKE SA that is up
+        Assert.False(pair.Up().Success);
+        Assert.Empty(pair.Right.Installed);
+    }
+
+    [Fact]
+    public void A_rest_that_never_ends_ends()
+    {
+        // a peer that gives a sliver each time, and says that there is more
+        using var pair = new EnginePair();
+        var slivers = Enumerable.Range(0, 250).Select(i => Net($"s{i}", [$"10.2.{i}.0/32"], ["10.1.0.0/16"])).ToArray();
+        pair.Load(Left(Net("net", ["10.1.0.0/16"], ["10.2.0.0/16"])), Right(slivers));
+        Assert.True(pair.Up().Success);
+        Assert.Equal(ProtocolTimes.PartsPerChild + 1, pair.Left.Installed.Count);
+    }
+
+    private static void Acquire(EnginePair pair, string from, string to)
+    {
+        var (local, remote) = (IpAddress.Parse(from), IpAddress.Parse(to));
+        pair.Left.Engine.Handle(new DataPlaneEvent.Acquire("net", "net", new TrafficSelector(local, local, 6, 1024, 1024), new TrafficSelector(remote, remote, 6, 80, 80)), pair.Now);
+        pair.Left.Drain(pair.Now);
+        pair.Run();
+    }
+
+    private static ChildSa Single(EngineHost host) => Assert.Single(host.Installed.Values);
+
+    private static string[] Nets(string start, int count) => [.. Enumerable.Range(0, count).Select(i => $"{start}.{i}.0/25")];
+
+    private static Child Net(string name, string[] local, string[] remote) => EnginePair.LeftGateway().Children[0] with { Name = name, LocalSelectors = [.. local.Select(EnginePair.Ts)], RemoteSelectors = [.. remote.Select(EnginePair.Ts)] };
+
+    private static Connection Left(params Child[] children) => EnginePair.LeftGateway() with { Children = [.. children] };
+
+    private static Connection Right(params Child[] children) => EnginePair.RightGateway() with { Children = [.. children] };
+}
