@@ -21,7 +21,7 @@ internal static class CommandTree
     public static async Task<int> RunAsync(string[] args)
     {
         // not a RootCommand: that would be named after the file of the program
-        var root = new Command("warifu", "Warifu: IKE and IPsec") { new HelpOption(), new VersionOption(), s_socket, Run(), Check(), Load(), Up(), Down(), Rekey(), Status(), List(), Log(), Explain(), Demo(), Publish() };
+        var root = new Command("warifu", "Warifu: IKE and IPsec") { new HelpOption(), new VersionOption(), s_socket, Run(), Check(), Load(), Up(), Down(), Rekey(), Status(), List(), Log(), Explain(), Ca.PkiCommand.Create(), Demo(), Publish() };
         var parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)
         {
@@ -144,7 +144,7 @@ internal static class CommandTree
         var algorithms = new Command("algorithms", "what this build can compute; needs no daemon") { s_json };
         algorithms.SetAction(parsed => Listings.Algorithms(parsed.GetValue(s_json)));
         command.Add(algorithms);
-        foreach (var (name, description) in new[] { ("sas", "IKE SAs and their children"), ("conns", "loaded connections"), ("policies", "traps and shunts"), ("counters", "messages, drops and their reasons") })
+        foreach (var (name, description) in new[] { ("sas", "IKE SAs and their children"), ("conns", "loaded connections"), ("policies", "traps and shunts"), ("certs", "certificates, CRLs and public keys"), ("authorities", "certification authorities"), ("pools", "addresses for clients and who has them"), ("counters", "messages, drops and their reasons") })
         {
             var one = new Command(name, description) { s_json };
             one.SetAction((parsed, stop) => Client(parsed, client => Listings.RunAsync(client, name, parsed.GetValue(s_json), stop), stop));

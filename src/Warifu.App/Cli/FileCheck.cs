@@ -31,12 +31,10 @@ internal static class FileCheck
     /// <summary>Everything that is to be said of a file.</summary>
     public static IReadOnlyList<Diagnostic> Findings(string file, out BuiltConfiguration built)
     {
-        var findings = new List<Diagnostic>();
-        var tree = ConfigurationFile.Read(file, findings);
-        built = PolicyBuilder.Build(tree, findings);
-        PskCheck.Judge(built, PskCheck.DefaultFor(file), findings);
+        var read = ConfigurationReader.Read(file);
+        built = read.Built;
         built.Erase();
-        tree.Erase();
-        return [.. findings.OrderBy(finding => finding.Position.File, System.StringComparer.Ordinal).ThenBy(finding => finding.Position.Line).ThenBy(finding => finding.Position.Column)];
+        read.EraseSources();
+        return [.. read.Findings.OrderBy(finding => finding.Position.File, System.StringComparer.Ordinal).ThenBy(finding => finding.Position.Line).ThenBy(finding => finding.Position.Column)];
     }
 }

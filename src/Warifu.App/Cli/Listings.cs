@@ -30,6 +30,12 @@ internal static class Listings
                 var counters = await client.RequestAsync("get-counters", cancellationToken: stop);
                 Console.WriteLine(json ? Json.Print(counters) : string.Join('\n', Counters(counters)));
                 return 0;
+            case "certs":
+                return await CredentialViews.CertificatesAsync(client, json, stop);
+            case "authorities":
+                return await CredentialViews.AuthoritiesAsync(client, json, stop);
+            case "pools":
+                return await CredentialViews.PoolsAsync(client, json, stop);
             default:
                 throw new ArgumentException($"nothing is called '{what}'", nameof(what));
         }
@@ -69,6 +75,7 @@ internal static class Listings
         {
             var section = element.Section!;
             Console.WriteLine($"{element.Name}: {section.Text("state")}{Comma(section.Text("next"))}{(section.Text("reason") is { } reason ? $"\n  why: {reason}" : "")}");
+            foreach (var certificate in section.Items("certificates")) Console.WriteLine($"  certificate {certificate}");
             foreach (var child in section.Section("children")?.Elements ?? []) Console.WriteLine($"  {child.Name}: {child.Section!.Text("state")}{Comma(child.Section!.Text("next"))}{(child.Section!.Text("reason") is { } why ? $"\n    why: {why}" : "")}");
         }
 
@@ -130,6 +137,8 @@ internal static class Listings
         yield return $"{name}: #{sa.Text("uniqueid")}, {sa.Text("state")}, IKEv{sa.Text("version")}, {sa.Text("initiator-spi")}_i{(sa.Text("initiator") is null ? "" : "*")} {sa.Text("responder-spi")}_r{(sa.Text("initiator") is null ? "*" : "")}";
         yield return $"  local  '{sa.Text("local-id")}' @ {sa.Text("local-host")}[{sa.Text("local-port")}]{(sa.Text("nat-local") is null ? "" : " behind NAT")}";
         yield return $"  remote '{sa.Text("remote-id")}' @ {sa.Text("remote-host")}[{sa.Text("remote-port")}]{(sa.Text("nat-remote") is null ? "" : " behind NAT")}";
+        if (sa.Items("local-vips").Any()) yield return $"  our virtual addresses {string.Join(' ', sa.Items("local-vips"))}";
+        if (sa.Items("remote-vips").Any()) yield return $"  its virtual addresses {string.Join(' ', sa.Items("remote-vips"))}";
         if (sa.Text("encr-alg") is not null) yield return $"  {Suite(sa)}";
         if (sa.Text("established") is { } since) yield return $"  established {since}s ago{(sa.Text("rekey-time") is { } rekey ? $", rekeying in {rekey}s" : "")}";
         foreach (var element in sa.Section("child-sas")?.Elements ?? [])
@@ -151,7 +160,14 @@ internal static class Listings
         yield return $"{name}: {connection.Text("version")}, rekeying every {connection.Text("rekey_time")}s";
         yield return $"  local:  {string.Join(' ', connection.Items("local_addrs"))}";
         yield return $"  remote: {string.Join(' ', connection.Items("remote_addrs"))}";
-        foreach (var side in new[] { "local-1", "remote-1" }) yield return $"  {side[..^2]} {connection.Section(side)?.Text("class")} authentication, id {connection.Section(side)?.Text("id") ?? "%any"}";
+        foreach (var element in connection.Elements.Where(element => element.Section is not null && (element.Name.StartsWith("local-", StringComparison.Ordinal) || element.Name.StartsWith("remote-", StringComparison.Ordinal))))
+        {
+            var round = element.Section!;
+            yield return $"  {(element.Name.EndsWith("-1", StringComparison.Ordinal) ? element.Name[..^2] : element.Name)} {round.Text("class")} authentication, id {round.Text("id") ?? "%any"}";
+            foreach (var certificate in round.Items("certs")) yield return $"    certificate '{certificate}'";
+            foreach (var authority in round.Items("cacerts")) yield return $"    CA '{authority}'";
+        }
+
         foreach (var element in connection.Section("children")?.Elements ?? [])
         {
             var child = element.Section!;

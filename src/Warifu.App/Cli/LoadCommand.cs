@@ -1,5 +1,4 @@
 using System;
-using System.Collections.Generic;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
@@ -18,33 +17,20 @@ internal static class LoadCommand
     /// <param name="stop">Gives up.</param>
     public static async Task<int> RunAsync(ViciClient client, string file, int confirmWithin, bool dryRun, CancellationToken stop)
     {
-        var findings = new List<Diagnostic>();
-        var tree = ConfigurationFile.Read(file, findings);
-        var built = PolicyBuilder.Build(tree, findings);
-        PskCheck.Judge(built, PskCheck.DefaultFor(file), findings);
-        foreach (var finding in findings.Where(finding => finding.Severity != Severity.Notice)) await Console.Error.WriteLineAsync(finding.ToString());
-        if (findings.Exists(finding => finding.Severity == Severity.Error))
+        var read = ConfigurationReader.Read(file);
+        var (tree, built) = (read.Tree, read.Built);
+        try
+        {
+            foreach (var finding in read.Findings.Where(finding => finding.Severity != Severity.Notice)) await Console.Error.WriteLineAsync(finding.ToString());
+            if (read.Findings.Exists(finding => finding.Severity == Severity.Error)) return 2;
+            if (!await SendAsync(client, read, dryRun, stop)) return 1;
+        }
+        finally
         {
             built.Erase();
-            tree.Erase();
-            return 2;
+            read.EraseSources();
         }
 
-        await client.RequestAsync("warifu-begin", new ViciMessage().Flag("dry-run", dryRun), cancellationToken: stop);
-        foreach (var connection in tree.Section("connections")?.Sections ?? [])
-        {
-            if (await Failed(client, "load-conn", new ViciMessage().Add(connection.Name, ViciConfig.FromTree(connection, Scope.Connection)), stop)) return 1;
-        }
-
-        foreach (var secret in built.Secrets)
-        {
-            var message = new ViciMessage().Add("id", secret.Name).Add("type", "IKE").Add("data", secret.Value).Add("owners", secret.Owners.Select(owner => owner.Text)).Flag("x-key", secret.IsKey).Add("x-source", secret.Position.ToString());
-            var failed = await Failed(client, "load-shared", message, stop);
-            message.Erase();
-            if (failed) return 1;
-        }
-
-        tree.Erase();
         if (tree.Section("daemon") is { } daemon) await Console.Error.WriteLineAsync($"{daemon.Position}: notice: the section 'daemon' takes effect when the daemon starts");
         var commit = new ViciMessage();
         if (confirmWithin > 0) commit.Add("confirm-within", confirmWithin);
@@ -63,6 +49,46 @@ internal static class LoadCommand
         Console.WriteLine(changes.Count == 0 ? $"{file} {state}; nothing {(dryRun ? "would change" : "changed")}" : $"{file} {state}");
         if (confirmWithin > 0 && !dryRun) Console.WriteLine($"it is taken back in {confirmWithin} s unless 'warifu load --confirm' comes before");
         return 0;
+    }
+
+    /// <summary>One transaction, up to its end.</summary>
+    private static async Task<bool> SendAsync(ViciClient client, ConfigurationReader read, bool dryRun, CancellationToken stop)
+    {
+        await client.RequestAsync("warifu-begin", new ViciMessage().Flag("dry-run", dryRun), cancellationToken: stop);
+        foreach (var certificate in read.Built.Credentials.Certificates)
+        {
+            var (type, flag) = CertificateListings.TypeOf(certificate.Type);
+            var message = new ViciMessage().Add("type", type).Add("data", certificate.Der.ToArray()).Add("x-own", "yes");
+            if (flag is not null) message.Add("flag", flag);
+            if (await Failed(client, "load-cert", message, stop)) return false;
+        }
+
+        foreach (var key in read.Files.Keys)
+        {
+            if (CredentialBuilder.PasswordOf(key) is not { } password) continue;
+            var message = new ViciMessage().Add("type", "any").Add("data", key.Data.ToArray()).Add("x-password", password.ToArray()).Add("x-name", key.Name);
+            var failed = await Failed(client, "load-key", message, stop);
+            message.Erase();
+            if (failed) return false;
+        }
+
+        foreach (var (section, command, scope) in new[] { ("authorities", "load-authority", Scope.Authority), ("pools", "load-pool", Scope.Pool), ("connections", "load-conn", Scope.Connection) })
+        {
+            foreach (var one in read.Tree.Section(section)?.Sections ?? [])
+            {
+                if (await Failed(client, command, new ViciMessage().Add(one.Name, ViciConfig.FromTree(one, scope)), stop)) return false;
+            }
+        }
+
+        foreach (var secret in read.Built.Secrets)
+        {
+            var message = new ViciMessage().Add("id", secret.Name).Add("type", secret.IsPpk ? "PPK" : "IKE").Add("data", secret.Value.ToArray()).Add("owners", secret.Owners.Select(owner => owner.Text)).Flag("x-key", secret.IsKey).Add("x-source", secret.Position.ToString());
+            var failed = await Failed(client, "load-shared", message, stop);
+            message.Erase();
+            if (failed) return false;
+        }
+
+        return true;
     }
 
     /// <summary>Keeps the last change, or takes it back at once.</summary>

@@ -19,12 +19,22 @@ internal sealed record BuiltConfiguration(PolicySet Policy, DaemonSettings Daemo
     /// <summary>Where connections stand.</summary>
     public ImmutableDictionary<string, SourcePosition> Positions { get; init; } = ImmutableDictionary<string, SourcePosition>.Empty;
 
+    /// <summary>CAs with where to ask about what they issued.</summary>
+    public ImmutableArray<Authority> Authorities { get; init; } = [];
+
+    /// <summary>Certificates that stood in the files of a connection's own ones.</summary>
+    public ImmutableDictionary<string, ImmutableArray<ImmutableArray<byte>>> Chains { get; init; } = ImmutableDictionary<string, ImmutableArray<ImmutableArray<byte>>>.Empty;
+
+    /// <summary>Certificates and private keys; whoever loads the configuration takes the keys.</summary>
+    public Credentials Credentials { get; init; } = Credentials.None;
+
     public SourcePosition PositionOf(string connection) => Positions.GetValueOrDefault(connection);
 
     /// <summary>Zeroes the secrets, for a configuration that is not loaded.</summary>
     public void Erase()
     {
         foreach (var secret in Secrets) CryptographicOperations.ZeroMemory(secret.Value);
+        Credentials.Erase();
     }
 
     /// <summary>Where the settings of each connection stand, by its name.</summary>
@@ -35,7 +45,11 @@ internal sealed record BuiltConfiguration(PolicySet Policy, DaemonSettings Daemo
 internal sealed record LeftOutConnection(string Name, string Why);
 
 /// <summary>A pre-shared key with its owners (none = any pair).</summary>
-internal sealed record ConfiguredSecret(string Name, byte[] Value, bool IsKey, ImmutableArray<IdentityPattern> Owners, SourcePosition Position);
+internal sealed record ConfiguredSecret(string Name, byte[] Value, bool IsKey, ImmutableArray<IdentityPattern> Owners, SourcePosition Position)
+{
+    /// <summary>A post-quantum pre-shared key (RFC 8784); its owners are its names.</summary>
+    public bool IsPpk { get; init; }
+}
 
 /// <summary>How pre-shared keys are judged, the strictest first.</summary>
 internal enum PskPolicy
@@ -82,7 +96,8 @@ internal sealed record DaemonSettings
 
     public uint Table { get; init; } = 8757;
 
-    public string StateDirectory { get; init; } = "/var/lib/warifu";
+    /// <summary>What survives a restart. A service manager may say where.</summary>
+    public string StateDirectory { get; init; } = Environment.GetEnvironmentVariable("STATE_DIRECTORY") is { Length: > 0 } given ? given : "/var/lib/warifu";
 
     public string? KeyLog { get; init; }
 }

@@ -91,6 +91,13 @@ internal sealed class ConfigSetting(string key, SourcePosition position, SourceP
 
     public IReadOnlyList<byte[]> Values => values;
 
+    /// <summary>Why the values are not all that was asked for: files that are missing. Whoever reads the setting reports them.</summary>
+    public IReadOnlyList<Diagnostic> Limits { get; init; } = [];
+
+    /// <summary>One setting with the values of several, in their order.</summary>
+    public static ConfigSetting Join(IReadOnlyList<ConfigSetting> settings) =>
+        new(settings[0].Key, settings[0].Position, settings[0].ValuePosition, [.. settings.SelectMany(setting => setting.Values)]) { Limits = [.. settings.SelectMany(setting => setting.Limits)] };
+
     /// <summary>The value as text, list items joined by commas. Never call it for secrets.</summary>
     public string Text => values.Length == 1 ? Encoding.UTF8.GetString(values[0]) : string.Join(',', Array.ConvertAll(values, Encoding.UTF8.GetString));
 

@@ -44,6 +44,8 @@ internal enum ValueKind
     Mark,
     InterfaceId,
     Octets,
+    /// <summary>Names of files in a file, their contents afterwards: see <see cref="CredentialFiles"/>. Never text.</summary>
+    Contents,
 }
 
 /// <summary>What this build does with a key.</summary>
@@ -83,7 +85,7 @@ internal sealed record KeyInfo(Scope Scope, string Name, ValueKind Kind, string 
 /// <summary>Every key of swanctl.conf and our own, as data: parsing, messages and docs/configuration.md come from here.</summary>
 internal static class KeyRegistry
 {
-    private const string NoVersion1 = "IKEv1", NoCertificates = "certificate authentication", NoEap = "EAP", NoVirtualIp = "virtual IPs and pools", NoInterfaceId = "XFRM interface ids", NoMarks = "netfilter marks";
+    private const string NoVersion1 = "IKEv1", NoTokens = "tokens", NoEap = "EAP", NoInterfaceId = "XFRM interface ids", NoMarks = "netfilter marks";
 
     public static IReadOnlyList<KeyInfo> All { get; } = [.. Connection(), .. Auth(), .. Child(), .. Credentials(), .. Daemon(), .. Manual()];
 
@@ -143,7 +145,7 @@ internal static class KeyRegistry
             new(C, "local_port", ValueKind.Number, "500", "own UDP port: the daemon's port or port_nat_t") { Most = 65535 },
             new(C, "remote_port", ValueKind.Number, "500", "the peer's UDP port; 500 moves to 4500 when a NAT is found") { Least = 1, Most = 65535 },
             new(C, "proposals", ValueKind.Proposals, "default", "IKE proposals"),
-            new(C, "vips", ValueKind.List, "", "virtual IPs to ask for") { Service = Service.Later, Missing = NoVirtualIp },
+            new(C, "vips", ValueKind.List, "", "virtual addresses to ask the peer for: 0.0.0.0 and :: are any of their version"),
             new(C, "aggressive", ValueKind.YesNo, "no", "IKEv1 aggressive mode") { Service = Service.Later, Missing = NoVersion1 },
             new(C, "pull", ValueKind.YesNo, "yes", "IKEv1 Mode Config: pull") { Service = Service.Later, Missing = NoVersion1 },
             new(C, "dscp", ValueKind.Dscp, "000000", "DSCP of IKE packets"),
@@ -153,18 +155,18 @@ internal static class KeyRegistry
             new(C, "dpd_timeout", ValueKind.Time, "0s", "IKEv1 only; IKEv2 uses the retransmission timeouts") { Service = Service.NoEffect, Missing = "dpd_timeout is for IKEv1; IKEv2 uses the retransmission timeouts" },
             new(C, "fragmentation", ValueKind.Word, "yes", "IKE fragmentation (RFC 7383)") { Words = ["yes", "accept", "no", "force"] },
             new(C, "childless", ValueKind.Word, "allow", "childless initiation (RFC 6023)") { Words = ["allow", "prefer", "force", "never"] },
-            new(C, "send_certreq", ValueKind.YesNo, "yes", "send certificate requests") { Service = Service.NoEffect, Missing = "no certificates are used yet" },
-            new(C, "send_cert", ValueKind.Word, "ifasked", "send certificates") { Words = ["ifasked", "always", "never"], Service = Service.NoEffect, Missing = "no certificates are used yet" },
+            new(C, "send_certreq", ValueKind.YesNo, "yes", "send certificate requests"),
+            new(C, "send_cert", ValueKind.Word, "ifasked", "send certificates") { Words = ["ifasked", "always", "never"] },
             new(C, "ocsp", ValueKind.Word, "reply", "OCSP in IKE (RFC 4806)") { Words = ["never", "reply", "request", "both"], Service = Service.NoEffect, Missing = "no certificates are used yet" },
-            new(C, "ppk_id", ValueKind.IdentityName, "", "post-quantum pre-shared key id (RFC 8784)") { Service = Service.Later, Missing = "PPK (RFC 8784)" },
-            new(C, "ppk_required", ValueKind.YesNo, "no", "fail without PPK") { Service = Service.Later, Missing = "PPK (RFC 8784)" },
+            new(C, "ppk_id", ValueKind.IdentityName, "", "name of the post-quantum pre-shared key that we use as initiator (RFC 8784)"),
+            new(C, "ppk_required", ValueKind.YesNo, "no", "fail without a post-quantum pre-shared key"),
             new(C, "keyingtries", ValueKind.Number, "1", "rounds of retransmission of the first message; 0 = for ever"),
             new(C, "unique", ValueKind.Word, "no", "a second IKE SA of one identity") { Words = ["no", "never", "keep", "replace"] },
             new(C, "reauth_time", ValueKind.Time, "0s", "full re-authentication") { Service = Service.Later, Missing = "re-authentication" },
             new(C, "rekey_time", ValueKind.Time, "4h", "rekeying of the IKE SA"),
             new(C, "over_time", ValueKind.Time, "10 % of rekey_time", "grace after rekey_time until the IKE SA is closed"),
             new(C, "rand_time", ValueKind.Time, "over_time", "random part that is taken off rekey_time"),
-            new(C, "pools", ValueKind.List, "", "pools of virtual IPs") { Service = Service.Later, Missing = NoVirtualIp },
+            new(C, "pools", ValueKind.List, "", "pools from which its clients get addresses and attributes"),
             new(C, "if_id_in", ValueKind.InterfaceId, "0", "XFRM interface id") { Service = Service.Later, Missing = NoInterfaceId },
             new(C, "if_id_out", ValueKind.InterfaceId, "0", "XFRM interface id") { Service = Service.Later, Missing = NoInterfaceId },
             new(C, "mediation", ValueKind.YesNo, "no", "mediation server") { Service = Service.Later, Missing = "mediation" },
@@ -192,8 +194,8 @@ internal static class KeyRegistry
                 new(scope, "auth", ValueKind.Text, "pubkey", "psk, pubkey…, eap…, xauth…"),
                 new(scope, "id", ValueKind.IdentityName, scope == Scope.Local ? "the own address" : "%any", scope == Scope.Local ? "own identity" : "acceptable identity, with wildcards"),
                 new(scope, "eap_id", ValueKind.IdentityName, "id", "EAP identity") { Service = Service.Later, Missing = NoEap },
-                new(scope, "certs", ValueKind.List, "", "certificates") { Service = Service.Later, Missing = NoCertificates },
-                new(scope, "pubkeys", ValueKind.List, "", "raw public keys") { Service = Service.Later, Missing = NoCertificates },
+                new(scope, "certs", ValueKind.Contents, "", scope == Scope.Local ? "own certificates to choose from; files of x509, or 0x…, 0s…" : "the peer has one of these certificates; files of x509, or 0x…, 0s…"),
+                new(scope, "pubkeys", ValueKind.Contents, "", scope == Scope.Local ? "own raw public keys (RFC 7670); files of pubkey, or 0x…, 0s…" : "the peer has one of these raw public keys (RFC 7670); files of pubkey, or 0x…, 0s…"),
             ]);
         }
 
@@ -202,12 +204,13 @@ internal static class KeyRegistry
             new(Scope.Local, "aaa_id", ValueKind.IdentityName, "remote id", "identity of the EAP server") { Service = Service.Later, Missing = NoEap },
             new(Scope.Local, "xauth_id", ValueKind.IdentityName, "id", "XAuth user") { Service = Service.Later, Missing = NoVersion1 },
             new(Scope.Remote, "groups", ValueKind.List, "", "required groups") { Service = Service.Later, Missing = "groups" },
-            new(Scope.Remote, "cert_policy", ValueKind.List, "", "required certificate policies") { Service = Service.Later, Missing = NoCertificates },
-            new(Scope.Remote, "cacerts", ValueKind.List, "", "acceptable CAs") { Service = Service.Later, Missing = NoCertificates },
-            new(Scope.Remote, "ca_id", ValueKind.IdentityName, "", "a CA that the chain must have") { Service = Service.Later, Missing = NoCertificates },
-            new(Scope.Remote, "revocation", ValueKind.Word, "relaxed", "revocation checks") { Words = ["strict", "ifuri", "relaxed"], Service = Service.Later, Missing = NoCertificates },
+            new(Scope.Remote, "cert_policy", ValueKind.List, "", "certificate policies (OIDs) of which the chain must have one"),
+            new(Scope.Remote, "cacerts", ValueKind.Contents, "", "the chain ends in one of these CAs, which are trusted for this connection; files of x509ca, or 0x…, 0s…"),
+            new(Scope.Remote, "ca_id", ValueKind.IdentityName, "", "a CA that the chain must have, by its subject"),
+            new(Scope.Remote, "revocation", ValueKind.Word, "relaxed", "when nobody says whether a certificate was revoked: strict = refuse, ifuri = refuse if it says whom to ask") { Words = ["strict", "ifuri", "relaxed"] },
         ]);
-        foreach (var name in new[] { "file", "handle", "slot", "module" }) keys.Add(new(Scope.CertFile, name, ValueKind.Text, "", "where the certificate is") { Service = Service.Later, Missing = NoCertificates });
+        keys.Add(new(Scope.CertFile, "file", ValueKind.Text, "", "path of the certificate"));
+        foreach (var name in new[] { "handle", "slot", "module" }) keys.Add(new(Scope.CertFile, name, ValueKind.Text, "", "where the certificate is on a token") { Service = Service.Later, Missing = NoTokens });
         return keys;
     }
 
@@ -281,12 +284,12 @@ internal static class KeyRegistry
         new(Scope.Secret, "module", ValueKind.Text, "", "module of a token"),
         new(Scope.Secret, "pin", ValueKind.Octets, "", "PIN of a token"),
         new(Scope.Pool, "addrs", ValueKind.Text, "", "subnet or range"),
-        .. new[] { "dns", "nbns", "dhcp", "netmask", "server", "subnet", "p_cscf", "split_include", "split_exclude", "address" }.Select(name => new KeyInfo(Scope.Pool, name, ValueKind.List, "", "attribute for clients")),
-        new(Scope.Authority, "cacert", ValueKind.Text, "", "the CA's certificate"),
-        new(Scope.Authority, "file", ValueKind.Text, "", "the CA's certificate"),
-        new(Scope.Authority, "handle", ValueKind.Text, "", "the CA's certificate on a token"),
-        new(Scope.Authority, "slot", ValueKind.Text, "", "slot of the token"),
-        new(Scope.Authority, "module", ValueKind.Text, "", "module of the token"),
+        .. PoolText.Keys.Select(name => new KeyInfo(Scope.Pool, name, ValueKind.List, "", name == "dns_domain" ? "domains for split DNS (RFC 8598), each with an optional DS record as trust anchor" : "attribute for clients") { Own = name == "dns_domain" }),
+        new(Scope.Authority, "cacert", ValueKind.Contents, "", "the CA's certificate: a file of x509ca, or 0x…, 0s…"),
+        new(Scope.Authority, "file", ValueKind.Contents, "", "the CA's certificate, by its path"),
+        new(Scope.Authority, "handle", ValueKind.Text, "", "the CA's certificate on a token") { Service = Service.Later, Missing = NoTokens },
+        new(Scope.Authority, "slot", ValueKind.Text, "", "slot of the token") { Service = Service.Later, Missing = NoTokens },
+        new(Scope.Authority, "module", ValueKind.Text, "", "module of the token") { Service = Service.Later, Missing = NoTokens },
         new(Scope.Authority, "crl_uris", ValueKind.List, "", "where its CRLs are"),
         new(Scope.Authority, "ocsp_uris", ValueKind.List, "", "where its OCSP responders are"),
         new(Scope.Authority, "cert_uri_base", ValueKind.Text, "", "hash-and-URL base"),

@@ -13,9 +13,12 @@ internal static class PolicyBuilder
 {
     private static readonly string[] s_sections = ["connections", "secrets", "pools", "authorities", "daemon", "manual"];
 
-    private static readonly string[] s_laterSecrets = ["eap", "xauth", "ntlm", "ppk", "private", "rsa", "ecdsa", "pkcs8", "pkcs12", "token"];
+    private static readonly string[] s_laterSecrets = ["eap", "xauth", "ntlm", "token"];
 
-    public static BuiltConfiguration Build(ConfigSection root, List<Diagnostic> findings)
+    /// <param name="root">The tree; names of files in it have been replaced by their contents (<see cref="CredentialFiles"/>).</param>
+    /// <param name="findings">Findings are added.</param>
+    /// <param name="credentials">Certificates and keys that stand beside it; null = none.</param>
+    public static BuiltConfiguration Build(ConfigSection root, List<Diagnostic> findings, Credentials? credentials = null)
     {
         foreach (var setting in root.Settings) findings.Add(new Diagnostic(Severity.Error, setting.Position, $"key '{setting.Key}' outside of any section", $"sections are {string.Join(", ", s_sections)}"));
         foreach (var section in root.Sections)
@@ -28,27 +31,21 @@ internal static class PolicyBuilder
 
         var connections = ImmutableArray.CreateBuilder<Connection>();
         var leftOut = ImmutableArray.CreateBuilder<LeftOutConnection>();
+        var chains = ImmutableDictionary.CreateBuilder<string, ImmutableArray<ImmutableArray<byte>>>();
         foreach (var section in Below(root, "connections", findings))
         {
             var before = findings.Count;
-            var connection = BuildConnection(section, findings);
+            var (connection, chain) = BuildConnection(section, findings);
             var stops = findings.Skip(before).Where(finding => finding.Severity >= Severity.Limit).ToList();
             positions[section.Name] = section.Position;
             if (section.Find("psk_policy") is { } own && PskPolicyOf(own.Text) is { } policy) policies[section.Name] = policy;
+            if (stops.Count == 0 && !chain.IsEmpty) chains[section.Name] = chain;
             if (stops.Count == 0) connections.Add(connection);
             else leftOut.Add(new LeftOutConnection(section.Name, stops[0].ToString()));
         }
 
-        foreach (var section in Below(root, "pools", findings))
-        {
-            CheckPool(section, findings);
-        }
-
-        foreach (var section in Below(root, "authorities", findings))
-        {
-            _ = new SectionReader(section, Scope.Authority, $"authority '{section.Name}'", findings);
-            findings.Add(new Diagnostic(Severity.Limit, section.Position, $"authority '{section.Name}': certificate authentication is not there yet", "connections with pre-shared keys work without it"));
-        }
+        var pools = Below(root, "pools", findings).Select(section => AuthorityBuilder.BuildPool(section, findings)).OfType<Pool>().ToImmutableArray();
+        var authorities = Below(root, "authorities", findings).Select(section => AuthorityBuilder.Build(section, findings)).OfType<Authority>().ToImmutableArray();
 
         foreach (var section in Below(root, "manual", findings))
         {
@@ -57,15 +54,23 @@ internal static class PolicyBuilder
         }
 
         var daemon = root.Section("daemon") is { } settings ? BuildDaemon(settings, findings) : new DaemonSettings();
-        return new BuiltConfiguration(new PolicySet { Connections = connections.ToImmutable() }, daemon, BuildSecrets(root, findings), leftOut.ToImmutable()) { PskPolicies = policies.ToImmutable(), Positions = positions.ToImmutable() };
+        return new BuiltConfiguration(new PolicySet { Connections = connections.ToImmutable(), Pools = pools }, daemon, BuildSecrets(root, findings), leftOut.ToImmutable())
+        {
+            PskPolicies = policies.ToImmutable(),
+            Positions = positions.ToImmutable(),
+            Authorities = authorities,
+            Chains = chains.ToImmutable(),
+            Credentials = credentials ?? Credentials.None,
+        };
     }
 
-    /// <summary>One section of <c>connections</c>.</summary>
-    public static Connection BuildConnection(ConfigSection section, List<Diagnostic> findings)
+    /// <summary>One section of <c>connections</c>, and certificates that stood in the files of its own ones.</summary>
+    public static (Connection Connection, ImmutableArray<ImmutableArray<byte>> Chains) BuildConnection(ConfigSection section, List<Diagnostic> findings)
     {
         var reader = new SectionReader(section, Scope.Connection, $"connection '{section.Name}'", findings);
         CheckVersion(reader);
-        var (local, remote) = (LocalAuthOf(section, findings), RemoteAuthOf(section, findings));
+        var auth = new AuthBuilder(section, findings);
+        var (local, remote) = (auth.Local(), auth.Remote());
         var keep = reader.Word("keep", "no");
         var rekey = reader.Time("rekey_time", TimeSpan.FromHours(4));
         if (!reader.Has("rekey_time") && reader.Time("reauth_time", default) > TimeSpan.Zero) rekey = TimeSpan.Zero;
@@ -77,7 +82,7 @@ internal static class PolicyBuilder
         var kept = keep != "no" || section.Section("children")?.Sections.Exists(child => child.Find("keep")?.Text is "up" or "on-demand") == true;
         if (kept && reader.Has("keyingtries")) reader.Error("keyingtries", "keep already says how long to try: for ever", "remove keyingtries or keep");
         var dscp = reader.Text("dscp");
-        return new Connection
+        var connection = new Connection
         {
             Name = section.Name,
             LocalAddresses = reader.Hosts("local_addrs"),
@@ -85,8 +90,16 @@ internal static class PolicyBuilder
             LocalPort = (ushort)(reader.NumberOrNull("local_port") is { } port && port != 500 ? port : 0),
             RemotePort = (ushort)reader.Number("remote_port", 500),
             Proposals = reader.Proposals("proposals", ProtocolId.Ike),
-            Local = local,
-            Remote = remote,
+            Local = local[0],
+            Remote = remote[0],
+            LocalRounds = local[1..],
+            RemoteRounds = remote[1..],
+            SendCert = reader.Word("send_cert", "ifasked") switch { "always" => SendCertificates.Always, "never" => SendCertificates.Never, _ => SendCertificates.IfAsked },
+            SendCertReq = reader.YesNo("send_certreq", true),
+            VirtualIps = VirtualIps(reader),
+            Pools = [.. reader.Items("pools")],
+            PpkId = PpkId(reader),
+            PpkRequired = reader.YesNo("ppk_required", false),
             Children = children,
             RekeyTime = rekey,
             OverTime = reader.TimeOrNull("over_time"),
@@ -103,6 +116,26 @@ internal static class PolicyBuilder
             Dscp = dscp is null ? (byte)0 : Convert.ToByte(dscp, 2),
             Source = section.Position.ToString(),
         };
+        return (connection, auth.Chains.ToImmutable());
+    }
+
+    private static ImmutableArray<IpAddress> VirtualIps(SectionReader reader)
+    {
+        var addresses = ImmutableArray.CreateBuilder<IpAddress>();
+        foreach (var item in reader.Items("vips"))
+        {
+            if (IpAddress.TryParse(item, out var address)) addresses.Add(address);
+            else reader.Error("vips", $"'{item}' is no IP address", "write 0.0.0.0 for any IPv4 address, :: for any IPv6 address, or the one that you would like to have");
+        }
+
+        return addresses.ToImmutable();
+    }
+
+    private static Identity? PpkId(SectionReader reader)
+    {
+        if (reader.Text("ppk_id") is not { } text || !IdentityPattern.TryParse(text, out var pattern, out _)) return null;
+        if (pattern.Exact is null) reader.Error("ppk_id", $"'{text}' is a pattern", "write one definite name");
+        return pattern.Exact;
     }
 
     private static IEnumerable<ConfigSection> Below(ConfigSection root, string name, List<Diagnostic> findings)
@@ -123,53 +156,6 @@ internal static class PolicyBuilder
                 reader.Add(Severity.Limit, reader.PositionOf("version"), "IKEv1 is not there yet", "write version = 2");
                 break;
         }
-    }
-
-    private static LocalAuth LocalAuthOf(ConfigSection connection, List<Diagnostic> findings)
-    {
-        var reader = RoundOf(connection, "local", Scope.Local, findings);
-        var local = new LocalAuth();
-        if (reader?.Text("id") is not { } text || !IdentityPattern.TryParse(text, out var pattern, out _) || ReferenceEquals(pattern, IdentityPattern.Any)) return local;
-        if (pattern.Exact is null) reader.Error("id", $"the own identity '{text}' is a pattern", "write one definite identity");
-        return local with { Id = pattern.Exact };
-    }
-
-    private static RemoteAuth RemoteAuthOf(ConfigSection connection, List<Diagnostic> findings)
-    {
-        var reader = RoundOf(connection, "remote", Scope.Remote, findings);
-        return reader?.Text("id") is { } text && IdentityPattern.TryParse(text, out var pattern, out _) ? new RemoteAuth { Id = pattern } : new RemoteAuth();
-    }
-
-    /// <summary>The one authentication round of a side.</summary>
-    private static SectionReader? RoundOf(ConfigSection connection, string side, Scope scope, List<Diagnostic> findings)
-    {
-        SectionReader? first = null;
-        foreach (var section in connection.Sections)
-        {
-            if (!section.Name.StartsWith(side, StringComparison.Ordinal)) continue;
-            var reader = new SectionReader(section, scope, $"'{section.Name}' of connection '{connection.Name}'", findings);
-            foreach (var file in section.Sections)
-            {
-                if (file.Name.StartsWith("cert", StringComparison.Ordinal) || file.Name.StartsWith("cacert", StringComparison.Ordinal)) _ = new SectionReader(file, Scope.CertFile, $"'{file.Name}'", findings);
-                else findings.Add(new Diagnostic(Severity.Error, file.Position, $"unknown section '{file.Name}' in '{section.Name}'", "sections here are cert and cacert"));
-            }
-
-            CheckMethod(reader, connection.Name);
-            if (first is null) first = reader;
-            else findings.Add(new Diagnostic(Severity.Limit, section.Position, "several authentication rounds are not there yet", "keep one section"));
-        }
-
-        if (first is null) findings.Add(new Diagnostic(Severity.Limit, connection.Position, $"connection '{connection.Name}' has no section '{side}', and the default method is a certificate", $"add '{side} {{ auth = psk }}'"));
-        return first;
-    }
-
-    private static void CheckMethod(SectionReader reader, string connection)
-    {
-        var method = reader.Text("auth") ?? "pubkey";
-        if (method == "psk") return;
-        var known = new[] { "pubkey", "rsa", "ecdsa", "ed25519", "ed448", "ike:", "eap", "xauth" }.Any(word => method.StartsWith(word, StringComparison.Ordinal));
-        if (known) reader.Add(Severity.Limit, reader.PositionOf("auth"), $"'{reader.Section.Name}' of connection '{connection}': authentication by '{method}' is not there yet", "use auth = psk");
-        else reader.Error("auth", $"unknown authentication '{method}'", "one of psk, pubkey, eap, xauth, or a list of signature schemes such as ecdsa-256-sha256");
     }
 
     private static IEnumerable<Child> ChildrenOf(ConfigSection connection, string keep, WeaknessWarnings weak, List<Diagnostic> findings)
@@ -274,19 +260,6 @@ internal static class PolicyBuilder
         }
     }
 
-    private static void CheckPool(ConfigSection section, List<Diagnostic> findings)
-    {
-        foreach (var setting in section.Settings)
-        {
-            if (KeyRegistry.Find(Scope.Pool, setting.Key) is null && !ushort.TryParse(setting.Key, out _))
-            {
-                findings.Add(new Diagnostic(Severity.Error, setting.Position, $"unknown key '{setting.Key}' in pool '{section.Name}'", $"nearest known key: '{KeyRegistry.Nearest(Scope.Pool, setting.Key)}'"));
-            }
-        }
-
-        findings.Add(new Diagnostic(Severity.Limit, section.Position, $"pool '{section.Name}': virtual IPs are not there yet", "use fixed selectors"));
-    }
-
     private static ImmutableArray<ConfiguredSecret> BuildSecrets(ConfigSection root, List<Diagnostic> findings)
     {
         var secrets = ImmutableArray.CreateBuilder<ConfiguredSecret>();
@@ -307,15 +280,22 @@ internal static class PolicyBuilder
             return null;
         }
 
-        if (!section.Name.StartsWith("ike", StringComparison.Ordinal))
+        if (CredentialFiles.IsOfFile(section.Name, out _))
         {
-            findings.Add(new Diagnostic(Severity.Error, section.Position, $"the name of secret '{section.Name}' does not say its kind", "begin it with ike (pre-shared key), for example ike-office"));
+            CheckFileSecret(section, findings);
+            return null;
+        }
+
+        var isPpk = section.Name.StartsWith("ppk", StringComparison.Ordinal);
+        if (!isPpk && !section.Name.StartsWith("ike", StringComparison.Ordinal))
+        {
+            findings.Add(new Diagnostic(Severity.Error, section.Position, $"the name of secret '{section.Name}' does not say its kind", "begin it with ike (pre-shared key), ppk (post-quantum pre-shared key), or private, rsa, ecdsa, pkcs8, pkcs12 (password of a file)"));
             return null;
         }
 
         foreach (var setting in section.Settings)
         {
-            if (setting.Key != "secret" && !setting.Key.StartsWith("id", StringComparison.Ordinal) && KeyRegistry.Find(Scope.Secret, setting.Key) is not null) findings.Add(new Diagnostic(Severity.Error, setting.Position, $"key '{setting.Key}' has no meaning for a pre-shared key", "a section ike… holds one secret and ids"));
+            if (setting.Key != "secret" && !setting.Key.StartsWith("id", StringComparison.Ordinal) && KeyRegistry.Find(Scope.Secret, setting.Key) is not null) findings.Add(new Diagnostic(Severity.Error, setting.Position, $"key '{setting.Key}' has no meaning for a pre-shared key", $"a section {(isPpk ? "ppk" : "ike")}… holds one secret and ids"));
         }
 
         if (section.Find("secret") is not { } value)
@@ -337,7 +317,18 @@ internal static class PolicyBuilder
             if (setting.Key.StartsWith("id", StringComparison.Ordinal) && IdentityPattern.TryParse(setting.Text, out var owner, out _)) owners.Add(owner);
         }
 
-        return new ConfiguredSecret(section.Name, octets, isKey, owners.ToImmutable(), value.ValuePosition);
+        return new ConfiguredSecret(section.Name, octets, isKey, owners.ToImmutable(), value.ValuePosition) { IsPpk = isPpk };
+    }
+
+    /// <summary>A password of a file: whoever read the files took it.</summary>
+    private static void CheckFileSecret(ConfigSection section, List<Diagnostic> findings)
+    {
+        foreach (var setting in section.Settings)
+        {
+            if (setting.Key != "file" && !setting.Key.StartsWith("secret", StringComparison.Ordinal) && KeyRegistry.Find(Scope.Secret, setting.Key) is not null) findings.Add(new Diagnostic(Severity.Error, setting.Position, $"key '{setting.Key}' has no meaning for the password of a file", "such a section holds file and secret"));
+        }
+
+        if (section.Find("file") is null) findings.Add(new Diagnostic(Severity.Error, section.Position, $"secret '{section.Name}' names no file", "add 'file = NAME', a file of the folder of that kind"));
     }
 
     private static DaemonSettings BuildDaemon(ConfigSection section, List<Diagnostic> findings)
@@ -376,7 +367,7 @@ internal static class PolicyBuilder
             KeepAlive = reader.Time("keep_alive", TimeSpan.FromSeconds(20)),
             FirewallMark = (uint)reader.Number("fwmark", 0x57),
             Table = (uint)table,
-            StateDirectory = reader.Text("state_dir") ?? "/var/lib/warifu",
+            StateDirectory = reader.Text("state_dir") ?? new DaemonSettings().StateDirectory,
             KeyLog = reader.Text("keylog"),
         };
     }

@@ -17,21 +17,34 @@ internal static class PskCheck
     /// <summary>What holds where the configuration says nothing: strict for files given to us, warn for what swanctl's users bring along.</summary>
     public static PskPolicy DefaultFor(string file) => Path.GetFullPath(file).StartsWith("/etc/swanctl/", StringComparison.Ordinal) ? PskPolicy.Warn : PskPolicy.Strict;
 
-    /// <summary>All secrets of a file, each by the strictest policy of the connections that it may serve, and connections that no secret serves.</summary>
+    /// <summary>All secrets of a file, each by the strictest policy of the connections that it may serve, and connections that no secret or key serves.</summary>
     /// <param name="built">The configuration.</param>
     /// <param name="fallback">Where neither connection nor daemon say anything; an included file below /etc/swanctl keeps its own default.</param>
     /// <param name="findings">Findings are added.</param>
     public static void Judge(BuiltConfiguration built, PskPolicy fallback, List<Diagnostic> findings)
     {
-        var index = new PskIndex(built.Secrets.Select((secret, i) => new PskEntry(new SecretRef(i + 1), secret.Name, secret.Owners)));
-        var own = PoliciesOf(built, fallback, index);
-        for (var i = 0; i < built.Secrets.Length; i++) Judge(built.Secrets[i], own[i], built.Daemon.Words, findings);
-        FindSameOwners(built.Secrets, findings);
+        ImmutableArray<ConfiguredSecret> psks = [.. built.Secrets.Where(secret => !secret.IsPpk)], ppks = [.. built.Secrets.Where(secret => secret.IsPpk)];
+        var index = new PskIndex(psks.Select((secret, i) => new PskEntry(new SecretRef(i + 1), secret.Name, secret.Owners)));
+        var own = PoliciesOf(built, psks, fallback, index);
+        for (var i = 0; i < psks.Length; i++) Judge(psks[i], own[i], built.Daemon.Words, findings);
+        foreach (var ppk in ppks) JudgePpk(ppk, findings);
+        FindSameOwners(psks, findings);
         foreach (var connection in built.Policy.Connections)
         {
-            if (connection.Local.Kind != AuthKind.Psk || Serving(connection, index).Any()) continue;
-            findings.Add(new Diagnostic(Severity.Warning, built.PositionOf(connection.Name), $"no secret in this configuration is for connection '{connection.Name}'", "add one to 'secrets' whose ids hold the peer's identity, or load it by other means"));
+            var position = built.PositionOf(connection.Name);
+            if (UsesPsk(connection) && !Serving(connection, index).Any()) findings.Add(new Diagnostic(Severity.Warning, position, $"no secret in this configuration is for connection '{connection.Name}'", "add one to 'secrets' whose ids hold the peer's identity, or load it by other means"));
+            if (connection.PpkId is { } name && !ppks.Any(ppk => ppk.Owners.IsEmpty || ppk.Owners.Any(owner => owner.Matches(name)))) findings.Add(new Diagnostic(Severity.Warning, position, $"no secret in this configuration is the post-quantum pre-shared key '{Identities.Print(name)}' of connection '{connection.Name}'", "add one 'ppk… { id = NAME; secret = … }' to 'secrets', or load it by other means"));
         }
+    }
+
+    /// <summary>Some round of the connection is by pre-shared key.</summary>
+    public static bool UsesPsk(Connection connection) => connection.Local.Kind == AuthKind.Psk || connection.Remote.Kind == AuthKind.Psk || connection.LocalRounds.Any(round => round.Kind == AuthKind.Psk) || connection.RemoteRounds.Any(round => round.Kind == AuthKind.Psk);
+
+    /// <summary>A post-quantum pre-shared key: RFC 8784 section 6 asks for 256 bits of entropy, which a text of fewer than 32 octets never has.</summary>
+    public static void JudgePpk(ConfiguredSecret ppk, List<Diagnostic> findings)
+    {
+        if (ppk.Value.Length == 0) findings.Add(new Diagnostic(Severity.Error, ppk.Position, $"secret '{ppk.Name}' is empty", "write 32 random octets as 0x… or 0s…"));
+        else if (ppk.Value.Length < 32) findings.Add(new Diagnostic(Severity.Warning, ppk.Position, $"the post-quantum pre-shared key '{ppk.Name}' has {ppk.Value.Length} octets", "RFC 8784 asks for 256 bits of entropy: write 32 random octets as 0x… or 0s…"));
     }
 
     /// <summary>One secret.</summary>
@@ -75,9 +88,9 @@ internal static class PskCheck
     }
 
     /// <summary>For each secret the strictest policy of the connections that it may serve; the daemon's when it serves none.</summary>
-    private static PskPolicy[] PoliciesOf(BuiltConfiguration built, PskPolicy fallback, PskIndex index)
+    private static PskPolicy[] PoliciesOf(BuiltConfiguration built, ImmutableArray<ConfiguredSecret> psks, PskPolicy fallback, PskIndex index)
     {
-        var standard = built.Secrets.Select(secret => built.Daemon.PskPolicy ?? (DefaultFor(secret.Position.File) == PskPolicy.Warn ? PskPolicy.Warn : fallback)).ToArray();
+        var standard = psks.Select(secret => built.Daemon.PskPolicy ?? (DefaultFor(secret.Position.File) == PskPolicy.Warn ? PskPolicy.Warn : fallback)).ToArray();
         if (built.PskPolicies.IsEmpty) return standard;
         var strictest = new PskPolicy?[standard.Length];
         foreach (var connection in built.Policy.Connections)

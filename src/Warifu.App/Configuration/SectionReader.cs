@@ -46,6 +46,9 @@ internal sealed class SectionReader
 
     public IEnumerable<string> Items(string key) => !_bad.Contains(key) && _section.Find(key) is { } setting ? ValueReader.Items(setting) : [];
 
+    /// <summary>Contents of files.</summary>
+    public IReadOnlyList<byte[]> Contents(string key) => _section.Find(key)?.Values ?? [];
+
     /// <summary>Empty = any; one "any" in the list makes it any.</summary>
     public ImmutableArray<HostPattern> Hosts(string key)
     {
@@ -82,6 +85,8 @@ internal sealed class SectionReader
             return;
         }
 
+        foreach (var limit in setting.Limits) _findings.Add(limit);
+        if (info.Kind == ValueKind.Contents) return;
         // the value of a secret is never made text
         if (info.Kind == ValueKind.Octets)
         {

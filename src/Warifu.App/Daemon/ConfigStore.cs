@@ -6,6 +6,7 @@ using System.Security.Cryptography;
 using System.Threading;
 using System.Threading.Tasks;
 using Warifu.App.Configuration;
+using Warifu.Crypto.Signatures;
 using Warifu.Engine;
 using Warifu.Net;
 using Warifu.Policy;
@@ -16,6 +17,7 @@ namespace Warifu.App.Daemon;
 internal sealed class ConfigStore(SecretStore secrets) : IDisposable
 {
     private readonly SemaphoreSlim _gate = new(1);
+    private readonly Lock _keyGate = new();
     private Loaded _loaded = Loaded.Empty;
     private Unconfirmed? _unconfirmed;
 
@@ -24,6 +26,16 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
     public ImmutableList<LeftOutConnection> LeftOut => _loaded.LeftOut;
 
     public SecretStore Secrets => secrets;
+
+    /// <summary>Certificates, CRLs and public keys that were loaded by themselves.</summary>
+    public ImmutableList<LoadedCertificate> Certificates => _loaded.Certificates;
+
+    public ImmutableList<Authority> Authorities => _loaded.Authorities;
+
+    public ImmutableList<Pool> Pools => _loaded.Pools;
+
+    /// <summary>What the engine has.</summary>
+    public PolicySet Policy => _loaded.Policy;
 
     /// <summary>True while a change waits to be confirmed.</summary>
     public bool IsUnconfirmed => _unconfirmed is not null;
@@ -67,6 +79,11 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
                 PskPolicies = built.PskPolicies,
                 Places = built.Places.ToImmutableDictionary(),
                 Secrets = built.Secrets.ToImmutableDictionary(secret => secret.Name, secret => new LoadedSecret(secret)),
+                Keys = SetKeys(built.Credentials.Keys),
+                Certificates = [.. built.Credentials.Certificates],
+                Authorities = [.. built.Authorities],
+                Pools = [.. built.Policy.Pools],
+                Chains = built.Chains,
             };
             await node.LoadAsync(_loaded.Policy);
             return changes;
@@ -78,7 +95,20 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
     }
 
     /// <summary>What <see cref="ReplaceAsync"/> would change, a line each.</summary>
-    public ImmutableArray<string> Compare(BuiltConfiguration built) => Compare(_loaded.Connections, built.Policy.Connections);
+    public ImmutableArray<string> Compare(BuiltConfiguration built)
+    {
+        var loaded = _loaded;
+        var certificates = built.Credentials.Certificates.ToHashSet();
+        var keys = built.Credentials.Keys.Select(key => IdOf(key.Key)).ToHashSet(StringComparer.Ordinal);
+        return
+        [
+            .. Compare(loaded.Connections, built.Policy.Connections),
+            .. CompareNamed("authority", loaded.Authorities, built.Authorities, authority => authority.Name, SameAuthority),
+            .. CompareNamed("pool", loaded.Pools, built.Policy.Pools, pool => pool.Name, SamePool),
+            .. certificates.SetEquals(loaded.Certificates) ? [] : new[] { "~ certificates" },
+            .. keys.SetEquals(loaded.Keys.Keys) ? [] : new[] { "~ private keys" },
+        ];
+    }
 
     /// <summary>The last change stays. False when none waits.</summary>
     public async Task<bool> ConfirmAsync()
@@ -122,8 +152,9 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
     }
 
     /// <summary>Adds or replaces one connection.</summary>
-    public Task PutAsync(Connection connection, PskPolicy? pskPolicy, SettingPlaces places, IkeNode node) => ChangeAsync(node, loaded => loaded with
+    public Task PutAsync(Connection connection, ImmutableArray<ImmutableArray<byte>> chains, PskPolicy? pskPolicy, SettingPlaces places, IkeNode node) => ChangeAsync(node, loaded => loaded with
     {
+        Chains = chains.IsEmpty ? loaded.Chains.Remove(connection.Name) : loaded.Chains.SetItem(connection.Name, chains),
         PskPolicies = pskPolicy is { } policy ? loaded.PskPolicies.SetItem(connection.Name, policy) : loaded.PskPolicies.Remove(connection.Name),
         Connections = loaded.Connections.FindIndex(known => known.Name == connection.Name) is var at and >= 0 ? loaded.Connections.SetItem(at, connection) : loaded.Connections.Add(connection),
         LeftOut = loaded.LeftOut.RemoveAll(left => left.Name == connection.Name),
@@ -134,7 +165,7 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
     public async Task<bool> RemoveAsync(string name, IkeNode node)
     {
         if (Find(name) is null) return false;
-        await ChangeAsync(node, loaded => loaded with { Connections = loaded.Connections.RemoveAll(connection => connection.Name == name), Places = loaded.Places.Remove(name), PskPolicies = loaded.PskPolicies.Remove(name) });
+        await ChangeAsync(node, loaded => loaded with { Connections = loaded.Connections.RemoveAll(connection => connection.Name == name), Places = loaded.Places.Remove(name), PskPolicies = loaded.PskPolicies.Remove(name), Chains = loaded.Chains.Remove(name) });
         return true;
     }
 
@@ -142,7 +173,7 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
     public void Add(ConfiguredSecret secret)
     {
         Set(secret);
-        _loaded = _loaded with { Secrets = _loaded.Secrets.SetItem(secret.Name, new LoadedSecret(secret)) };
+        Update(loaded => loaded with { Secrets = loaded.Secrets.SetItem(secret.Name, new LoadedSecret(secret)) });
     }
 
     /// <summary>The rules for a pre-shared key that is loaded alone: the strictest of the connections that it may serve, as for one in a file.</summary>
@@ -164,24 +195,107 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
         }
     }
 
+    /// <summary>Adds certificates.</summary>
+    public Task AddAsync(IReadOnlyCollection<LoadedCertificate> certificates, IkeNode node) => ChangeAsync(node, loaded => loaded with { Certificates = loaded.Certificates.AddRange(certificates.Where(one => !loaded.Certificates.Contains(one))) });
+
+    /// <summary>Adds or replaces a CA, by its name.</summary>
+    public Task PutAsync(Authority authority, IkeNode node) => ChangeAsync(node, loaded => loaded with { Authorities = Put(loaded.Authorities, authority, known => known.Name == authority.Name) });
+
+    /// <summary>Removes a CA; false when there is none of that name.</summary>
+    public async Task<bool> RemoveAuthorityAsync(string name, IkeNode node)
+    {
+        if (!_loaded.Authorities.Exists(authority => authority.Name == name)) return false;
+        await ChangeAsync(node, loaded => loaded with { Authorities = loaded.Authorities.RemoveAll(authority => authority.Name == name) });
+        return true;
+    }
+
+    /// <summary>Adds or replaces a pool, by its name.</summary>
+    public Task PutAsync(Pool pool, IkeNode node) => ChangeAsync(node, loaded => loaded with { Pools = Put(loaded.Pools, pool, known => known.Name == pool.Name) });
+
+    /// <summary>Removes a pool; false when there is none of that name.</summary>
+    public async Task<bool> RemovePoolAsync(string name, IkeNode node)
+    {
+        if (!_loaded.Pools.Exists(pool => pool.Name == name)) return false;
+        await ChangeAsync(node, loaded => loaded with { Pools = loaded.Pools.RemoveAll(pool => pool.Name == name) });
+        return true;
+    }
+
+    /// <summary>Adds a private key, which the store owns from here on, and returns its id.</summary>
+    public string Add(string name, PrivateKey key)
+    {
+        var id = IdOf(key);
+        lock (_keyGate)
+        {
+            Update(loaded => loaded with { Keys = loaded.Keys.SetItem(id, name) });
+            secrets.AddKey(id, key);
+        }
+
+        return id;
+    }
+
+    /// <summary>Removes a private key; false when there is none of that id.</summary>
+    public bool RemoveKey(string id)
+    {
+        lock (_keyGate)
+        {
+            Update(loaded => loaded with { Keys = loaded.Keys.Remove(id) });
+            return secrets.RemoveKey(id);
+        }
+    }
+
+    /// <summary>Forgets all secrets, keys and certificates; connections, authorities and pools stay.</summary>
+    public Task ClearCredentialsAsync(IkeNode node)
+    {
+        secrets.Clear();
+        return ChangeAsync(node, loaded => loaded with { Certificates = [], Keys = loaded.Keys.Clear(), Secrets = loaded.Secrets.Clear() });
+    }
+
     public void Dispose()
     {
         _unconfirmed?.Dispose();
         _gate.Dispose();
     }
 
+    private void Update(Func<Loaded, Loaded> change)
+    {
+        lock (_keyGate) _loaded = change(_loaded);
+    }
+
     private void Set(ConfiguredSecret secret)
     {
-        secrets.SetPsk(secret.Name, secret.Value, [.. secret.Owners]);
+        if (secret.IsPpk) secrets.SetPpk(secret.Name, secret.Value, [.. secret.Owners]);
+        else secrets.SetPsk(secret.Name, secret.Value, [.. secret.Owners]);
         CryptographicOperations.ZeroMemory(secret.Value);
     }
+
+    /// <summary>Exactly these private keys from now on; those that were there stay as they are.</summary>
+    private ImmutableDictionary<string, string> SetKeys(ImmutableArray<(string Name, PrivateKey Key)> keys)
+    {
+        lock (_keyGate)
+        {
+            var wanted = ImmutableDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
+            foreach (var (name, key) in keys)
+            {
+                var id = IdOf(key);
+                wanted[id] = name;
+                secrets.AddKey(id, key);
+            }
+
+            foreach (var id in secrets.KeyIds.Where(id => !wanted.ContainsKey(id))) secrets.RemoveKey(id);
+            return wanted.ToImmutable();
+        }
+    }
+
+    private static string IdOf(PrivateKey key) => Convert.ToHexStringLower(key.Public.KeyId.Span);
+
+    private static ImmutableList<T> Put<T>(ImmutableList<T> list, T item, Predicate<T> same) => list.FindIndex(same) is var at and >= 0 ? list.SetItem(at, item) : list.Add(item);
 
     private async Task ChangeAsync(IkeNode node, Func<Loaded, Loaded> change)
     {
         await _gate.WaitAsync();
         try
         {
-            _loaded = change(_loaded);
+            Update(change);
             await node.LoadAsync(_loaded.Policy);
         }
         finally
@@ -221,6 +335,22 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
         foreach (var child in before.Children.Where(child => !after.Children.Any(other => other.Name == child.Name))) yield return $"- child {child.Name} of {after.Name}";
     }
 
+    private static IEnumerable<string> CompareNamed<T>(string what, IReadOnlyCollection<T> before, ImmutableArray<T> after, Func<T, string> name, Func<T, T, bool> same)
+    {
+        foreach (var one in after)
+        {
+            if (before.FirstOrDefault(known => name(known) == name(one)) is not { } was) yield return $"+ {what} {name(one)}";
+            else if (!same(was, one)) yield return $"~ {what} {name(one)}";
+        }
+
+        foreach (var one in before.Where(known => !after.Any(other => name(other) == name(known)))) yield return $"- {what} {name(one)}";
+    }
+
+    private static bool SameAuthority(Authority left, Authority right) =>
+        left.Certificate.AsSpan().SequenceEqual(right.Certificate.AsSpan()) && left.CrlUris.SequenceEqual(right.CrlUris) && left.OcspUris.SequenceEqual(right.OcspUris) && left.CertUriBase == right.CertUriBase;
+
+    private static bool SamePool(Pool left, Pool right) => left.Addresses.SequenceEqual(right.Addresses) && left.Attributes.SequenceEqual(right.Attributes) && left.Static.SequenceEqual(right.Static);
+
     private sealed record Loaded
     {
         public static Loaded Empty { get; } = new();
@@ -235,7 +365,32 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
 
         public ImmutableDictionary<string, LoadedSecret> Secrets { get; init; } = ImmutableDictionary<string, LoadedSecret>.Empty;
 
-        public PolicySet Policy => new() { Connections = [.. Connections] };
+        /// <summary>Names of private keys by their ids.</summary>
+        public ImmutableDictionary<string, string> Keys { get; init; } = ImmutableDictionary<string, string>.Empty;
+
+        public ImmutableList<LoadedCertificate> Certificates { get; init; } = [];
+
+        public ImmutableList<Authority> Authorities { get; init; } = [];
+
+        public ImmutableList<Pool> Pools { get; init; } = [];
+
+        public ImmutableDictionary<string, ImmutableArray<ImmutableArray<byte>>> Chains { get; init; } = ImmutableDictionary<string, ImmutableArray<ImmutableArray<byte>>>.Empty;
+
+        /// <summary>All of it as the engine takes it.</summary>
+        public PolicySet Policy => new()
+        {
+            Connections = [.. Connections.Select(Completed)],
+            Pools = [.. Pools],
+            Trust = CredentialBuilder.TrustOf(Certificates, Authorities, Chains.Values.SelectMany(chain => chain)),
+        };
+
+        /// <summary>A connection that names no certificate has those that carry its identity.</summary>
+        private Connection Completed(Connection connection)
+        {
+            if (!Certificates.Exists(one => one.Type is CertificateType.X509 or CertificateType.Ocsp)) return connection;
+            LocalAuth Complete(LocalAuth local) => CertificateCheck.Candidates(local, Certificates) is { IsEmpty: false } found ? local with { Certificates = found } : local;
+            return connection with { Local = Complete(connection.Local), LocalRounds = [.. connection.LocalRounds.Select(Complete)] };
+        }
     }
 
     /// <summary>What is known of a secret beside its value.</summary>

@@ -25,8 +25,6 @@ internal static class ListCommands
         server.Register("list-sas", (request, _) => ListSasAsync(daemon, request));
         server.Register("list-conns", (request, _) => ListConnsAsync(daemon, request));
         server.Register("list-policies", (request, _) => ListPoliciesAsync(daemon, request));
-        server.Register("list-certs", (_, _) => Task.FromResult(new ViciMessage()));
-        server.Register("list-authorities", (_, _) => Task.FromResult(new ViciMessage()));
         server.Register("get-algorithms", (_, _) => Task.FromResult(ViciListings.AlgorithmList()));
         server.Register("get-counters", (request, _) => CountersAsync(daemon, request, counters));
         server.Register("reset-counters", (request, _) => ResetCountersAsync(daemon, request, counters));
@@ -163,6 +161,8 @@ internal static class ListCommands
         if (current is null && daemon.Events.DownReason(connection.Name) is { } reason) body.Add("reason", reason);
         if (current is not null && Next((current.RekeyAt, "rekey"), (current.ReauthAt, "reauthentication"), (current.ExpireAt, "expires"), now) is { } next) body.Add("next", next);
         else if (current is null && snapshot.Retries.TryGetValue(connection.Name, out var retry)) body.Add("next", $"tries again in {Seconds(retry - now)}");
+        var certificates = CertificateListings.Own(connection, DateTimeOffset.UtcNow).ToList();
+        if (certificates.Count > 0) body.Add("certificates", certificates);
         var children = new ViciMessage();
         foreach (var child in connection.Children)
         {

@@ -13,8 +13,6 @@ namespace Warifu.App.Daemon;
 /// <summary>Commands that change the configuration: at once, or gathered between <c>warifu-begin</c> and <c>warifu-commit</c> and applied together.</summary>
 internal static class LoadCommands
 {
-    private static readonly string[] s_certificateTypes = ["x509", "x509_ac", "x509_crl", "ocsp_response", "pubkey", "any", "x509ca", "x509ocsp", "x509aa", "x509ac", "x509crl"];
-
     public static void Register(WarifuDaemon daemon)
     {
         var server = daemon.Server;
@@ -24,24 +22,9 @@ internal static class LoadCommands
         server.Register("load-shared", (request, _) => Task.FromResult(LoadShared(daemon, request)));
         server.Register("unload-shared", (request, _) => Task.FromResult(UnloadShared(daemon, request)));
         server.Register("get-shared", (_, _) => Task.FromResult(new ViciMessage().Add("keys", daemon.Config.Secrets.Names)));
-        server.Register("get-keys", (_, _) => Task.FromResult(new ViciMessage().Add("keys", Array.Empty<string>())));
-        server.Register("get-pools", (_, _) => Task.FromResult(new ViciMessage()));
-        server.Register("get-authorities", (_, _) => Task.FromResult(new ViciMessage().Add("authorities", Array.Empty<string>())));
-        server.Register("flush-certs", (request, _) => Task.FromResult(request.Message.Text("type") is not { } type || s_certificateTypes.Contains(type.ToLowerInvariant()) ? Commands.Success() : Commands.Failure($"invalid certificate type '{type}'")));
         server.Register("reload-settings", (_, _) => Task.FromResult(Commands.Success()));
-        server.Register("clear-creds", (_, _) =>
-        {
-            daemon.Config.Secrets.Clear();
-            return Task.FromResult(Commands.Success());
-        });
-        foreach (var (command, what) in new[] { ("load-cert", "certificates"), ("load-key", "private keys"), ("load-token", "tokens"), ("load-pool", "pools"), ("load-authority", "certification authorities"), ("warifu-manual", "manual keys") })
-        {
-            server.Register(command, (_, _) => Task.FromResult(Commands.Failure($"{what} are not there yet")));
-        }
-
-        server.Register("unload-pool", (request, _) => Task.FromResult(Commands.Failure(request.Message.Text("name") is { } name ? $"{name} not found" : "missing pool name to unload")));
-        server.Register("unload-authority", (request, _) => Task.FromResult(Commands.Failure(request.Message.Text("name") is { } name ? $"unload: authority '{name}' not found" : "unload: missing authority name")));
-        server.Register("unload-key", (request, _) => Task.FromResult(Commands.Failure(request.Message.Text("id") is null ? "key id missing" : "key not found")));
+        server.Register("warifu-manual", (_, _) => Task.FromResult(Commands.Failure("manual keys are not there yet")));
+        CredentialCommands.Register(daemon);
         server.Register("warifu-begin", (request, _) =>
         {
             request.Session.Staged?.Erase();
@@ -81,13 +64,13 @@ internal static class LoadCommands
             }
 
             var findings = new List<Diagnostic>();
-            var connection = PolicyBuilder.BuildConnection(tree, findings);
+            var (connection, chains) = PolicyBuilder.BuildConnection(tree, findings);
             var own = PolicyBuilder.PskPolicyOf(tree.Find("psk_policy")?.Text ?? "");
             // secrets usually come before the connections that they are for
             if (own is { } policy) daemon.Config.Judge(connection, policy, daemon.Settings.Words, findings);
             if (findings.Find(finding => finding.Severity >= Severity.Limit) is { Text: { } text } worst) return Commands.Failure($"{text}{(worst.Remedy.Length > 0 ? "; " + worst.Remedy : "")}, config discarded");
             foreach (var warning in findings.Where(finding => finding.Severity == Severity.Warning)) daemon.Events.Tell(connection.Name, NoticeLevel.Warning, warning.Text);
-            await daemon.Config.PutAsync(connection, own, SettingPlaces.OfConnection(tree), daemon.Node);
+            await daemon.Config.PutAsync(connection, chains, own, SettingPlaces.OfConnection(tree), daemon.Node);
         }
 
         return Commands.Success();
@@ -107,7 +90,8 @@ internal static class LoadCommands
         if (message.Text("type") is not { } type) return Commands.Failure("shared key type missing");
         if (!new[] { "ike", "eap", "xauth", "ntlm", "ppk" }.Contains(type.ToLowerInvariant())) return Commands.Failure($"invalid shared key type: {type}");
         if (message.Find("data")?.Value is not { } data) return Commands.Failure("shared key data missing");
-        if (!type.Equals("ike", StringComparison.OrdinalIgnoreCase)) return Commands.Failure($"shared keys of the type {type} are not used yet");
+        var isPpk = type.Equals("ppk", StringComparison.OrdinalIgnoreCase);
+        if (!isPpk && !type.Equals("ike", StringComparison.OrdinalIgnoreCase)) return Commands.Failure($"shared keys of the type {type} are not used yet");
         var owners = ImmutableArray.CreateBuilder<IdentityPattern>();
         foreach (var item in message.Items("owners"))
         {
@@ -117,7 +101,7 @@ internal static class LoadCommands
 
         // keys without a name cannot be replaced or removed one by one
         var name = message.Text("id") ?? $"unnamed-{Convert.ToHexStringLower(System.Security.Cryptography.RandomNumberGenerator.GetBytes(8))}";
-        var secret = new ConfiguredSecret(name, data.ToArray(), message.Bool("x-key"), owners.ToImmutable(), ViciConfig.ToTree(name, message).Position);
+        var secret = new ConfiguredSecret(name, data.ToArray(), message.Bool("x-key"), owners.ToImmutable(), ViciConfig.ToTree(name, message).Position) { IsPpk = isPpk };
         if (request.Session.Staged is { } staged)
         {
             if (!staged.TryGrow(request.Length)) return Commands.Failure("the transaction holds more than 64 MiB");
@@ -126,7 +110,8 @@ internal static class LoadCommands
         }
 
         var findings = new List<Diagnostic>();
-        PskCheck.Judge(secret, daemon.Config.PolicyOf(secret, daemon.Settings.PskPolicy ?? PskPolicy.Warn), daemon.Settings.Words, findings);
+        if (isPpk) PskCheck.JudgePpk(secret, findings);
+        else PskCheck.Judge(secret, daemon.Config.PolicyOf(secret, daemon.Settings.PskPolicy ?? PskPolicy.Warn), daemon.Settings.Words, findings);
         if (findings.Find(finding => finding.Severity == Severity.Error) is { Text: { } text }) return Commands.Failure(text);
         foreach (var finding in findings) daemon.Events.Tell("", NoticeLevel.Warning, finding.Text);
         daemon.Config.Add(secret);
@@ -150,9 +135,11 @@ internal static class LoadCommands
             var seconds = request.Message.Number("confirm-within", 0);
             if (request.Message.Find("confirm-within") is not null && seconds is < 1 or > 86400) return Commands.Failure("confirm-within is a number of seconds, 1 to 86400");
             var findings = new List<Diagnostic>();
-            var built = PolicyBuilder.Build(staged.Root, findings) with { Secrets = [.. staged.Secrets], Places = SettingPlaces.OfAll(staged.Root) };
+            var built = PolicyBuilder.Build(staged.Root, findings, staged.TakeCredentials(keep: !staged.DryRun)) with { Secrets = [.. staged.Secrets], Places = SettingPlaces.OfAll(staged.Root) };
             PskCheck.Judge(built with { Daemon = daemon.Settings }, PskPolicy.Warn, findings);
+            CertificateCheck.Judge(built, findings);
             var errors = findings.Where(finding => finding.Severity == Severity.Error).Select(finding => finding.ToString()).ToList();
+            if (errors.Count > 0) built.Credentials.Erase();
             if (errors.Count > 0) return Commands.Failure($"{errors.Count} error{(errors.Count == 1 ? "" : "s")}; nothing was changed").Add("errors", errors);
             var leftOut = built.LeftOut.Select(left => $"{left.Name}: {left.Why}").ToList();
             if (staged.DryRun) return Commands.Success().Add("changes", daemon.Config.Compare(built)).Add("left-out", leftOut);
@@ -165,7 +152,7 @@ internal static class LoadCommands
         }
     }
 
-    private static ConfigSection Section(ConfigSection root, string name)
+    internal static ConfigSection Section(ConfigSection root, string name)
     {
         if (root.Section(name) is { } known) return known;
         var section = new ConfigSection(name, root.Position);

@@ -5,6 +5,7 @@ using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Runtime.InteropServices;
+using System.Threading;
 using System.Threading.Tasks;
 using Microsoft.Extensions.Hosting.Systemd;
 using Warifu.App.Configuration;
@@ -19,7 +20,10 @@ internal sealed class WarifuDaemon : IAsyncDisposable
 {
     public const string DefaultSocket = "/run/warifu/vici.sock";
 
+    private static readonly TimeSpan s_look = TimeSpan.FromSeconds(5);
+
     private readonly SecretStore _secrets = new();
+    private CredentialSet? _files;
     private Task _events = Task.CompletedTask;
 
     private WarifuDaemon(IkeNode node, DaemonSettings settings, Action<NoticeLevel, string> log)
@@ -72,6 +76,7 @@ internal sealed class WarifuDaemon : IAsyncDisposable
             HalfOpenLimit = settings.HalfOpenLimit,
             HalfOpenPerPrefix = settings.HalfOpenPerPrefix,
             HalfOpenTimeout = settings.HalfOpenTimeout,
+            StateDirectory = settings.StateDirectory,
         };
         var node = await IkeNode.StartAsync(Policy.PolicySet.Empty, options);
         var daemon = new WarifuDaemon(node, settings, log) { Config = new ConfigStore(secrets) };
@@ -106,7 +111,7 @@ internal sealed class WarifuDaemon : IAsyncDisposable
 
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-        if (Load(file, log.Write) is not { } built) return 2;
+        if (Load(file, log.Write, out var files) is not { } built) return 2;
         WarifuDaemon daemon;
         try
         {
@@ -126,30 +131,36 @@ internal sealed class WarifuDaemon : IAsyncDisposable
                 context.Cancel = true;
                 _ = daemon.ReloadAsync(file, notifier);
             });
+            daemon._files = files;
+            using var ending = new CancellationTokenSource();
+            var watching = daemon.WatchAsync(file, ending.Token);
             notifier.Notify(ServiceState.Ready);
             daemon.Events.Tell("", NoticeLevel.Info, $"warifu is ready: UDP ports {daemon.Node.Port} and {daemon.Node.PortNatT}, {daemon.Config.Connections.Count} connections from {file}");
             await end.Task;
             notifier.Notify(ServiceState.Stopping);
+            await ending.CancelAsync();
+            await watching;
         }
 
         return 0;
     }
 
     /// <summary>Reads, checks and judges a file. Null when it has errors; they are told.</summary>
-    public static BuiltConfiguration? Load(string file, Action<NoticeLevel, string> tell)
+    public static BuiltConfiguration? Load(string file, Action<NoticeLevel, string> tell) => Load(file, tell, out _);
+
+    /// <summary>As the other overload; <paramref name="files"/> tell when what stands beside the file has changed.</summary>
+    public static BuiltConfiguration? Load(string file, Action<NoticeLevel, string> tell, out CredentialSet files)
     {
-        var findings = new List<Diagnostic>();
-        var tree = ConfigurationFile.Read(file, findings);
-        var built = PolicyBuilder.Build(tree, findings) with { Places = SettingPlaces.OfAll(tree) };
-        PskCheck.Judge(built, PskCheck.DefaultFor(file), findings);
-        tree.Erase();
-        foreach (var finding in findings.OrderByDescending(finding => finding.Severity))
+        var read = ConfigurationReader.Read(file);
+        files = read.Files;
+        read.EraseSources();
+        foreach (var finding in read.Findings.OrderByDescending(finding => finding.Severity))
         {
             tell(finding.Severity switch { Severity.Error => NoticeLevel.Error, Severity.Notice => NoticeLevel.Debug, _ => NoticeLevel.Warning }, finding.ToString());
         }
 
-        if (!findings.Exists(finding => finding.Severity == Severity.Error)) return built;
-        built.Erase();
+        if (!read.Findings.Exists(finding => finding.Severity == Severity.Error)) return read.Built;
+        read.Built.Erase();
         return null;
     }
 
@@ -161,6 +172,8 @@ internal sealed class WarifuDaemon : IAsyncDisposable
     /// <param name="confirmWithin">What was there before comes back unless somebody confirms in this time.</param>
     public async Task<ImmutableArray<string>> ReplaceAsync(BuiltConfiguration built, TimeSpan? confirmWithin = null)
     {
+        // what a client loads does not come from the files that we look at
+        _files = null;
         var changes = await Config.ReplaceAsync(built, Node, confirmWithin, taken =>
         {
             Events.Prune(Knows);
@@ -195,15 +208,40 @@ internal sealed class WarifuDaemon : IAsyncDisposable
         }
     }
 
+    /// <summary>Certificates and keys are renewed by others: what stands beside the file is looked at now and then. The file itself is read on demand only.</summary>
+    private async Task WatchAsync(string file, CancellationToken stop)
+    {
+        try
+        {
+            while (true)
+            {
+                await Task.Delay(s_look, stop);
+                if (_files?.HasChanged() != true) continue;
+                // whoever writes several files is given the time
+                await Task.Delay(TimeSpan.FromSeconds(1), stop);
+                Events.Tell("", NoticeLevel.Info, $"certificates or keys beside {file} have changed");
+                await ReloadAsync(file);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // the daemon ends
+        }
+    }
+
     private async Task ReloadAsync(string file)
     {
-        if (Load(file, (level, text) => Events.Tell("", level, text)) is not { } built)
+        var loaded = Load(file, (level, text) => Events.Tell("", level, text), out var files);
+        if (loaded is not { } built)
         {
+            // not again until something changes again
+            if (_files is not null) _files = files;
             Events.Tell("", NoticeLevel.Error, $"{file} has errors: everything stays as it was");
             return;
         }
 
         var changes = await ReplaceAsync(built);
+        _files = files;
         Events.Tell("", NoticeLevel.Info, $"{file} is loaded: {(changes.IsEmpty ? "no changes" : string.Join(", ", changes))}");
     }
 }

@@ -50,6 +50,8 @@ internal static class ViciListings
             if (sa.ReauthAt is { } reauth) body.Add("reauth-time", Seconds(reauth - now));
         }
 
+        if (!sa.LocalVips.IsEmpty) body.Add("local-vips", sa.LocalVips.Select(address => address.ToString()));
+        if (!sa.RemoteVips.IsEmpty) body.Add("remote-vips", sa.RemoteVips.Select(address => address.ToString()));
         if (!sa.TasksQueued.IsEmpty) body.Add("tasks-queued", sa.TasksQueued);
         if (!sa.TasksActive.IsEmpty) body.Add("tasks-active", sa.TasksActive);
         if (children is null) return body;
@@ -85,7 +87,12 @@ internal static class ViciListings
             .Add("version", connection.Version == IkeVersion.V1 ? "IKEv1" : "IKEv2").Add("reauth_time", Seconds(connection.ReauthTime)).Add("rekey_time", Seconds(connection.RekeyTime))
             .Add("unique", "UNIQUE_" + connection.Unique.ToString().ToUpperInvariant());
         if (connection.DpdDelay > TimeSpan.Zero) body.Add("dpd_delay", Seconds(connection.DpdDelay));
-        body.Add("local-1", Auth(connection.Local.Kind, connection.Local.Id is { } id ? Identities.Print(id) : null)).Add("remote-1", Auth(connection.Remote.Kind, connection.Remote.Id == IdentityPattern.Any ? null : connection.Remote.Id.Text));
+        if (connection.PpkId is { } ppk) body.Add("ppk_id", Identities.Print(ppk));
+        body.Flag("ppk_required", connection.PpkRequired);
+        var round = 0;
+        foreach (var local in connection.LocalRounds.Prepend(connection.Local)) body.Add(string.Create(CultureInfo.InvariantCulture, $"local-{++round}"), CertificateListings.Local(local));
+        round = 0;
+        foreach (var remote in connection.RemoteRounds.Prepend(connection.Remote)) body.Add(string.Create(CultureInfo.InvariantCulture, $"remote-{++round}"), CertificateListings.Remote(remote));
         var children = new ViciMessage();
         foreach (var child in connection.Children)
         {
@@ -169,14 +176,6 @@ internal static class ViciListings
                     break;
             }
         }
-    }
-
-    private static ViciMessage Auth(AuthKind kind, string? id)
-    {
-        var body = new ViciMessage();
-        if (id is not null) body.Add("id", id);
-        body.Add("class", kind switch { AuthKind.Psk => "pre-shared key", AuthKind.PublicKey => "public key", _ => "EAP" });
-        return body.Add("groups", Array.Empty<string>()).Add("cert_policy", Array.Empty<string>()).Add("certs", Array.Empty<string>()).Add("cacerts", Array.Empty<string>());
     }
 
     private static string Action(StartAction action) => action switch { StartAction.Trap => "trap", StartAction.Start => "start", StartAction.TrapAndStart => "trap | start", _ => "none" };

@@ -2,12 +2,14 @@ using System;
 using System.Collections.Concurrent;
 using System.Collections.Generic;
 using System.IO;
+using System.Linq;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Threading;
 using System.Threading.Channels;
 using System.Threading.Tasks;
 using Warifu.App.Configuration;
+using Warifu.Crypto.Signatures;
 using Warifu.Net.Linux;
 
 namespace Warifu.App.Vici;
@@ -53,6 +55,19 @@ internal sealed class StagedConfiguration(bool dryRun)
 
     public List<ConfiguredSecret> Secrets { get; } = [];
 
+    public List<LoadedCertificate> Certificates { get; } = [];
+
+    public List<(string Name, PrivateKey Key)> Keys { get; } = [];
+
+    /// <summary>Certificates and keys, for the configuration that is made of this; the keys are its own from then on.</summary>
+    /// <param name="keep">False: they are only looked at.</param>
+    public Credentials TakeCredentials(bool keep)
+    {
+        var taken = new Credentials { Certificates = [.. Certificates.Distinct()], Keys = [.. Keys] };
+        if (keep) Keys.Clear();
+        return taken;
+    }
+
     /// <summary>Counts what a client adds; false when it is too much.</summary>
     public bool TryGrow(int octets) => (_length += octets) <= MaxLength;
 
@@ -61,6 +76,7 @@ internal sealed class StagedConfiguration(bool dryRun)
     {
         Root.Erase();
         foreach (var secret in Secrets) CryptographicOperations.ZeroMemory(secret.Value);
+        foreach (var (_, key) in Keys) key.Dispose();
     }
 }
 

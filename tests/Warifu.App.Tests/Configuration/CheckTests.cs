@@ -63,11 +63,11 @@ public sealed class CheckTests
     {
         var folder = Conf.Folder();
         var file = Path.Combine(folder, "limit.conf");
-        File.WriteAllText(file, Conf.Text("vips = 0.0.0.0"));
+        File.WriteAllText(file, Conf.Text("if_id_in = 7"));
         var plain = await Tool.RunAsync(Gateway.Binary, ["check", file]);
         var strict = await Tool.RunAsync(Gateway.Binary, ["check", "--strict", file]);
         Assert.Equal((0, 2), (plain.ExitCode, strict.ExitCode));
-        Assert.StartsWith($"{file}:4:5: limit: vips: virtual IPs and pools are not there yet; ", plain.Output);
+        Assert.StartsWith($"{file}:4:5: limit: if_id_in: XFRM interface ids are not there yet; ", plain.Output);
         Assert.Contains("0 connections can be served", plain.Output);
         File.WriteAllText(file, Conf.Text());
         plain = await Tool.RunAsync(Gateway.Binary, ["check", "--strict", file]);
@@ -175,12 +175,9 @@ public sealed class CheckTests
     [Theory]
     [InlineData("version = 1", "", "IKEv1 is not there yet")]
     [InlineData("aggressive = yes", "", "aggressive: IKEv1 is not there yet")]
-    [InlineData("vips = 0.0.0.0", "", "vips: virtual IPs and pools are not there yet")]
-    [InlineData("pools = p", "", "pools: virtual IPs and pools are not there yet")]
     [InlineData("reauth_time = 1h", "", "reauth_time: re-authentication is not there yet")]
     [InlineData("reauth_frequency = 1", "", "reauth_frequency: re-authentication is not there yet")]
     [InlineData("reauth_frequency = 100", "", "reauth_frequency: re-authentication is not there yet")]
-    [InlineData("ppk_id = x", "", "ppk_id: PPK (RFC 8784) is not there yet")]
     [InlineData("mediation = yes", "", "mediation: mediation is not there yet")]
     [InlineData("proposals = aes256-sha256-x25519-ke1_mlkem768", "", "proposals: algorithm 'ke1_mlkem768' is not there yet")]
     [InlineData("suite_b = strict", "", "suite_b: Suite B is not there yet")]
@@ -215,7 +212,6 @@ public sealed class CheckTests
     [Theory]
     [InlineData("fragmentation = force", "fragmentation has no effect")]
     [InlineData("mobike = no", "mobike has no effect")]
-    [InlineData("send_cert = always", "send_cert has no effect")]
     public void What_has_no_effect_is_told(string connection, string notice)
     {
         var conf = Conf.With(connection);
@@ -224,10 +220,10 @@ public sealed class CheckTests
     }
 
     [Fact]
-    public void Secrets_of_other_kinds_pools_authorities_and_manual_keys_are_limits()
+    public void Secrets_of_other_kinds_and_manual_keys_are_limits()
     {
-        var conf = Conf.Read("secrets { eap-a { secret = x\n}\nprivate-b { file = y\n} }\npools { p { addrs = 10.0.0.0/24\n} }\nauthorities { a { cacert = x\n} }\nmanual { m { key = secret-octets\n} }");
-        Assert.Equal(5, conf.Findings.Count(finding => finding.Severity == Severity.Limit));
+        var conf = Conf.Read("secrets { eap-a { secret = x\n}\ntoken-b { handle = y\n} }\nmanual { m { key = secret-octets\n} }");
+        Assert.Equal(3, conf.Findings.Count(finding => finding.Severity == Severity.Limit));
         Assert.Empty(conf.Errors);
         Assert.DoesNotContain(conf.Lines, line => line.Contains("secret-octets", System.StringComparison.Ordinal));
     }

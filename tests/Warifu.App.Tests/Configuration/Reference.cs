@@ -42,6 +42,7 @@ internal static class Reference
         ValueKind.Mark => "mark",
         ValueKind.InterfaceId => "interface id",
         ValueKind.Octets => "secret",
+        ValueKind.Contents => "list of files",
         _ => "text",
     };
 

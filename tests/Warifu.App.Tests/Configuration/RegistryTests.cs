@@ -12,13 +12,13 @@ namespace Warifu.App.Tests.Configuration;
 [Trait("Item", "1.14")]
 public sealed class RegistryTests
 {
-    /// <summary>Keys of swanctl.conf: section, then KEY TYPE DEFAULT (- = none); a star = any suffix. Types: b bool, t time, s size, n number, w word, l list, i identity, x text, o octets, d DSCP, m mark, f interface id.</summary>
+    /// <summary>Keys of swanctl.conf: section, then KEY TYPE DEFAULT (- = none); a star = any suffix. Types: b bool, t time, s size, n number, w word, l list, i identity, x text, o octets, d DSCP, m mark, f interface id, c contents of files.</summary>
     private const string Swanctl = """
         Connection: version w 2, local_addrs l %any, remote_addrs l %any, local_port n 500, remote_port n 500, proposals l default, vips l -, aggressive b no, pull b yes, dscp d 000000, encap b no, mobike b yes,
           dpd_delay t 0s, dpd_timeout t 0s, fragmentation w yes, childless w allow, send_certreq b yes, send_cert w ifasked, ocsp w reply, ppk_id i -, ppk_required b no, keyingtries n 1, unique w no, reauth_time t 0s,
           rekey_time t 4h, over_time t ~, rand_time t over_time, pools l -, if_id_in f 0, if_id_out f 0, mediation b no, mediated_by x -, mediation_peer i -
-        Local: round n 0, auth x pubkey, id i ~, eap_id i id, aaa_id i ~, xauth_id i id, certs l -, pubkeys l -
-        Remote: round n 0, auth x pubkey, id i %any, eap_id i id, certs l -, pubkeys l -, groups l -, cert_policy l -, cacerts l -, ca_id i -, revocation w relaxed
+        Local: round n 0, auth x pubkey, id i ~, eap_id i id, aaa_id i ~, xauth_id i id, certs c -, pubkeys c -
+        Remote: round n 0, auth x pubkey, id i %any, eap_id i id, certs c -, pubkeys c -, groups l -, cert_policy l -, cacerts c -, ca_id i -, revocation w relaxed
         CertFile: file x -, handle x -, slot x -, module x -
         Child: ah_proposals l -, esp_proposals l default, sha256_96 b no, local_ts l dynamic, remote_ts l dynamic, rekey_time t 1h, life_time t ~, rand_time t ~, rekey_bytes s 0, life_bytes s ~, rand_bytes s ~,
           rekey_packets n 0, life_packets n ~, rand_packets n ~, updown x -, hostaccess b no, mode w tunnel, policies b yes, policies_fwd_out b no, dpd_action w clear, ipcomp b no, inactivity t 0s, reqid n 0, priority n 0,
@@ -26,12 +26,13 @@ public sealed class RegistryTests
           hw_offload w no, copy_df b yes, copy_ecn b yes, copy_dscp w out, icmp b no, start_action w none, close_action w none
         Secret: secret* o -, id* i ~, file x -, handle x -, slot x -, module x -, pin o -
         Pool: addrs x -, dns l -, nbns l -, dhcp l -, netmask l -, server l -, subnet l -, p_cscf l -, split_include l -, split_exclude l -
-        Authority: cacert x -, file x -, handle x -, slot x -, module x -, crl_uris l -, ocsp_uris l -, cert_uri_base x -
+        Authority: cacert c -, file c -, handle x -, slot x -, module x -, crl_uris l -, ocsp_uris l -, cert_uri_base x -
         """;
 
     /// <summary>Our own keys.</summary>
     private const string Own = """
         Connection: psk_policy w ~, reauth_frequency n 0, nat_traversal b yes, dpd_mode w probe-idle-tunnel, dpd_threshold n ~, keep w no, fragment_size n ~, suite_b w ~
+        Pool: dns_domain l -
         Child: keep w no, bind_interface x -, mtu n 0, mss x auto, df w copy, leak b no, bypass_lan b no
         Daemon: port n 500, port_nat_t n 4500, socket l /run/warifu/vici.sock, dataplane w auto, psk_policy w ~, psk_words x -, cookie_threshold n 30, half_open_limit n 1000, half_open_timeout t 30s, half_open_per_prefix n 20,
           retransmit_timeout t 1s, retransmit_tries n 6, keep_alive t 20s, fwmark n 0x57, table n 8757, state_dir x /var/lib/warifu, keylog x -
@@ -52,6 +53,7 @@ public sealed class RegistryTests
         ['d'] = [ValueKind.Dscp],
         ['m'] = [ValueKind.Mark],
         ['f'] = [ValueKind.InterfaceId],
+        ['c'] = [ValueKind.Contents],
     };
 
     public static IEnumerable<TheoryDataRow<string, string, char, string, bool>> Keys() => Rows(Swanctl, false).Concat(Rows(Own, true));

@@ -27,14 +27,16 @@ internal sealed class LocalDaemon : IAsyncDisposable
 
     /// <param name="configuration">Text of the file.</param>
     /// <param name="shape">Changes settings of the daemon.</param>
-    public static async Task<LocalDaemon> StartAsync(string configuration = "", Func<DaemonSettings, DaemonSettings>? shape = null)
+    /// <param name="files">Puts files beside it.</param>
+    public static async Task<LocalDaemon> StartAsync(string configuration = "", Func<DaemonSettings, DaemonSettings>? shape = null, Action<string>? files = null)
     {
         var folder = TemporaryFolders.Make();
         var file = Path.Combine(folder, "warifu.conf");
         await System.IO.File.WriteAllTextAsync(file, configuration);
+        files?.Invoke(folder);
         var problems = new List<string>();
         var built = WarifuDaemon.Load(file, (_, text) => problems.Add(text)) ?? throw new InvalidOperationException(string.Join('\n', problems));
-        var settings = built.Daemon with { Port = 0, PortNatT = 0, DataPlane = "none", RetransmitTimeout = TimeSpan.FromMilliseconds(100), RetransmitTries = 3, HalfOpenTimeout = TimeSpan.FromSeconds(2) };
+        var settings = built.Daemon with { Port = 0, PortNatT = 0, DataPlane = "none", RetransmitTimeout = TimeSpan.FromMilliseconds(100), RetransmitTries = 3, HalfOpenTimeout = TimeSpan.FromSeconds(2), StateDirectory = Path.Combine(folder, "state") };
         var daemon = await WarifuDaemon.StartAsync(built with { Daemon = shape?.Invoke(settings) ?? settings }, [Path.Combine(folder, "vici.sock")], null, (_, _) => { });
         return new LocalDaemon(daemon, folder, file);
     }

@@ -14,8 +14,8 @@ internal sealed class Pair(LocalDaemon left, LocalDaemon right) : IAsyncDisposab
 
     public static async Task<Pair> StartAsync(Side left, Side right)
     {
-        var answering = await LocalDaemon.StartAsync(right.Text);
-        return new Pair(await LocalDaemon.StartAsync((left with { PeerPort = answering.Port }).Text), answering);
+        var answering = await LocalDaemon.StartAsync(right.Text, files: right.Files);
+        return new Pair(await LocalDaemon.StartAsync((left with { PeerPort = left.PeerPort == 500 ? answering.Port : left.PeerPort }).Text, files: left.Files), answering);
     }
 
     public Task<ViciMessage> InitiateAsync() => left.AskAsync("initiate", new ViciMessage().Add("child", "net").Add("ike", "site").Add("timeout", "8000"));

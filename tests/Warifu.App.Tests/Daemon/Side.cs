@@ -35,6 +35,23 @@ internal sealed record Side
 
     public string Psk { get; init; } = Secret;
 
+    /// <summary>Lines of the sections local and remote before their id, and further sections of the connection.</summary>
+    public string LocalAuth { get; init; } = "auth = psk";
+
+    public string RemoteAuth { get; init; } = "auth = psk";
+
+    public string MoreRounds { get; init; } = "";
+
+    /// <summary>Further sections of the file, and of secrets.</summary>
+    public string More { get; init; } = "";
+
+    public string MoreSecrets { get; init; } = "";
+
+    public string LocalAddress { get; init; } = "127.0.0.1";
+
+    /// <summary>Puts files beside the configuration.</summary>
+    public System.Action<string>? Files { get; init; }
+
     /// <summary>Owners of the secret, a line each; empty = any pair.</summary>
     public string Owners { get; init; } = "";
 
@@ -46,19 +63,20 @@ internal sealed record Side
         connections {
           site {
             version = {{Version}}
-            local_addrs = 127.0.0.1
+            local_addrs = {{LocalAddress}}
             remote_addrs = {{RemoteAddress}}
             remote_port = {{PeerPort}}
             proposals = {{Ike}}
             {{Connection}}
             local {
-              auth = psk
+              {{LocalAuth}}
               id = {{LocalId ?? Own + ".example.org"}}
             }
             remote {
-              auth = psk
+              {{RemoteAuth}}
               id = {{RemoteId ?? Peer + ".example.org"}}
             }
+            {{MoreRounds}}
             children {
               net {
                 local_ts = {{LocalTs}}
@@ -74,7 +92,9 @@ internal sealed record Side
             secret = "{{Psk}}"
             {{Owners}}
           }
+          {{MoreSecrets}}
         }
+        {{More}}
         """);
 
     /// <summary>"file:line:" of the first line that holds a text.</summary>

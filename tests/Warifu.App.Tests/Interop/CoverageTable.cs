@@ -8,9 +8,9 @@ internal static class CoverageTable
 {
     private const string StrongSwanName = "strongSwan", NoKernel = "its kernel-libipsec knows ESP in UDP in tunnel mode only, without ESN";
 
-    public static IReadOnlyList<CoverageRow> Rows { get; } = [.. StrongSwanRows(), .. NativeRows()];
+    public static IReadOnlyList<CoverageRow> Rows { get; } = [.. StrongSwanRows(), .. CredentialRows(), .. FeatureRows(), .. NativeRows(), .. LibreswanRows(), .. OpenIkedRows()];
 
-    public static bool IsThere(string peer) => peer switch { StrongSwanName => StrongSwan.IsThere, NativeEspTests.ShimmedStrongSwan => Can("strongswan gcc"), NativeLibreswanTests.Peer => Can("libreswan gcc"), UmlKernelTests.Peer => Can(UmlKernelTests.Needs), _ => false };
+    public static bool IsThere(string peer) => peer switch { StrongSwanName => StrongSwan.IsThere, NativeEspTests.ShimmedStrongSwan => Can("strongswan gcc"), NativeLibreswanTests.Peer => Can(LibreswanTests.Needs), OpenIkedTests.Peer => Can(OpenIkedTests.Needs), UmlKernelTests.Peer => Can(UmlKernelTests.Needs), _ => false };
 
     private static bool Can(string needs) => PeersTheoryAttribute.WhyNot(needs) is null;
 
@@ -41,6 +41,39 @@ internal static class CoverageTable
             yield return new(peer, "native ESP, transport mode", Wanted.V4 | Wanted.V6);
             yield return new(peer, "native ESP, ESN", Wanted.V4);
         }
+    }
+
+    private static IEnumerable<CoverageRow> CredentialRows()
+    {
+        foreach (var method in CertificateTests.Methods) yield return Row(method.Name, Wanted.V4);
+        foreach (var scenario in new[]
+        {
+            "PSK one way, certificate the other", "certificate one way, PSK the other", "two rounds (RFC 4739)", "revoked certificate of the peer", "strict revocation with a CRL", "PPK, optional", "PPK, required",
+            "PPK on one side, optional", "PPK on one side, required here",
+        }) yield return Row(scenario, Wanted.V4);
+    }
+
+    private static IEnumerable<CoverageRow> FeatureRows()
+    {
+        yield return Row("virtual IPs of both families with DNS", Wanted.V4);
+        yield return Row("trap: the first packet brings it up", Wanted.V4 | Wanted.OnlyOurs);
+        yield return Row("trap of the peer", 0) with { Impossible = "its kernel-libipsec has no traps" };
+    }
+
+    private static IEnumerable<CoverageRow> LibreswanRows()
+    {
+        foreach (var scenario in new[] { "pre-shared key", "liveness", "child rekey by us", "child rekey by the peer", "IKE rekey by us", "IKE rekey by the peer", "RSA certificates, PSS", "RSA certificates, PKCS#1 v1.5", "ECDSA P-256 certificates", "PPK" })
+            yield return new(LibreswanTests.Peer, scenario, Wanted.V4);
+        yield return new(LibreswanTests.Peer, "delete by us", Wanted.V4 | Wanted.OnlyOurs);
+        yield return new(LibreswanTests.Peer, "delete by the peer", Wanted.V4 | Wanted.OnlyPeers);
+    }
+
+    private static IEnumerable<CoverageRow> OpenIkedRows()
+    {
+        foreach (var scenario in new[] { "pre-shared key", "liveness", "child rekey by us", "IKE rekey by us", "delete by us", "ECDSA P-256 certificates" }) yield return new(OpenIkedTests.Peer, scenario, Wanted.V4);
+        yield return new(OpenIkedTests.Peer, "ESP with AES-GCM", 0, Impossible: "its packaged build makes an empty ESP proposal of it");
+        yield return new(OpenIkedTests.Peer, "ESP with HMAC-SHA-256", 0, Impossible: "its packaged build does not know the algorithm for its kernel interface");
+        yield return new(OpenIkedTests.Peer, "PPK", 0, Impossible: "it has no RFC 8784");
     }
 
     private static CoverageRow Row(string scenario, Wanted asked, Wanted askedLong = 0) => new(StrongSwanName, scenario, asked, askedLong);

@@ -41,7 +41,7 @@ internal sealed class Gateway : IAsyncDisposable
         var file = Path.Combine(folder, "warifu.conf");
         await File.WriteAllTextAsync(file, configuration);
         var socket = Path.Combine(folder, "vici.sock");
-        var process = Tool.Start("ip", ["netns", "exec", ns, Binary, "run", "--config", file, "--socket", socket, .. options]);
+        var process = Tool.Start("ip", ["netns", "exec", ns, "env", $"STATE_DIRECTORY={Path.Combine(folder, "state")}", Binary, "run", "--config", file, "--socket", socket, .. options]);
         var gateway = new Gateway(ns, socket, process);
         process.OutputDataReceived += gateway.Take;
         process.ErrorDataReceived += gateway.Take;

@@ -2,6 +2,7 @@ using System;
 using System.Diagnostics;
 using System.Globalization;
 using System.IO;
+using System.Security.Cryptography.X509Certificates;
 using System.Threading.Tasks;
 
 namespace Warifu.App.Tests.Lab;
@@ -30,12 +31,22 @@ internal sealed class Libreswan : IAsyncDisposable
     /// <param name="connection">The lines of "conn net".</param>
     /// <param name="secret">The PSK.</param>
     /// <param name="shim">Takes the keys.</param>
-    public static async Task<Libreswan> StartAsync(string ns, string folder, string connection, string secret, KeyShim shim)
+    /// <param name="own">Certificate and key, which the connection calls by the name "own"; null = none.</param>
+    /// <param name="authority">The CA that it trusts.</param>
+    /// <param name="secrets">Further lines of ipsec.secrets.</param>
+    public static async Task<Libreswan> StartAsync(string ns, string folder, string connection, string secret, KeyShim shim, Credential? own = null, Credential? authority = null, string secrets = "")
     {
         foreach (var name in new[] { "run", "nss", "d/cacerts", "d/crls", "d/policies" }) Directory.CreateDirectory(Path.Combine(folder, name));
         await File.WriteAllTextAsync(Path.Combine(folder, "ipsec.conf"), $"config setup\n    protostack=xfrm\n    uniqueids=no\nconn net\n    {connection.ReplaceLineEndings("\n    ")}\n");
-        await File.WriteAllTextAsync(Path.Combine(folder, "ipsec.secrets"), $"%any %any : PSK \"{secret}\"\n");
+        await File.WriteAllTextAsync(Path.Combine(folder, "ipsec.secrets"), $"%any %any : PSK \"{secret}\"\n{secrets}\n");
         (await RunAsync(ns, $"certutil -N -d sql:{folder}/nss --empty-password")).OrThrow("certutil");
+        if (authority is not null)
+        {
+            await File.WriteAllTextAsync(Path.Combine(folder, "ca.pem"), authority.Pem);
+            (await RunAsync(ns, $"certutil -A -d sql:{folder}/nss -n ca -t CT,, -a -i {folder}/ca.pem")).OrThrow("certutil -A");
+        }
+
+        if (own is not null) await ImportAsync(ns, folder, own);
         var process = Tool.Start("ip", ["netns", "exec", ns, .. Overlaid(
             $"cd {folder}/run && exec {await shim.PrefixAsync()} /usr/libexec/ipsec/pluto --nofork --config {folder}/ipsec.conf --rundir {folder}/run --ipsecdir {folder}/d --nssdir {folder}/nss " +
             $"--secretsfile {folder}/ipsec.secrets --logfile {folder}/pluto.log --log-no-append --use-xfrm --no-dnssec --dumpdir {folder}/run")]);
@@ -54,8 +65,23 @@ internal sealed class Libreswan : IAsyncDisposable
         return peer;
     }
 
+    /// <summary>NSS takes private keys as PKCS#12 only, and names the certificate after its subject.</summary>
+    private static async Task ImportAsync(string ns, string folder, Credential own)
+    {
+        var file = Path.Combine(folder, "own.p12");
+        using (var certificate = X509Certificate2.CreateFromPem(own.Pem, own.KeyPem)) await File.WriteAllBytesAsync(file, certificate.ExportPkcs12(Pkcs12ExportPbeParameters.Pkcs12TripleDesSha1, "lab"));
+        (await RunAsync(ns, $"pk12util -i {file} -d sql:{folder}/nss -W lab")).OrThrow("pk12util");
+        (await RunAsync(ns, $"n=$(certutil -L -d sql:{folder}/nss | grep u,u,u | sed -E 's/ +u,u,u *$//') && certutil --rename -d sql:{folder}/nss -n \"$n\" --new-n own")).OrThrow("certutil --rename");
+    }
+
     /// <summary>whack.</summary>
     public Task<Ended> ControlAsync(params string[] arguments) => RunAsync(_ns, $"/usr/libexec/ipsec/whack --ctlsocket {_folder}/run/pluto.ctl {string.Join(' ', arguments)}");
+
+    /// <summary>It vanishes without a word.</summary>
+    public void Kill()
+    {
+        if (!_process.HasExited) _process.Kill(entireProcessTree: true);
+    }
 
     public async ValueTask DisposeAsync()
     {

@@ -42,6 +42,29 @@ internal sealed record Site
 
     public string? RightEsp { get; init; }
 
+    /// <summary>How each side authenticates, and what it expects of the other: lines of the sections local and remote.</summary>
+    public string LeftAuth { get; init; } = "auth = psk";
+
+    public string RightAuth { get; init; } = "auth = psk";
+
+    public string LeftExpects { get; init; } = "auth = psk";
+
+    public string RightExpects { get; init; } = "auth = psk";
+
+    /// <summary>Further rounds: whole sections.</summary>
+    public string LeftRounds { get; init; } = "";
+
+    public string RightRounds { get; init; } = "";
+
+    /// <summary>Further sections of both files, and of their secrets.</summary>
+    public string MoreSections { get; init; } = "";
+
+    public string LeftSections { get; init; } = "";
+
+    public string RightSections { get; init; } = "";
+
+    public string MoreSecrets { get; init; } = "";
+
     public string LeftSecret { get; init; } = Secret;
 
     public string RightSecret { get; init; } = Secret;
@@ -83,11 +106,11 @@ internal sealed record Site
     /// <summary>Own addresses of the left side, when it has more than the one.</summary>
     public string? LeftLocal { get; init; }
 
-    public string Left(string daemon = "") => File(LeftLocal ?? LeftHost, RightSeenAt ?? RightHost, LeftId ?? "left.example.org", RightId ?? RightName + ".example.org", LeftIke ?? Ike, LeftEsp ?? Esp, LeftNet, RightNet, LeftSecret, LeftConnection, LeftChild, More.Select(more => (more.Name, more.Left, more.Right)), daemon);
+    public string Left(string daemon = "") => File(LeftLocal ?? LeftHost, RightSeenAt ?? RightHost, LeftId ?? "left.example.org", RightId ?? RightName + ".example.org", LeftIke ?? Ike, LeftEsp ?? Esp, LeftNet, RightNet, LeftSecret, LeftConnection, LeftChild, More.Select(more => (more.Name, more.Left, more.Right)), daemon, LeftAuth, LeftExpects, LeftRounds, LeftSections);
 
-    public string Right(string daemon = "") => File(RightHost, LeftFromAnywhere ? "%any" : LeftHost, RightId ?? RightName + ".example.org", LeftId ?? "left.example.org", RightIke ?? Ike, RightEsp ?? Esp, RightNet, LeftNet, RightSecret, RightConnection, RightChild, More.Select(more => (more.Name, more.Right, more.Left)), daemon);
+    public string Right(string daemon = "") => File(RightHost, LeftFromAnywhere ? "%any" : LeftHost, RightId ?? RightName + ".example.org", LeftId ?? "left.example.org", RightIke ?? Ike, RightEsp ?? Esp, RightNet, LeftNet, RightSecret, RightConnection, RightChild, More.Select(more => (more.Name, more.Right, more.Left)), daemon, RightAuth, RightExpects, RightRounds, RightSections);
 
-    private string File(string local, string remote, string id, string peer, string ike, string esp, string localTs, string remoteTs, string secret, string connection, string child, IEnumerable<(string Name, string Local, string Remote)> more, string daemon) => string.Create(CultureInfo.InvariantCulture, $$"""
+    private string File(string local, string remote, string id, string peer, string ike, string esp, string localTs, string remoteTs, string secret, string connection, string child, IEnumerable<(string Name, string Local, string Remote)> more, string daemon, string auth, string expects, string rounds, string sections) => string.Create(CultureInfo.InvariantCulture, $$"""
         {{(daemon.Length > 0 ? "daemon {\n" + daemon + "\n}" : "")}}
         connections {
           {{Name}} {
@@ -99,13 +122,14 @@ internal sealed record Site
             {{Connection}}
             {{connection}}
             local {
-              auth = psk
+              {{auth}}
               id = {{id}}
             }
             remote {
-              auth = psk
+              {{expects}}
               id = {{peer}}
             }
+            {{rounds}}
             children {
               net {
                 local_ts = {{localTs}}
@@ -124,6 +148,9 @@ internal sealed record Site
             id-2 = {{peer}}
             secret = "{{secret}}"
           }
+          {{MoreSecrets}}
         }
+        {{MoreSections}}
+        {{sections}}
         """);
 }

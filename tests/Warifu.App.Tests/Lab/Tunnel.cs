@@ -21,6 +21,11 @@ internal sealed record Layout
     /// <summary>Keys of the peer's strongswan.conf.</summary>
     public string PeerDaemon { get; init; } = "";
 
+    /// <summary>Puts files beside our configuration, and into the peer's swanctl folder.</summary>
+    public Action<string>? Files { get; init; }
+
+    public Action<string>? PeerFiles { get; init; }
+
     /// <summary>What happens to the topology before the daemons start: NAT, addresses.</summary>
     public Func<Topology, Task>? Prepare { get; init; }
 }
@@ -73,6 +78,7 @@ internal sealed class Tunnel : IAsyncDisposable
     {
         var site = _layout.PeerSite ?? Site;
         if (Peer is { } old) await old.DisposeAsync();
+        _layout.PeerFiles?.Invoke(Path.Combine(Lab.Folder, "peer", "swanctl"));
         Peer = await StrongSwan.StartAsync(PeerNs, Path.Combine(Lab.Folder, "peer"), WeAreLeft ? site.Right() : site.Left(), _layout.PeerDaemon);
     }
 
@@ -80,6 +86,7 @@ internal sealed class Tunnel : IAsyncDisposable
     public async Task StartOursAsync()
     {
         if (Ours is { } old) await old.DisposeAsync();
+        _layout.Files?.Invoke(Path.Combine(Lab.Folder, "ours"));
         Ours = await Gateway.StartAsync(OurNs, Path.Combine(Lab.Folder, "ours"), WeAreLeft ? Site.Left(_layout.Daemon) : Site.Right(_layout.Daemon));
     }
 

@@ -13,6 +13,7 @@ namespace Warifu.App.Tests.Vici;
 
 /// <summary>Clients that are slow, many, or hostile: the daemon neither ends nor stalls nor grows.</summary>
 [Trait("Item", "1.14")]
+[Collection(nameof(Alone))]
 public sealed class ViciRobustnessTests
 {
     [Fact]
@@ -288,3 +289,7 @@ public sealed class ViciRobustnessTests
         Assert.DoesNotContain(Side.Secret, text.ToString(), StringComparison.Ordinal);
     }
 }
+
+/// <summary>Tests that measure the memory of the whole process: nothing else runs meanwhile.</summary>
+[CollectionDefinition(nameof(Alone), DisableParallelization = true)]
+public sealed class Alone;
