@@ -61,6 +61,8 @@ public sealed class IkeNode : IAsyncDisposable
                 KeyLog = options.KeyLogDirectory is not null,
                 HashAndUrl = options.HashAndUrl,
                 RetransmitTimeout = options.RetransmitTimeout,
+                BreakBeforeMake = !options.MakeBeforeBreak,
+                CrashSecret = options.CrashSecret,
                 RetransmitTries = options.RetransmitTries,
                 CookieThreshold = options.CookieThreshold,
                 HalfOpenLimit = options.HalfOpenLimit,

@@ -61,6 +61,12 @@ public sealed record IkeNodeOptions
     /// <summary>How often the secret of stateless cookies is replaced (RFC 7296 section 2.6).</summary>
     internal TimeSpan CookieLife { get; init; } = TimeSpan.FromMinutes(2);
 
+    /// <summary>Re-authentication makes the new IKE SA before it deletes the old one (RFC 7296 section 2.8.3); false for peers that cannot bear two.</summary>
+    public bool MakeBeforeBreak { get; init; } = true;
+
+    /// <summary>32 random octets that survive restarts, for quick crash detection (RFC 6290): peers learn at once that the node was started anew. Null = no tokens are made. The node uses it and does not own it.</summary>
+    public Primitives.Secret? CrashSecret { get; init; }
+
     /// <summary>Half-open responder SAs beyond which cookies are demanded.</summary>
     public int CookieThreshold { get; init; } = 30;
 

@@ -96,7 +96,8 @@ internal sealed class Adversary(World world)
 
     private Endpoint Stranger()
     {
-        var address = IpAddress.V4(0xCB00_7180 + (uint)world.Luck.Below(100));
+        var number = (uint)world.Luck.Below(100);
+        var address = world.Plan.HasV6 ? IpAddress.FromBits(IpAddress.Parse("2001:db8:ff::").Bits + number, 6) : IpAddress.V4(0xCB00_7180 + number);
         var (sent, got) = _strangers.GetValueOrDefault(address);
         _strangers[address] = (sent + 1, got);
         return new Endpoint(address, 500);

@@ -13,6 +13,7 @@ internal static class Deeds
     {
         var host = act.OnLeft ? world.Left : world.Right;
         var child = world.Plan.ChildNames.ElementAt(act.Child);
+        world.Did(act.Deed);
         switch (act.Deed)
         {
             // who cannot reach the other by address cannot begin
@@ -34,6 +35,9 @@ internal static class Deeds
                 break;
             case Deed.RekeyIke:
                 host.Command("rekey the IKE SA", id => new IkeCommand.Rekey(id, new SaTarget("net")));
+                break;
+            case Deed.Reauth:
+                host.Command("authenticate anew", id => new IkeCommand.Reauth(id, new SaTarget("net")));
                 break;
             case Deed.DownChild:
                 host.Command($"down {child}", id => new IkeCommand.Down(id, new SaTarget("net", child)));

@@ -22,11 +22,14 @@ internal sealed class EngineHost : IDisposable
     public EngineHost(IpAddress address, ulong seed, Instant now, EngineOptions? options = null)
     {
         Address = address;
-        Engine = new IkeEngine((options ?? new EngineOptions()) with { RethrowBugs = true }, new SeededEntropy(seed), now);
+        Entropy = new SeededEntropy(seed);
+        Engine = new IkeEngine((options ?? new EngineOptions()) with { RethrowBugs = true }, Entropy, now);
     }
 
     /// <summary>What the host takes as source.</summary>
     public IpAddress Address { get; set; }
+
+    public SeededEntropy Entropy { get; }
 
     public IkeEngine Engine { get; }
 
@@ -48,8 +51,19 @@ internal sealed class EngineHost : IDisposable
 
     public Dictionary<ulong, CommandResult> Results { get; } = [];
 
-    /// <summary>Latest packet that came in, as the data plane would tell.</summary>
+    /// <summary>What names mean.</summary>
+    public Dictionary<string, IpAddress> Names { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>Pairs that traffic may leave on.</summary>
+    public HashSet<uint> Ready { get; } = [];
+
+    /// <summary>SPIs on which packets are taken: those of the pairs, and for a while those of replaced ones.</summary>
+    public HashSet<uint> Receiving { get; } = [];
+
+    /// <summary>Latest packet that came in and that went out, as the data plane would tell.</summary>
     public Instant LastIn { get; set; }
+
+    public Instant LastOut { get; set; }
 
     /// <summary>Messages to be carried, oldest first.</summary>
     public Queue<IkeAction.Send> Outbox { get; } = new();
@@ -111,9 +125,17 @@ internal sealed class EngineHost : IDisposable
                     break;
                 case IkeAction.InstallChild install:
                     Installed.Add(install.Sa.Id, install.Sa);
+                    if (install.Sa.OutboundReady) Ready.Add(install.Sa.Id);
+                    Receiving.Add(install.Sa.InboundSpi.Value);
+                    break;
+                case IkeAction.UseOutbound use:
+                    Ready.Add(use.ChildId);
                     break;
                 case IkeAction.RemoveChild remove:
-                    if (Installed.Remove(remove.ChildId, out var gone)) gone.Dispose();
+                    Ready.Remove(remove.ChildId);
+                    if (!Installed.Remove(remove.ChildId, out var gone)) break;
+                    if (!remove.StillInFlight) Receiving.Remove(gone.InboundSpi.Value);
+                    gone.Dispose();
                     break;
                 case IkeAction.MoveChild move:
                     Moved[move.ChildId] = move;
@@ -183,15 +205,20 @@ internal sealed class EngineHost : IDisposable
             case Ask.PskAuth auth:
                 var name = _entries.First(entry => entry.Secret == auth.Secret).Name;
                 using (var psk = new Secret(Encoding.UTF8.GetBytes(_psks[name]))) return new Answer.Octets(id, KeyScheduleV2.SharedKeyAuth(auth.Prf, psk, auth.SignedOctets.AsSpan()));
+            case Ask.Resolve resolve:
+                return Names.TryGetValue(resolve.Name, out var named) ? new Answer.Addresses(id, [named]) : new Answer.Failed(id, "no such name");
             case Ask.SourceAddress:
                 return new Answer.Addresses(id, [Address]);
             case Ask.LastTraffic:
-                return new Answer.Traffic(id, LastIn, default);
+                return new Answer.Traffic(id, LastIn, LastOut);
             case Ask.WallTime:
                 return new Answer.WallTime(id, WallTime);
             case Ask.ClaimIdentity claim:
                 if (!_claims.TryGetValue((claim.Local, claim.Remote), out var holders)) _claims.Add((claim.Local, claim.Remote), holders = []);
-                var replaces = claim.InitialContact && claim.Policy != UniquePolicy.Never ? holders.Where(holder => holder != claim.IkeId).ToImmutableArray() : [];
+                holders.RemoveAll(holder => !Engine.IkeSas.Any(sa => sa.Id == holder));
+                var others = holders.Where(holder => holder != claim.IkeId).ToImmutableArray();
+                var replaces = claim.Policy switch { UniquePolicy.Never => [], UniquePolicy.Replace => others, _ => claim.InitialContact ? others : [] };
+                if (claim.Policy == UniquePolicy.Keep && others.Any(other => !replaces.Contains(other) && !claim.SameHost.Contains(other))) return new Answer.Claim(id, false, []);
                 holders.Add(claim.IkeId);
                 return new Answer.Claim(id, true, replaces);
             case Ask.Lease lease:

@@ -47,6 +47,20 @@ internal sealed class Ledger(World world)
         if (world.Plan.IsSeamless && world.IsRunning && to.Plane.HasHad(packet.Child)) world.Fail($"{to.Name} has no SA for a packet of {from.Name} for {packet.Child} on SPI {packet.Spi}: a rekeying lost traffic on a perfect network");
     }
 
+    /// <summary>A replaced pair went on one side. While the peer has no other pair to send on, its answer may still be under way, and it goes on asking for 71 seconds.</summary>
+    public void Retired(SimHost host, PlanePair pair)
+    {
+        // what an operator closes goes at once
+        if (world.Plan.Closes || world.HasDone(Deed.Reload) || world.HasDone(Deed.DropChild)) return;
+        if (!_halves.TryGetValue((pair.Sa.OutboundSpi.Value, pair.Sa.InboundSpi.Value), out var other) || other.Host == host || !other.Host.Plane.Pairs.ContainsKey(other.Pair.Sa.Id)) return;
+        foreach (var candidate in other.Host.Plane.Pairs.Values)
+        {
+            if (candidate != other.Pair && candidate.Sa.Name == pair.Sa.Name && candidate.OutboundReady) return;
+        }
+
+        if (host.Plane.ReplacedAt(pair.Sa.Id) is { } at && world.Now - at < TimeSpan.FromSeconds(70)) world.Fail($"{host.Name} takes pair {pair.Sa.InboundSpi} away, which is the only one that {other.Host.Name} can send on");
+    }
+
     /// <summary>What <paramref name="left"/> and <paramref name="right"/> have that the other has not; null when they mirror each other.</summary>
     public static string? Orphans(SimHost left, SimHost right)
     {

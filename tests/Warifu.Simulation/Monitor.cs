@@ -64,7 +64,7 @@ internal sealed class Monitor(World world, SimHost host, EngineOptions options)
 
             if (digest != stream.Digest) world.Fail($"{host.Name} repeats request {header.MessageId} with other octets");
             if (stream.IsAnswered) world.Fail($"{host.Name} repeats request {header.MessageId}, which was answered");
-            if (++stream.Count > options.RetransmitTries + 1) world.Fail($"{host.Name} sends request {header.MessageId} {stream.Count} times");
+            if (++stream.Count > options.RetransmitTries + (world.Plan.Threshold > 0 ? 4 : 1)) world.Fail($"{host.Name} sends request {header.MessageId} {stream.Count} times");
             var wait = world.Now - stream.At;
             // 1.8 times the wait before, each 10 % more or less, at most half a minute
             if (wait < stream.Wait * 1.4 && wait < ProtocolTimes.RetransmitLongest * 0.85) world.Fail($"{host.Name} repeats request {header.MessageId} after {wait}, before after {stream.Wait}");

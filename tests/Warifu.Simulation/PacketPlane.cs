@@ -29,6 +29,8 @@ internal sealed class PlanePair(ChildSa sa)
 
     public Instant LastIn { get; set; }
 
+    public Instant LastOut { get; set; }
+
     public ulong Packets { get; set; }
 
     public bool SoftRaised { get; set; }
@@ -49,6 +51,7 @@ internal sealed class PacketPlane(SimHost host, World world)
     private readonly SortedDictionary<uint, PlanePair> _pairs = [];
     private readonly Dictionary<uint, PlanePair> _byInbound = [];
     private readonly HashSet<string> _had = new(StringComparer.Ordinal);
+    private readonly Dictionary<uint, Instant> _replaced = [];
 
     public IReadOnlyDictionary<uint, PlanePair> Pairs => _pairs;
 
@@ -65,6 +68,11 @@ internal sealed class PacketPlane(SimHost host, World world)
         world.Note(host.Name, $"  + pair {sa.Id} {sa.Name} in {sa.InboundSpi} out {sa.OutboundSpi}{(sa.Replaces == 0 ? "" : $" for {sa.Replaces}")}");
         world.Ledger.Installed(host, pair);
     }
+
+    public void Rekeyed(uint id) => _replaced.TryAdd(id, world.Now);
+
+    /// <summary>When it was rekeyed; null = never.</summary>
+    public Instant? ReplacedAt(uint id) => _replaced.TryGetValue(id, out var at) ? at : null;
 
     /// <summary>A pair for this child was there once.</summary>
     public bool HasHad(string child) => _had.Contains(child);
@@ -92,6 +100,7 @@ internal sealed class PacketPlane(SimHost host, World world)
         }
 
         world.Note(host.Name, $"  - pair {id} {pair.Sa.Name} in {pair.Sa.InboundSpi} out {pair.Sa.OutboundSpi}");
+        if (stillInFlight) world.Ledger.Retired(host, pair);
         pair.Sa.Dispose();
         if (stillInFlight) world.After(TimeSpan.FromSeconds(5), () => Forget(pair));
         else Forget(pair);
@@ -120,12 +129,24 @@ internal sealed class PacketPlane(SimHost host, World world)
         return last;
     }
 
+    public Instant LastOut(IEnumerable<uint> ids)
+    {
+        var last = default(Instant);
+        foreach (var id in ids)
+        {
+            if (_pairs.TryGetValue(id, out var pair) && pair.LastOut > last) last = pair.LastOut;
+        }
+
+        return last;
+    }
+
     /// <summary>Sends a packet of a child's traffic on the newest pair that may send.</summary>
     public void Send(string child)
     {
         var pair = _pairs.Values.LastOrDefault(pair => pair.Sa.Name == child && pair.OutboundReady && !pair.HardRaised);
         if (pair is null) return;
         Sent++;
+        pair.LastOut = world.Now;
         Count(pair);
         var packet = new Packet(pair.Sa.OutboundSpi, pair.OutboundKey, child);
         world.Network.Carry(host, pair.Local, pair.Remote, 120, false, (to, local, remote) => to.Plane.Receive(host, packet, remote));

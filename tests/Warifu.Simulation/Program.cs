@@ -3,7 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Warifu.Simulation;
 
-var (seed, worlds, world, hours, keepGoing, first) = (1UL, 1000, -1, 0.0, false, 0);
+var (seed, worlds, world, hours, keepGoing, first, crossings) = (1UL, 1000, -1, 0.0, false, 0, false);
 for (var i = 0; i < args.Length; i++)
 {
     var value = i + 1 < args.Length ? args[i + 1] : "";
@@ -16,13 +16,23 @@ for (var i = 0; i < args.Length; i++)
         case "--hours" when double.TryParse(value, CultureInfo.InvariantCulture, out hours):
             i++;
             break;
+        case "--crossings":
+            crossings = true;
+            break;
         case "--keep-going":
             keepGoing = true;
             break;
         default:
-            Console.Error.WriteLine("usage: ./sim --worlds N | --hours N  [--seed S] [--first N] [--keep-going]     many worlds\n       ./sim --seed S --world W                                         one world, told step by step");
+            Console.Error.WriteLine("usage: ./sim --worlds N | --hours N  [--seed S] [--first N] [--keep-going]     many worlds\n       ./sim --seed S --world W                                         one world, told step by step\n       ./sim --crossings                                                every pair of deeds at the same time, in many orders of their messages");
             return 2;
     }
+}
+
+if (crossings)
+{
+    var wrong = Crossings.PlayAll();
+    Console.Error.WriteLine(wrong ?? "all crossings end well");
+    return wrong is null ? 0 : 1;
 }
 
 if (world >= 0)

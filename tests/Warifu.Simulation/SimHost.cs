@@ -17,6 +17,15 @@ internal sealed class SimHost : IDisposable
 {
     private static readonly SecretRef s_secret = new(7);
 
+    private static readonly (V2.PeerRequest, V2.OwnActivity)[] s_mustRefuse =
+    [
+        (V2.PeerRequest.CreateChild, V2.OwnActivity.RekeyingIke),
+        (V2.PeerRequest.CreateChild, V2.OwnActivity.DeletingIke),
+        (V2.PeerRequest.RekeyChild, V2.OwnActivity.RekeyingIke),
+        (V2.PeerRequest.RekeyChild, V2.OwnActivity.DeletingIke),
+        (V2.PeerRequest.RekeyChild, V2.OwnActivity.DeletingThisChild),
+    ];
+
     private readonly World _world;
     private readonly byte[] _psk;
     private readonly EngineOptions _options;
@@ -30,10 +39,11 @@ internal sealed class SimHost : IDisposable
     private int _actions;
     private int _sends;
     private int _sentOctets;
+    private int _installs;
 
     public SimHost(World world, string name, IpAddress address, string psk, EngineOptions options)
     {
-        (_world, Name, Address, _options) = (world, name, address, options with { RethrowBugs = true, KeyLog = true });
+        (_world, Name, Address, _options) = (world, name, address, options with { RethrowBugs = true, KeyLog = true, CrashSecret = world.Plan.HasTokens ? new Secret(Encoding.UTF8.GetBytes(name)) : null });
         _psk = Encoding.UTF8.GetBytes(psk);
         Plane = new PacketPlane(this, world);
         Monitor = new Monitor(world, this, _options);
@@ -111,11 +121,14 @@ internal sealed class SimHost : IDisposable
         // a fragment may be needed again after its set was given up
         var known = secured && Monitor.FragmentOf(message).Number == 0 && _accepted.Contains(digest);
         var before = Drops();
-        (_actions, _sends, _sentOctets) = (0, 0, 0);
-        if (!isForged && secured && header.IsResponse) Monitor.Answered(header, message);
+        (_actions, _sends, _sentOctets, _installs) = (0, 0, 0, 0);
+        var refused = Refusals();
+        if (!isForged && secured && header is { IsResponse: true, NextPayload: PayloadType.Sk or PayloadType.Skf }) Monitor.Answered(header, message);
         _world.Note(Name, isForged ? "receives a forged" : "receives", message);
         Step(() => Engine.HandleDatagram(local, remote, message, _world.Now));
         if (Drops() == before && secured) _accepted.Add(digest);
+        // RFC 7296 sections 2.25.1 and 2.25.2: such requests get TEMPORARY_FAILURE
+        if (Refusals() > refused && _installs > 0) _world.Fail($"{Name} makes a pair that it must refuse for now");
         if (known && _actions > 0) _world.Fail($"{Name} acts on a message that it has had already: {MessageDescription.NameOf(header.Exchange)} {header.MessageId}");
         if (_sends > 1 && isForged) _world.Fail($"{Name} answers one forged message with {_sends}");
         if (isForged && _sends == 1 && _world.IsNobody(remote.Address))
@@ -140,6 +153,7 @@ internal sealed class SimHost : IDisposable
     {
         Engine.Dispose();
         Plane.Clear();
+        _options.CrashSecret?.Dispose();
     }
 
     private IkeEngine Boot() => new(_options, new SeededEntropy(_world.SeedFor(Name, _boots++)), _world.Now);
@@ -148,6 +162,15 @@ internal sealed class SimHost : IDisposable
     {
         var sum = 0L;
         foreach (var drops in Engine.Counters.Drops) sum += drops;
+        return sum;
+    }
+
+    /// <summary>Requests that must be refused with TEMPORARY_FAILURE.</summary>
+    private long Refusals()
+    {
+        var crossings = Engine.Counters.Crossings;
+        var sum = 0L;
+        foreach (var (request, own) in s_mustRefuse) sum += crossings[((int)request * V2.Collisions.Activities) + (int)own];
         return sum;
     }
 
@@ -189,7 +212,9 @@ internal sealed class SimHost : IDisposable
             case IkeAction.InstallChild install:
                 var owner = Engine.IkeSas.FirstOrDefault(sa => sa.Id == install.Sa.IkeId);
                 if (owner is null || !_authenticated.Contains(owner.Authenticated)) _world.Fail($"{Name} installs a pair for an IKE SA that nobody authenticated");
+                _installs++;
                 Plane.Install(install.Sa);
+                _world.SendNow(install.Sa.Name);
                 break;
             case IkeAction.UseOutbound use:
                 Plane.UseOutbound(use.ChildId);
@@ -199,6 +224,7 @@ internal sealed class SimHost : IDisposable
                 break;
             case IkeAction.RemoveChild remove:
                 Plane.Remove(remove.ChildId, remove.StillInFlight);
+                foreach (var child in _world.Plan.ChildNames) _world.SendNow(child);
                 break;
             case IkeAction.RaiseAsk ask:
                 var engine = Engine;
@@ -227,14 +253,25 @@ internal sealed class SimHost : IDisposable
                 _authenticated.Add(up.At);
                 Authenticated.Add(up.Remote.Address);
                 break;
-            case IkeSaDown:
+            case IkeSaDown down:
                 Release(happening.IkeId);
+                if (down.Reason == "peer-restarted") _world.Reach("peer restarted, as its token proves");
+                if (down.Reason == "dead-peer" && _world.IsRunning && _world.Plan.IsPerfect && !_world.HasDone(Deed.Crash) && (!_world.HasDone(Deed.Rebind) || (_world.Plan.Dpd > TimeSpan.Zero && _world.Plan.Mode != DpdMode.Optimized))) _world.Fail($"{Name} takes its peer for dead on a perfect network");
                 break;
-            case ChildRekeyed:
+            case IkeSaReauthenticated:
+                _world.Reach("authenticated anew");
+                break;
+            case ChildUp up:
+                _world.Startle(this, up.Child);
+                break;
+            case ChildRekeyed child:
                 RekeyedChildren++;
+                Plane.Rekeyed(child.OldChildId);
+                _world.Startle(this, child.Child);
                 break;
             case IkeSaRekeyed rekeyed:
                 RekeyedIkes++;
+                _world.Startle(this, "");
                 if (!_claims.TryGetValue(happening.IkeId, out var pair)) break;
                 Release(happening.IkeId);
                 Hold(rekeyed.NewIkeId, pair);
@@ -253,7 +290,7 @@ internal sealed class SimHost : IDisposable
             case Ask.SourceAddress:
                 return new Answer.Addresses(id, [Address]);
             case Ask.LastTraffic traffic:
-                return new Answer.Traffic(id, Plane.LastIn(traffic.ChildIds), default);
+                return new Answer.Traffic(id, Plane.LastIn(traffic.ChildIds), Plane.LastOut(traffic.ChildIds));
             case Ask.ClaimIdentity claim:
                 return Claim(id, claim);
             default:

@@ -30,6 +30,8 @@ internal sealed class World : IDisposable
     private readonly HashSet<string> _reached = new(StringComparer.Ordinal);
     private readonly HashSet<(ulong, ulong)> _differing = [];
     private readonly Adversary _adversary;
+    private readonly HashSet<Deed> _done = [];
+    private int _startled;
     private long _order;
     private ulong _hash = 14695981039346656037;
 
@@ -43,13 +45,13 @@ internal sealed class World : IDisposable
         _adversary = new Adversary(this);
         Network = new Network(this, Plan.Network);
         var options = new EngineOptions { CookieThreshold = Plan.Cookies ? 0 : 30 };
-        Left = new SimHost(this, "left", Plan.HasNat ? WorldPlan.Inner : WorldPlan.Left, Secret, options with { Shard = 1 });
-        Right = new SimHost(this, "right", WorldPlan.Right, Secret, options with { Shard = 2 });
+        Left = new SimHost(this, "left", Plan.HasNat ? WorldPlan.Inner : Plan.Left, Secret, options with { Shard = 1 });
+        Right = new SimHost(this, "right", Plan.Right, Secret, options with { Shard = 2 });
         Hosts.Add(Left);
         Hosts.Add(Right);
         if (Plan.HasNat) Network.Behind = Left;
         if (!Plan.HasImpostor) return;
-        Impostor = new SimHost(this, "impostor", WorldPlan.Impostor, "tally-5tick/halves", options with { Shard = 3 });
+        Impostor = new SimHost(this, "impostor", Plan.Impostor, "tally-5tick/halves", options with { Shard = 3 });
         Hosts.Add(Impostor);
     }
 
@@ -110,6 +112,22 @@ internal sealed class World : IDisposable
     public void Fail(string what) => throw new BadEnding(_seed, _number, $"at {Now - Began}: {what}");
 
     public void Reach(string state) => _reached.Add(state);
+
+    /// <summary>Something that closes or loses SAs was done; peers may count as dead.</summary>
+    public void Did(Deed deed) => _done.Add(deed);
+
+    public bool HasDone(Deed deed) => _done.Contains(deed);
+
+    /// <summary>Something has just come up, and somebody acts at once.</summary>
+    public void Startle(SimHost host, string child)
+    {
+        if (!IsRunning || !Plan.IsNervous || _startled >= 12 || !Luck.Chance(0.12)) return;
+        _startled++;
+        var deed = WorldScript.Nervous(Plan, Luck);
+        var number = Plan.ChildNames.ToList().IndexOf(child);
+        Reach("acted at once");
+        After(Luck.Chance(0.5) ? TimeSpan.Zero : TimeSpan.FromTicks((long)(Luck.Next() % (ulong)Math.Max(1, Plan.Network.Delay.Ticks))), () => Deeds.Do(this, new Act(default, Luck.Chance(0.5) ? host == Left : host != Left, deed, number < 0 ? Luck.Below(Plan.Children) : number), _adversary));
+    }
 
     public void After(TimeSpan delay, Action what) => _events.Enqueue(what, (Now + delay, _order++));
 
@@ -176,7 +194,7 @@ internal sealed class World : IDisposable
     /// <summary>Packets of every child, both ways.</summary>
     private void Traffic()
     {
-        if (_closing) return;
+        if (_closing || Plan.IsQuiet) return;
         foreach (var host in Hosts)
         {
             foreach (var child in Plan.ChildNames) host.Plane.Send(child);
@@ -185,11 +203,18 @@ internal sealed class World : IDisposable
         After(TimeSpan.FromMilliseconds(1000 + Luck.Below(4000)), Traffic);
     }
 
+    /// <summary>In a world where rekeying must lose nothing a packet goes both ways at the very moment when a pair comes or goes.</summary>
+    public void SendNow(string child)
+    {
+        if (!Plan.IsSeamless || !IsRunning || _closing || Plan.IsQuiet) return;
+        foreach (var host in Hosts) host.Plane.Send(child);
+    }
+
     private PolicySet Impersonation()
     {
         var policy = Plan.Policy(isLeft: true);
         var connection = policy.Connections[0];
-        return new PolicySet { Connections = [connection with { LocalAddresses = [HostPattern.Of(WorldPlan.Impostor)] }] };
+        return new PolicySet { Connections = [connection with { LocalAddresses = [HostPattern.Of(Plan.Impostor)] }] };
     }
 
     private bool _closing;
@@ -201,7 +226,7 @@ internal sealed class World : IDisposable
         Network.Healed = true;
         if (Impostor is not null) Impostor.Load(PolicySet.Empty);
         Until(Now + s_calm);
-        if ((Plan.LeftKeeps || Plan.RightKeeps) && !Plan.Script.Exists(act => act.Deed is Deed.DownChild or Deed.DownIke)) Expect("without anybody's help");
+        if ((Plan.LeftKeeps || Plan.RightKeeps) && !HasDone(Deed.DownChild) && !HasDone(Deed.DownIke)) Expect("without anybody's help");
         var up = Left.Command("up all, at last", id => new IkeCommand.Up(id, "net", null));
         Until(Now + TimeSpan.FromMinutes(3));
         if (Left.ResultOf(up) is not { } result) Fail("'up' does not end on a perfect network");

@@ -26,7 +26,8 @@ internal sealed class WorldPlan
                 Jitter = luck.Chance(0.3) ? TimeSpan.Zero : TimeSpan.FromMilliseconds(luck.Below(luck.Chance(0.1) ? 3000 : 300)),
                 Mtu = luck.Chance(0.3) ? 296 : 1500,
             };
-        HasNat = luck.Chance(0.25);
+        HasV6 = luck.Chance(0.3);
+        HasNat = !HasV6 && luck.Chance(0.3);
         HasAdversary = !IsPerfect && luck.Chance(0.35);
         HasImpostor = !HasNat && luck.Chance(0.1);
         Outages = !IsPerfect && luck.Chance(0.4);
@@ -57,11 +58,26 @@ internal sealed class WorldPlan
         InStep = luck.Chance(0.3);
         Packets = luck.Chance(0.15) ? 20UL + (ulong)luck.Below(60) : 0;
         Unique = luck.Below(5) switch { 0 => UniquePolicy.Replace, 1 => UniquePolicy.Never, _ => UniquePolicy.No };
+        Closes = luck.Chance(0.6);
+        IsNervous = luck.Chance(0.2);
+        // nothing but IKE: what only packets would tell must be told by IKE
+        IsQuiet = luck.Chance(0.15) || (HasNat && luck.Chance(0.4));
+        LeftFrequency = luck.Chance(0.15) ? 1 + luck.Below(3) : 0;
+        RightFrequency = luck.Chance(0.15) ? 1 + luck.Below(3) : 0;
+        if (IkeLife < TimeSpan.FromHours(1) && luck.Chance(0.3)) ReauthTime = IkeLife * (0.5 + luck.Below(3));
+        if (ReauthTime > TimeSpan.Zero) (LeftFrequency, RightFrequency) = (0, 0);
+        Mode = (DpdMode)luck.Below(3);
+        Threshold = luck.Chance(0.2) ? 3 : 0;
+        HasTokens = luck.Chance(0.4);
         Script = WorldScript.Draw(this, luck);
         HasLargeMessages = luck.Chance(0.15);
         Mobike = luck.Chance(0.5);
         if (HasLargeMessages && luck.Chance(0.7)) Network = Network with { Mtu = luck.Chance(0.5) ? 600 : 420, DropsFragments = true };
-        IsSeamless = IsPerfect && !Script.Exists(act => act.Deed is Deed.DownChild or Deed.DownIke or Deed.Crash or Deed.Reload or Deed.DropChild) && !LeftKeeps && !RightKeeps && Packets == 0;
+        // no link of IPv6 is narrower (RFC 8200 section 5)
+        if (HasV6 && Network.Mtu < 1280) Network = Network with { Mtu = 1280 };
+        // who neither sends nor asks never notices
+        if (Mode == DpdMode.Optimized && (IsQuiet || Script.Exists(act => act.Deed == Deed.Crash))) Mode = DpdMode.ProbeIdleTunnel;
+        IsSeamless = IsPerfect && !Script.Exists(act => act.Deed is Deed.DownChild or Deed.DownIke or Deed.Crash or Deed.Reload or Deed.DropChild) && !(IsNervous && Closes) && !LeftKeeps && !RightKeeps && Packets == 0;
     }
 
     /// <summary>Children have many selectors, so that their messages are cut; on some paths no IP fragment passes.</summary>
@@ -85,6 +101,30 @@ internal sealed class WorldPlan
     public bool HasImpostor { get; }
 
     public bool Outages { get; }
+
+    public bool HasV6 { get; }
+
+    /// <summary>Somebody closes something.</summary>
+    public bool Closes { get; }
+
+    /// <summary>Operators act at the very moment when something comes up.</summary>
+    public bool IsNervous { get; }
+
+    /// <summary>No packets.</summary>
+    public bool IsQuiet { get; }
+
+    public int LeftFrequency { get; }
+
+    public int RightFrequency { get; }
+
+    public TimeSpan ReauthTime { get; }
+
+    public DpdMode Mode { get; }
+
+    public int Threshold { get; }
+
+    /// <summary>Both sides make tokens of quick crash detection.</summary>
+    public bool HasTokens { get; }
 
     public bool Cookies { get; }
 
@@ -124,11 +164,11 @@ internal sealed class WorldPlan
 
     public static IpAddress Inner { get; } = IpAddress.Parse("10.9.0.2");
 
-    public static IpAddress Left { get; } = IpAddress.Parse("192.0.2.2");
+    public IpAddress Left => IpAddress.Parse(HasV6 ? "2001:db8:1::2" : "192.0.2.2");
 
-    public static IpAddress Right { get; } = IpAddress.Parse("198.51.100.2");
+    public IpAddress Right => IpAddress.Parse(HasV6 ? "2001:db8:2::2" : "198.51.100.2");
 
-    public static IpAddress Impostor { get; } = IpAddress.Parse("192.0.2.66");
+    public IpAddress Impostor => IpAddress.Parse(HasV6 ? "2001:db8:1::66" : "192.0.2.66");
 
     private ImmutableArray<SelectorPattern> Selectors(string first, int side, int number) =>
         [EnginePair.Ts(first), .. Enumerable.Range(0, HasLargeMessages ? 40 : 0).Select(more => EnginePair.Ts($"10.{100 + side}.{number}.{2 * more}"))];
@@ -176,6 +216,10 @@ internal sealed class WorldPlan
                     Remote = new RemoteAuth { Id = IdentityPattern.Of(Identity.Fqdn(isLeft ? "right.example.org" : "left.example.org")) },
                     Children = children.ToImmutable(),
                     DpdDelay = Dpd,
+                    DpdMode = Mode,
+                    DpdThreshold = Threshold,
+                    ReauthFrequency = isLeft ? LeftFrequency : RightFrequency,
+                    ReauthTime = ReauthTime,
                     RekeyTime = IkeLife,
                     RandTime = InStep ? TimeSpan.Zero : null,
                     KeyingTries = keeps ? 0 : 1,

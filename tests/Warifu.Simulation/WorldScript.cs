@@ -19,6 +19,7 @@ internal enum Deed
     Rebind,
     Attack,
     Acquire,
+    Reauth,
 }
 
 /// <summary>Something that happens to a world.</summary>
@@ -32,7 +33,7 @@ internal readonly record struct Act(TimeSpan At, bool OnLeft, Deed Deed, int Chi
 /// <summary>Draws what operators, peers and the weather do: single deeds, and pairs of deeds on both sides within a round trip, which is where protocols break.</summary>
 internal static class WorldScript
 {
-    private static readonly Deed[] s_crossing = [Deed.RekeyChild, Deed.RekeyChild, Deed.RekeyChild, Deed.RekeyIke, Deed.RekeyIke, Deed.DownChild, Deed.DownIke, Deed.Up];
+    private static readonly Deed[] s_crossing = [Deed.RekeyChild, Deed.RekeyChild, Deed.RekeyChild, Deed.RekeyIke, Deed.RekeyIke, Deed.DownChild, Deed.DownIke, Deed.Up, Deed.Reauth];
 
     public static List<Act> Draw(WorldPlan plan, SeededEntropy luck)
     {
@@ -40,7 +41,7 @@ internal static class WorldScript
         TimeSpan Moment() => TimeSpan.FromMilliseconds(luck.Below((int)plan.Length.TotalMilliseconds));
         // without somebody who keeps it up, somebody must begin
         if (!plan.LeftKeeps && !plan.RightKeeps) acts.Add(new Act(TimeSpan.FromMilliseconds(luck.Below(500)), true, Deed.UpAll));
-        var closes = luck.Chance(0.6);
+        var closes = plan.Closes;
         var roundTrip = (2 * (plan.Network.Delay + plan.Network.Jitter)) + TimeSpan.FromMilliseconds(5);
         for (var i = 2 + luck.Below(8); i > 0; i--)
         {
@@ -62,6 +63,13 @@ internal static class WorldScript
         if (plan.Outages) for (var i = luck.Below(4); i >= 0; i--) acts.Add(new Act(Moment(), true, Deed.Outage, 0, TimeSpan.FromSeconds(luck.Chance(0.2) ? 60 + luck.Below(120) : 1 + luck.Below(40))));
         if (plan.HasAdversary) for (var i = 5 + luck.Below(60); i > 0; i--) acts.Add(new Act(Moment(), true, Deed.Attack));
         return [.. acts.OrderBy(act => act.At)];
+    }
+
+    /// <summary>What a nervous operator does at the very moment when something comes up.</summary>
+    public static Deed Nervous(WorldPlan plan, SeededEntropy luck)
+    {
+        var deed = s_crossing[luck.Below(s_crossing.Length)];
+        return plan.Closes ? deed : Harmless(deed);
     }
 
     private static Deed Harmless(Deed deed) => deed switch { Deed.DownChild => Deed.RekeyChild, Deed.DownIke => Deed.RekeyIke, _ => deed };

@@ -21,7 +21,7 @@ internal static class CommandTree
     public static async Task<int> RunAsync(string[] args)
     {
         // not a RootCommand: that would be named after the file of the program
-        var root = new Command("warifu", "Warifu: IKE and IPsec") { new HelpOption(), new VersionOption(), s_socket, Run(), Check(), Load(), Up(), Down(), Rekey(), Status(), List(), Log(), Explain(), Ca.PkiCommand.Create(), Demo(), Publish() };
+        var root = new Command("warifu", "Warifu: IKE and IPsec") { new HelpOption(), new VersionOption(), s_socket, Run(), Check(), Load(), Up(), Down(), Rekey(), Reauth(), Status(), List(), Log(), Explain(), Ca.PkiCommand.Create(), Demo(), Publish() };
         var parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)
         {
@@ -127,6 +127,14 @@ internal static class CommandTree
             if (result.GetValue(ike) && result.GetValue(child)) result.AddError("rekey takes --ike or --child, not both");
         });
         command.SetAction((parsed, stop) => Client(parsed, client => ControlCommands.RekeyAsync(client, parsed.GetValue(name)!, parsed.GetValue(ike), parsed.GetValue(child), stop), stop));
+        return command;
+    }
+
+    private static Command Reauth()
+    {
+        var name = new Argument<string>("NAME") { Description = "connection" };
+        var command = new Command("reauth", "authenticates both sides of a connection anew: a new IKE SA with new children, then the old one is deleted") { name };
+        command.SetAction((parsed, stop) => Client(parsed, client => ControlCommands.ReauthAsync(client, parsed.GetValue(name)!, stop), stop));
         return command;
     }
 

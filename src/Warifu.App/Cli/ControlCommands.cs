@@ -6,7 +6,7 @@ using Warifu.App.Vici;
 
 namespace Warifu.App.Cli;
 
-/// <summary>up, down, rekey: they wait, and say why when they fail.</summary>
+/// <summary>up, down, rekey, reauth: they wait, and say why when they fail.</summary>
 internal static class ControlCommands
 {
     public static async Task<int> UpAsync(ViciClient client, string name, double timeout, CancellationToken stop)
@@ -43,6 +43,13 @@ internal static class ControlCommands
 
         var answer = await client.RequestAsync("rekey", message.Add("x-wait", "yes"), cancellationToken: stop);
         return await EndAsync(answer, $"{name} is rekeyed");
+    }
+
+    public static async Task<int> ReauthAsync(ViciClient client, string name, CancellationToken stop)
+    {
+        var message = await TargetAsync(client, name, stop);
+        var answer = await client.RequestAsync("rekey", new ViciMessage().Add("ike", message.Text("ike")!).Add("reauth", "yes").Add("x-wait", "yes"), cancellationToken: stop);
+        return await EndAsync(answer, $"{message.Text("ike")} is authenticated anew");
     }
 
     private static void Print(string name, ViciMessage message)

@@ -99,5 +99,11 @@ internal sealed record DaemonSettings
     /// <summary>What survives a restart. A service manager may say where.</summary>
     public string StateDirectory { get; init; } = Environment.GetEnvironmentVariable("STATE_DIRECTORY") is { Length: > 0 } given ? given : "/var/lib/warifu";
 
+    /// <summary>Re-authentication makes the new IKE SA before it deletes the old one.</summary>
+    public bool MakeBeforeBreak { get; init; } = true;
+
+    /// <summary>Quick crash detection (RFC 6290).</summary>
+    public bool CrashDetection { get; init; } = true;
+
     public string? KeyLog { get; init; }
 }

@@ -72,14 +72,16 @@ internal static class PolicyBuilder
         var auth = new AuthBuilder(section, findings);
         var (local, remote) = (auth.Local(), auth.Remote());
         var keep = reader.Word("keep", "no");
+        var kept = keep != "no" || section.Section("children")?.Sections.Exists(child => child.Find("keep")?.Text is "up" or "on-demand") == true;
         var rekey = reader.Time("rekey_time", TimeSpan.FromHours(4));
         if (!reader.Has("rekey_time") && reader.Time("reauth_time", default) > TimeSpan.Zero) rekey = TimeSpan.Zero;
         if (reader.Text("version") == "1" && reader.Has("reauth_frequency")) reader.Error("reauth_frequency", "re-authentication by frequency is for IKEv2; IKEv1 authenticates anew at each rekeying", "remove it");
+        if (reader.Number("reauth_frequency", 0) > 0 && rekey == TimeSpan.Zero) reader.Error("reauth_frequency", "re-authentication by frequency counts rekeyings, and rekey_time = 0 makes none", "set rekey_time, or use reauth_time instead of reauth_frequency");
+        if (reader.Has("dpd_mode") && reader.Time("dpd_delay", kept ? TimeSpan.FromSeconds(30) : TimeSpan.Zero) == TimeSpan.Zero) reader.Error("dpd_mode", "dpd_mode says when to check liveness, and dpd_delay = 0 switches the checks off", "set dpd_delay");
         if (reader.Has("reauth_frequency") && reader.Time("reauth_time", default) > TimeSpan.Zero) reader.Error("reauth_frequency", "reauth_time already says when to authenticate anew", "keep one of them");
         var weak = new WeaknessWarnings(section.Name, findings);
         weak.Find(reader, "proposals", reader.Proposals("proposals", ProtocolId.Ike));
         ImmutableArray<Child> children = [.. ChildrenOf(section, keep, weak, findings)];
-        var kept = keep != "no" || section.Section("children")?.Sections.Exists(child => child.Find("keep")?.Text is "up" or "on-demand") == true;
         if (kept && reader.Has("keyingtries")) reader.Error("keyingtries", "keep already says how long to try: for ever", "remove keyingtries or keep");
         var dscp = reader.Text("dscp");
         var connection = new Connection
@@ -102,9 +104,13 @@ internal static class PolicyBuilder
             PpkRequired = reader.YesNo("ppk_required", false),
             Children = children,
             RekeyTime = rekey,
+            ReauthTime = reader.Time("reauth_time", TimeSpan.Zero),
+            ReauthFrequency = (int)reader.Number("reauth_frequency", 0),
             OverTime = reader.TimeOrNull("over_time"),
             RandTime = reader.TimeOrNull("rand_time"),
             DpdDelay = reader.Time("dpd_delay", kept ? TimeSpan.FromSeconds(30) : TimeSpan.Zero),
+            DpdMode = reader.Word("dpd_mode", "probe-idle-tunnel") switch { "optimized" => DpdMode.Optimized, "always-send" => DpdMode.AlwaysSend, _ => DpdMode.ProbeIdleTunnel },
+            DpdThreshold = (int)reader.Number("dpd_threshold", 0),
             KeyingTries = kept ? 0 : (int)Math.Min(reader.Number("keyingtries", 1), int.MaxValue),
             Unique = reader.Word("unique", "no") switch { "never" => UniquePolicy.Never, "keep" => UniquePolicy.Keep, "replace" => UniquePolicy.Replace, _ => UniquePolicy.No },
             ForceEncapsulation = reader.YesNo("encap", false),
@@ -364,6 +370,8 @@ internal static class PolicyBuilder
             HalfOpenPerPrefix = (int)reader.Number("half_open_per_prefix", 20),
             RetransmitTimeout = reader.Time("retransmit_timeout", TimeSpan.FromSeconds(1)),
             RetransmitTries = (int)reader.Number("retransmit_tries", 6),
+            MakeBeforeBreak = reader.YesNo("make_before_break", true),
+            CrashDetection = reader.YesNo("crash_detection", true),
             KeepAlive = reader.Time("keep_alive", TimeSpan.FromSeconds(20)),
             FirewallMark = (uint)reader.Number("fwmark", 0x57),
             Table = (uint)table,

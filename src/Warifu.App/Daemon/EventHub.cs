@@ -132,11 +132,11 @@ internal sealed class EventHub(ViciServer server, ReqIds reqIds, Action<NoticeLe
                 case ChildUp up:
                     _downReasons.Remove((up.Connection, up.Child));
                     break;
-                case ChildDown { Reason: not ("rekeyed" or "redundant") } down:
+                case ChildDown { Reason: not ("rekeyed" or "redundant" or "reauthenticated") } down:
                     _downReasons[(down.Connection, down.Child)] = down.Text;
                     break;
                 // a negotiation that failed has said it better
-                case IkeSaDown { Connection.Length: > 0, Reason: not ("rekeyed" or "redundant" or "replaced") } down when down.IkeId != _lastFailed:
+                case IkeSaDown { Connection.Length: > 0, Reason: not ("rekeyed" or "redundant" or "replaced" or "reauthenticated") } down when down.IkeId != _lastFailed:
                     _downReasons[(down.Connection, "")] = down.Text;
                     break;
                 case IkeSaUp up:

@@ -9,8 +9,9 @@ internal static class ReportText
     public static (NoticeLevel Level, string Text)? Line(IkeEvent happening) => happening switch
     {
         IkeSaUp up => (NoticeLevel.Info, $"IKE SA {up.IkeId} of {up.Connection} is up: {up.Local} [{up.LocalId}] {(up.Initiator ? "->" : "<-")} {up.Remote} [{up.RemoteId}]"),
-        IkeSaDown down => (down.Reason is "down" or "peer-deleted" or "shutdown" or "replaced" or "rekeyed" ? NoticeLevel.Info : NoticeLevel.Warning, $"IKE SA {down.IkeId} of {Named(down.Connection)} is down: {down.Text}"),
+        IkeSaDown down => (down.Reason is "down" or "peer-deleted" or "shutdown" or "replaced" or "rekeyed" or "reauthenticated" ? NoticeLevel.Info : NoticeLevel.Warning, $"IKE SA {down.IkeId} of {Named(down.Connection)} is down: {down.Text}"),
         IkeSaRekeyed rekeyed => (NoticeLevel.Info, $"IKE SA {rekeyed.IkeId} of {rekeyed.Connection} was rekeyed: now {rekeyed.NewIkeId}"),
+        IkeSaReauthenticated anew => (NoticeLevel.Info, $"IKE SA {anew.IkeId} of {anew.Connection} was authenticated anew: now {anew.NewIkeId}"),
         ChildUp up => (NoticeLevel.Info, $"child {up.Child} ({up.ChildId}) of {up.Connection} is up: SPIs in {up.InboundSpi} out {up.OutboundSpi}, {string.Join(' ', up.Local)} === {string.Join(' ', up.Remote)}"),
         ChildDown down => (NoticeLevel.Info, $"child {down.Child} ({down.ChildId}) of {down.Connection} is down: {down.Text}"),
         ChildRekeyed rekeyed => (NoticeLevel.Info, $"child {rekeyed.Child} ({rekeyed.OldChildId}) of {rekeyed.Connection} was rekeyed: now {rekeyed.NewChildId}"),

@@ -25,6 +25,7 @@ internal sealed class WarifuDaemon : IAsyncDisposable
     private readonly SecretStore _secrets = new();
     private CredentialSet? _files;
     private Task _events = Task.CompletedTask;
+    private Primitives.Secret? _crashSecret;
 
     private WarifuDaemon(IkeNode node, DaemonSettings settings, Action<NoticeLevel, string> log)
     {
@@ -60,6 +61,8 @@ internal sealed class WarifuDaemon : IAsyncDisposable
     {
         var settings = keyLog is null ? built.Daemon : built.Daemon with { KeyLog = keyLog };
         var secrets = new SecretStore();
+        string? noCrashSecret = null;
+        var crashSecret = settings.CrashDetection ? CrashSecretFile.Read(settings.StateDirectory, out noCrashSecret) : null;
         var options = new IkeNodeOptions
         {
             Port = settings.Port,
@@ -70,6 +73,8 @@ internal sealed class WarifuDaemon : IAsyncDisposable
             RoutingTable = settings.Table,
             KeepaliveInterval = settings.KeepAlive,
             KeyLogDirectory = settings.KeyLog,
+            MakeBeforeBreak = settings.MakeBeforeBreak,
+            CrashSecret = crashSecret,
             RetransmitTimeout = settings.RetransmitTimeout,
             RetransmitTries = settings.RetransmitTries,
             CookieThreshold = settings.CookieThreshold,
@@ -79,11 +84,12 @@ internal sealed class WarifuDaemon : IAsyncDisposable
             StateDirectory = settings.StateDirectory,
         };
         var node = await IkeNode.StartAsync(Policy.PolicySet.Empty, options);
-        var daemon = new WarifuDaemon(node, settings, log) { Config = new ConfigStore(secrets) };
+        var daemon = new WarifuDaemon(node, settings, log) { Config = new ConfigStore(secrets), _crashSecret = crashSecret };
         try
         {
             daemon._events = daemon.Events.RunAsync(node);
             if (node.GuardMissing is { } why) daemon.Events.Tell("", NoticeLevel.Warning, $"unprotected packets are not filtered: {why}; a firewall rule of your own must do it");
+            if (noCrashSecret is not null) daemon.Events.Tell("", NoticeLevel.Warning, $"quick crash detection is off: {noCrashSecret}; peers notice a restart later");
             if (settings.KeyLog is { } folder) daemon.Events.Tell("", NoticeLevel.Warning, $"KEYS OF ALL SAs ARE WRITTEN TO {folder}: whoever reads them reads the traffic");
             Commands.Register(daemon);
             foreach (var path in sockets.Count > 0 ? sockets : settings.Sockets.IsEmpty ? [DefaultSocket] : (IReadOnlyList<string>)settings.Sockets) daemon.Server.Listen(path);
@@ -191,6 +197,7 @@ internal sealed class WarifuDaemon : IAsyncDisposable
         await Server.DisposeAsync();
         Config.Secrets.Dispose();
         Config.Dispose();
+        _crashSecret?.Dispose();
         _secrets.Dispose();
     }
 

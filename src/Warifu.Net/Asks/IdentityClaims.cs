@@ -24,7 +24,7 @@ internal sealed class IdentityClaims
             // keep: the peer says that it has lost everything, so what we hold is dead
             _ => ask.InitialContact ? others : [],
         };
-        if (ask.Policy == UniquePolicy.Keep && others.Length > replaces.Length) return new Answer.Claim(id, false, []);
+        if (ask.Policy == UniquePolicy.Keep && others.Any(other => !replaces.Contains(other) && !ask.SameHost.Contains(other))) return new Answer.Claim(id, false, []);
         Release(ask.IkeId);
         if (!_holders.TryGetValue(pair, out holders)) _holders.Add(pair, holders = []);
         holders.Add(ask.IkeId);
@@ -37,7 +37,7 @@ internal sealed class IdentityClaims
     {
         switch (happening)
         {
-            case IkeSaDown:
+            case IkeSaDown or IkeSaReauthenticated:
                 Release(happening.IkeId);
                 break;
             case IkeSaRekeyed rekeyed when _byIke.TryGetValue(happening.IkeId, out var pair):

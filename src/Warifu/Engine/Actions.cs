@@ -96,7 +96,17 @@ internal abstract record Ask
     internal sealed record LastTraffic(ImmutableArray<uint> ChildIds) : Ask;
 
     /// <summary>Claims a peer identity for an IKE SA among all shards (unique policy, INITIAL_CONTACT). Answer: <see cref="Answer.Claim"/>.</summary>
-    internal sealed record ClaimIdentity(uint IkeId, string Connection, Identity Local, Identity Remote, UniquePolicy Policy, bool InitialContact) : Ask;
+    /// <param name="IkeId">Whose.</param>
+    /// <param name="Connection">Of which connection.</param>
+    /// <param name="Local">Own identity.</param>
+    /// <param name="Remote">The identity that is claimed.</param>
+    /// <param name="Policy">What becomes of others.</param>
+    /// <param name="InitialContact">The peer says that it has no other.</param>
+    internal sealed record ClaimIdentity(uint IkeId, string Connection, Identity Local, Identity Remote, UniquePolicy Policy, bool InitialContact) : Ask
+    {
+        /// <summary>IKE SAs with the same peer at the same address: this may be its new authentication, which <see cref="UniquePolicy.Keep"/> does not refuse.</summary>
+        public ImmutableArray<uint> SameHost { get; init; } = [];
+    }
 
     /// <summary>Virtual addresses for a client (RFC 7296 section 2.19). Answer: <see cref="Answer.Leased"/>.</summary>
     internal sealed record Lease(LeaseWish Wish) : Ask;

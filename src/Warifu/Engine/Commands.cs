@@ -22,6 +22,9 @@ internal abstract record IkeCommand(CommandId Id)
     /// <summary>Rekeys what <paramref name="Target"/> names.</summary>
     internal sealed record Rekey(CommandId Id, SaTarget Target) : IkeCommand(Id);
 
+    /// <summary>Authenticates the IKE SAs that <paramref name="Target"/> names anew: new ones from scratch, then the old ones are deleted.</summary>
+    internal sealed record Reauth(CommandId Id, SaTarget Target) : IkeCommand(Id);
+
     /// <summary>Holds the traffic of a child until it is up (or passes, or discards it), or stops doing so.</summary>
     internal sealed record Hold(CommandId Id, string Connection, string Child, bool On) : IkeCommand(Id);
 

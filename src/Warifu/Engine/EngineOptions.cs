@@ -36,6 +36,12 @@ internal sealed record EngineOptions
     /// <summary>Certificates that peers name by hash and URL are fetched (RFC 7296 section 3.6).</summary>
     public bool HashAndUrl { get; init; }
 
+    /// <summary>Re-authentication deletes the old IKE SA first: for peers that cannot bear two.</summary>
+    public bool BreakBeforeMake { get; init; }
+
+    /// <summary>Survives restarts, and makes the tokens of quick crash detection (RFC 6290); null = none are made. The host's.</summary>
+    public Primitives.Secret? CrashSecret { get; init; }
+
     /// <summary>Emits <see cref="IkeAction.LogIkeKeys"/>.</summary>
     public bool KeyLog { get; init; }
 

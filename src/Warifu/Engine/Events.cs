@@ -34,6 +34,9 @@ public sealed record PathChanged(Endpoint Local, Endpoint Remote) : IkeEvent;
 /// <summary>An IKE SA was rekeyed; the children moved to <paramref name="NewIkeId"/>.</summary>
 public sealed record IkeSaRekeyed(uint NewIkeId) : IkeEvent;
 
+/// <summary>The peers authenticated each other anew: the IKE SA and its children are replaced by <paramref name="NewIkeId"/> and its own.</summary>
+public sealed record IkeSaReauthenticated(uint NewIkeId) : IkeEvent;
+
 /// <summary>A pair of IPsec SAs carries traffic.</summary>
 public sealed record ChildUp(string Child, uint ChildId, string InboundSpi, string OutboundSpi, ImmutableArray<TrafficSelector> Local, ImmutableArray<TrafficSelector> Remote) : IkeEvent;
 

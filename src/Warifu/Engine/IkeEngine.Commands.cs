@@ -99,6 +99,9 @@ internal sealed partial class IkeEngine
             case IkeCommand.Rekey rekey:
                 Rekey(rekey.Id, rekey.Target);
                 break;
+            case IkeCommand.Reauth reauth:
+                Reauthenticate(reauth.Id, reauth.Target);
+                break;
             case IkeCommand.Hold hold:
                 Complete(hold.Id, new CommandResult(Switch(hold)));
                 break;
@@ -224,15 +227,75 @@ internal sealed partial class IkeEngine
         _initiating.Remove(connection.Name);
         // other ports than 500 are shared with ESP from the start
         var ownPort = connection.LocalPort != 0 ? connection.LocalPort : connection.RemotePort == 500 ? Options.Port : Options.PortNatT;
-        var sa = NewSa(connection, initiator: true, new Endpoint(local, ownPort), new Endpoint(remote, connection.RemotePort));
+        Begin(connection, new Endpoint(local, ownPort), new Endpoint(remote, connection.RemotePort), initiation.Children, initiation.Waiting, initiation.RedirectedFrom);
+    }
+
+    private IkeSa Begin(Connection connection, Endpoint local, Endpoint remote, IEnumerable<ChildRequest> children, IEnumerable<CommandId> waiting, IpAddress redirectedFrom = default)
+    {
+        var sa = NewSa(connection, initiator: true, local, remote);
         sa.SpiI = NewIkeSpi();
         sa.Origin = (true, sa.SpiI);
-        sa.Handshake = new Handshake { RedirectedFrom = initiation.RedirectedFrom };
-        foreach (var child in initiation.Children) sa.Handshake.Children.Enqueue(child);
-        sa.Waiting.AddRange(initiation.Waiting);
+        sa.Handshake = new Handshake { RedirectedFrom = redirectedFrom };
+        foreach (var child in children) sa.Handshake.Children.Enqueue(child);
+        sa.Waiting.AddRange(waiting);
         Add(sa);
         sa.Window.Start(new InitExchange());
         sa.Reschedule();
+        return sa;
+    }
+
+    /// <summary>An IKE SA from scratch beside <paramref name="old"/>, on the path that works: behind a NAT the peer can be reached only there.</summary>
+    public IkeSa Renew(IkeSa old, IReadOnlyList<ChildRequest> children, CommandId command)
+    {
+        var sa = Begin(old.Connection, old.Local, old.Remote, children, command.Value == 0 ? [] : [command]);
+        sa.IsRenewal = true;
+        foreach (var child in children) sa.Renewed.Add(child.Config.Name);
+        return sa;
+    }
+
+    /// <summary>What an IKE SA that was closed for it had is made anew (break before make).</summary>
+    public void MakeAgain(IkeSa closed, IReadOnlyList<ChildRequest> children, CommandId command)
+    {
+        if (_shutdown.Value != 0 || Index.Find(closed.Connection.Name) is not { } connection)
+        {
+            Complete(command, new CommandResult(false, "closed from here"));
+            return;
+        }
+
+        if (Current(connection.Name) is null && !_initiating.ContainsKey(connection.Name))
+        {
+            Begin(connection, closed.Local, closed.Remote, children, command.Value == 0 ? [] : [command]);
+            return;
+        }
+
+        // the peer was faster
+        foreach (var child in children) Want(connection, child);
+        Complete(command, new CommandResult(true, Matches: 1, Done: 1));
+    }
+
+    /// <summary>A round of retransmissions of the first message had no answer. The peer's name may mean another address by now.</summary>
+    public void TryAgain(IkeSa sa, InitExchange init)
+    {
+        var name = sa.Connection.RemoteAddresses.FirstOrDefault(pattern => pattern.Single is not null || pattern.DnsName is not null)?.DnsName;
+        if (name is null)
+        {
+            init.Again(sa);
+            return;
+        }
+
+        sa.Window.Pause();
+        Ask(sa, new Ask.Resolve(name), answer =>
+        {
+            if (sa.State != IkeState.Connecting || sa.Window.Active != init) return;
+            if (answer is Answer.Addresses { Values: { Length: > 0 } found } && !found.Contains(sa.Remote.Address) && found.FirstOrDefault(address => address.Version == sa.Local.Address.Version) is { IsNone: false } first)
+            {
+                sa.Report.Add(Now, StepDirection.Here, $"{name} is {first} now");
+                sa.Remote = sa.Remote with { Address = first };
+            }
+
+            init.Again(sa);
+            sa.Reschedule();
+        });
     }
 
     private void CannotInitiate(Initiation initiation, NegotiationFailure failure)
@@ -349,6 +412,13 @@ internal sealed partial class IkeEngine
             Lifetimes.Delete(sa, "down", "closed from here", id);
             sa.Reschedule();
         }
+    }
+
+    private void Reauthenticate(CommandId id, SaTarget target)
+    {
+        var sas = target.IsEmpty || target.NamesChild ? [] : _byId.Values.Where(sa => sa.State == IkeState.Established && (target.Connection is null || sa.Connection.Name == target.Connection) && (target.IkeId == 0 || sa.Id == target.IkeId)).ToArray();
+        Begin(id, sas.Length, target.NamesChild ? "only IKE SAs are authenticated: name a connection" : "no such connection is up");
+        foreach (var sa in sas) Reauthentication.Want(sa, id);
     }
 
     private void Rekey(CommandId id, SaTarget target)

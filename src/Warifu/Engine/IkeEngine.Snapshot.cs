@@ -44,12 +44,13 @@ internal sealed partial class IkeEngine
         NatRemote = sa.RemoteBehindNat,
         Proposal = sa.Proposal,
         Established = sa.Established == default ? null : sa.Established,
-        RekeyAt = Known(sa.RekeyAt),
+        RekeyAt = Reauthentication.IsDue(sa) ? null : Known(sa.RekeyAt),
+        ReauthAt = Known(Reauthentication.IsDue(sa) ? Instant.Min(sa.RekeyAt, sa.ReauthAt) : sa.ReauthAt),
         ExpireAt = Known(sa.ExpireAt),
         LocalVips = sa.Virtual?.Local ?? [],
         RemoteVips = sa.Virtual?.Remote ?? [],
         TasksQueued = [.. sa.Window.Queued.Select(exchange => exchange.Task)],
-        TasksActive = sa.Window.Active is { } active ? [active.Task] : [],
+        TasksActive = sa.Window.Active is { } active ? [active.Task] : sa.Renewal is not null ? ["IKE_REAUTH"] : [],
         Children = [.. sa.Children.Values.OrderBy(child => child.Id).Select(Snapshot)],
     };
 

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Collections.Immutable;
 using System.Linq;
 using Warifu.Ipsec;
 using Warifu.Policy;
@@ -29,6 +30,7 @@ internal sealed partial class IkeEngine : IDisposable
     private readonly Dictionary<ulong, (IkeSa? Sa, Action<Answer> Then)> _asks = [];
     private readonly HalfOpen _halfOpen;
     private readonly Lingering _lingering = new();
+    private readonly List<IkeSa> _renewals = [];
     private readonly Cookies _cookies;
     private ulong _nextAsk = 1;
     private uint _nextId = 1;
@@ -40,7 +42,7 @@ internal sealed partial class IkeEngine : IDisposable
         (Options, Entropy, Now) = (options, entropy, now);
         _cookies = new Cookies(entropy);
         _halfOpen = new HalfOpen(options);
-        _versionAnswerAt = _refusalReportAt = now;
+        _versionAnswerAt = _refusalReportAt = _strangerAt = _began = now;
         Policy = PolicySet.Empty;
         Index = new ConnectionIndex(Policy);
     }
@@ -51,6 +53,9 @@ internal sealed partial class IkeEngine : IDisposable
 
     /// <summary>The time of the current call.</summary>
     public Instant Now { get; private set; }
+
+    /// <summary>Number of the current call.</summary>
+    public long Moment { get; private set; }
 
     public EngineCounters Counters { get; } = new();
 
@@ -74,11 +79,12 @@ internal sealed partial class IkeEngine : IDisposable
     /// <param name="now">Time of arrival.</param>
     public void HandleDatagram(Endpoint local, Endpoint remote, ReadOnlySpan<byte> message, Instant now)
     {
-        Now = now;
+        (Now, Moment) = (now, Moment + 1);
         IkeSa? sa = null;
         try
         {
             var drop = Receive(local, remote, message, out sa);
+            FinishRenewals();
             if (drop != DropReason.None) Counters.Drops[(int)drop]++;
         }
         catch (Exception bug) when (!Options.RethrowBugs)
@@ -93,10 +99,11 @@ internal sealed partial class IkeEngine : IDisposable
 
     public void Handle(IkeCommand command, Instant now)
     {
-        Now = now;
+        (Now, Moment) = (now, Moment + 1);
         try
         {
             Execute(command);
+            FinishRenewals();
         }
         catch (Exception bug) when (!Options.RethrowBugs)
         {
@@ -107,7 +114,7 @@ internal sealed partial class IkeEngine : IDisposable
 
     public void Handle(Answer answer, Instant now)
     {
-        Now = now;
+        (Now, Moment) = (now, Moment + 1);
         if (!_asks.Remove(answer.Id.Value, out var waiting))
         {
             // whoever asked is gone
@@ -121,6 +128,7 @@ internal sealed partial class IkeEngine : IDisposable
         try
         {
             waiting.Then(answer);
+            FinishRenewals();
         }
         catch (Exception bug) when (!Options.RethrowBugs)
         {
@@ -130,7 +138,7 @@ internal sealed partial class IkeEngine : IDisposable
 
     public void Handle(DataPlaneEvent happening, Instant now)
     {
-        Now = now;
+        (Now, Moment) = (now, Moment + 1);
         switch (happening)
         {
             case DataPlaneEvent.Acquire acquire:
@@ -138,9 +146,14 @@ internal sealed partial class IkeEngine : IDisposable
                 break;
             case DataPlaneEvent.SoftLimit soft when _byChild.TryGetValue(soft.Id, out var sa) && sa.Children.TryGetValue(soft.Id, out var child):
                 Lifetimes.Rekey(sa, child);
+                sa.Reschedule();
+                break;
+            case DataPlaneEvent.UnknownSpi unknown:
+                TellLost(unknown);
                 break;
             case DataPlaneEvent.HardLimit hard when _byChild.TryGetValue(hard.Id, out var sa) && sa.Children.TryGetValue(hard.Id, out var child) && child.IsLive:
-                Lifetimes.Delete(sa, child, "expired");
+                if (child.RekeyFailed) Lifetimes.EndForChild(sa, child);
+                else Lifetimes.Delete(sa, child, "expired");
                 sa.Reschedule();
                 break;
             case DataPlaneEvent.PeerMoved moved when _byChild.TryGetValue(moved.Id, out var sa) && sa.State == IkeState.Established:
@@ -151,7 +164,7 @@ internal sealed partial class IkeEngine : IDisposable
 
     public void HandleTimeout(Instant now)
     {
-        Now = now;
+        (Now, Moment) = (now, Moment + 1);
         while (_timers.TryTake(now, out var sa))
         {
             try
@@ -164,6 +177,7 @@ internal sealed partial class IkeEngine : IDisposable
             }
         }
 
+        FinishRenewals();
         RunRetries();
         _lingering.Expire(now);
     }
@@ -258,11 +272,26 @@ internal sealed partial class IkeEngine : IDisposable
     public void StateChanged(IkeSa sa, IkeState was)
     {
         if (_byConnection.TryGetValue(sa.Connection.Name, out var list)) list.StateChanged(sa, was);
+        if (sa is { State: IkeState.Established, Proven: 0 }) sa.Proven = Moment;
+        if (sa is { State: IkeState.Established, Reauthenticates: not null }) _renewals.Add(sa);
+    }
+
+    /// <summary>New authentications whose children are all there: the old IKE SAs go.</summary>
+    private void FinishRenewals()
+    {
+        // the end of one may be the beginning of another
+        for (var i = 0; i < _renewals.Count;)
+        {
+            var sa = _renewals[i];
+            if (Reauthentication.TryFinish(sa)) _renewals.Remove(sa);
+            else i++;
+        }
     }
 
     public void AddChild(IkeSa sa, ChildState child)
     {
         _byChild[child.Id] = sa;
+        _byOutbound[child.Outbound.Value] = child.Id;
         if (child.Mode == IpsecMode.Tunnel && !child.Local.IsEmpty && !child.Remote.IsEmpty) _byTraffic[(child.Local[0], child.Remote[0], child.Config.BindInterface)] = child.Id;
     }
 
@@ -274,6 +303,7 @@ internal sealed partial class IkeEngine : IDisposable
     {
         _byChild.Remove(child.Id);
         if (!child.Local.IsEmpty && !child.Remote.IsEmpty && _byTraffic.GetValueOrDefault((child.Local[0], child.Remote[0], child.Config.BindInterface)) == child.Id) _byTraffic.Remove((child.Local[0], child.Remote[0], child.Config.BindInterface));
+        if (_byOutbound.TryGetValue(child.Outbound.Value, out var id) && id == child.Id) _byOutbound.Remove(child.Outbound.Value);
         FreeChildSpi(child.Inbound);
     }
 
@@ -290,23 +320,43 @@ internal sealed partial class IkeEngine : IDisposable
     {
         if (!_byId.TryGetValue(ikeId, out var sa) || sa == by || sa.State != IkeState.Established) return;
         // the peer that had this one already would not have called the other its first: both sides began at the same time
-        if (sa.Authenticated > by.Created) return;
-        if (initialContact) sa.Close("replaced", "the same peer connected anew");
-        else Lifetimes.DeleteButWant(sa, "replaced", "the same peer connected anew");
+        if (sa.Proven > by.Began) return;
+        if (initialContact)
+        {
+            sa.Close("replaced", "the same peer connected anew");
+            return;
+        }
+
+        // if it authenticates anew it closes this one itself, once it knows that the new one is up
+        sa.IsReplaced = true;
+        (sa.RekeyAt, sa.ReauthAt) = (Instant.Never, Instant.Never);
+        sa.ExpireAt = Instant.Min(sa.ExpireAt, Now + ProtocolTimes.ReplacedPatience);
+        sa.Reschedule();
     }
 
     /// <summary>
     /// Both sides began at the same time and there are two IKE SAs between the same identities: the one with the lower initiator SPI is redundant, and whoever began it deletes it (in the spirit of
     /// RFC 7296 section 2.8.1). What only that one carried is made on the other.
     /// </summary>
-    public void SettleDuplicates(IkeSa sa)
+    public void SettleDuplicates(IkeSa sa, bool isLate = false)
     {
-        if (sa.State != IkeState.Established || sa.Connection.Unique == UniquePolicy.Never || sa.RemoteId is not { } peer) return;
-        foreach (var other in OfConnection(sa.Connection.Name).With(peer))
+        if (sa.State != IkeState.Established || sa.RemoteId is not { } peer) return;
+        foreach (var other in OfConnection(sa.Connection.Name).With(peer).ToArray())
         {
             if (other.Origin.IsOurs == sa.Origin.IsOurs || !Equals(other.LocalId, sa.LocalId)) continue;
             var (ours, theirs) = sa.Origin.IsOurs ? (sa, other) : (other, sa);
-            if (ours.Origin.Spi.Value > theirs.Origin.Spi.Value) return;
+            // many may have one identity; but two new authentications of the same IKE SA would double it each time
+            if (sa.Connection.Unique == UniquePolicy.Never && !(ours.IsRenewal && ours.Remote.Address == theirs.Remote.Address && theirs.Began <= ours.Proven)) continue;
+            // begun on purpose beside the other one: a new authentication
+            if (ours.Origin.Spi.Value > theirs.Origin.Spi.Value || ours.Began > theirs.Proven) continue;
+            if (!isLate)
+            {
+                // the peer may not know yet that both are up; and one that was begun later is perhaps its new authentication: then it closes the old one itself
+                ours.SettleAt = Now + (theirs.Began > ours.Proven ? ProtocolTimes.SettlePatience : ProtocolTimes.SettleSoon);
+                ours.Reschedule();
+                continue;
+            }
+
             foreach (var child in ours.Children.Values.Where(child => child.IsLive && !theirs.Children.HasLive(child.Config.Name)).ToArray()) theirs.Window.Start(new CreateChildExchange(new ChildRequest(child.Config, default)));
             if (ours.Window.Active is CreateChildExchange { Old: null } making) theirs.Window.Start(new CreateChildExchange(new ChildRequest(making.Request.Config, default)));
             foreach (var waiting in ours.Window.TakeQueued().Concat(ours.Later).ToArray())
@@ -317,9 +367,65 @@ internal sealed partial class IkeEngine : IDisposable
 
             ours.Later.Clear();
             Lifetimes.Delete(ours, "redundant", "both sides set up the connection at the same time");
-            return;
+            if (sa.State != IkeState.Established) return;
         }
     }
+
+    /// <summary>A pair that carries the traffic of <paramref name="made"/> already, on another IKE SA with the same host: one of the two is about to go.</summary>
+    public ChildState? TwinOf(IkeSa sa, ChildState made)
+    {
+        if (sa.RemoteId is not { } peer) return null;
+        foreach (var other in OfConnection(sa.Connection.Name).With(peer))
+        {
+            if (other == sa || other.Remote.Address != sa.Remote.Address || !other.Children.HasLive(made.Config.Name)) continue;
+            foreach (var child in other.Children.Values)
+            {
+                if (child.IsLive && child.Config.Name == made.Config.Name && child.Successor is not { Table: not null } && child.Local.SequenceEqual(made.Local) && child.Remote.SequenceEqual(made.Remote)) return child;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>A pair for the same traffic on another IKE SA with the same host.</summary>
+    public ChildState? OtherPairOf(IkeSa sa, ChildState gone)
+    {
+        if (sa.RemoteId is not { } peer) return null;
+        foreach (var other in OfConnection(sa.Connection.Name).With(peer))
+        {
+            if (other == sa || other.Remote.Address != sa.Remote.Address || !other.Children.HasLive(gone.Config.Name)) continue;
+            foreach (var child in other.Children.Values)
+            {
+                if (child.IsLive && child.Config.Name == gone.Config.Name && child.Local.SequenceEqual(gone.Local) && child.Remote.SequenceEqual(gone.Remote)) return child;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>Another IKE SA with the same peer, on which what waits on this one can be done.</summary>
+    public IkeSa? HeirOf(IkeSa sa)
+    {
+        if (sa.RemoteId is not { } peer) return null;
+        IkeSa? heir = null;
+        foreach (var other in OfConnection(sa.Connection.Name).With(peer))
+        {
+            if (other != sa && (heir is null || other.Id > heir.Id)) heir = other;
+        }
+
+        return heir;
+    }
+
+    /// <summary>An IKE SA with the same peer at the same address that was begun later, and that replaces nothing itself.</summary>
+    public IkeSa? NewerOf(IkeSa sa) => sa.RemoteId is { } peer
+        ? OfConnection(sa.Connection.Name).With(peer).FirstOrDefault(other => other != sa && other.Began > sa.Began && other.Reauthenticates is null && other.Remote.Address == sa.Remote.Address && Equals(other.LocalId, sa.LocalId))
+        : null;
+
+    /// <summary>An established IKE SA takes over from the one that it reauthenticates as soon as its children are there.</summary>
+    public void AwaitRenewal(IkeSa sa) => _renewals.Add(sa);
+
+    /// <summary>Other IKE SAs with the same peer at the same address: what comes now may be its new authentication, which is no duplicate.</summary>
+    public ImmutableArray<uint> SameHost(IkeSa sa) => sa.RemoteId is { } peer ? [.. OfConnection(sa.Connection.Name).With(peer).Where(other => other != sa && other.Remote.Address == sa.Remote.Address).Select(other => other.Id)] : [];
 
     /// <summary>A negotiation is over: its report goes out. Returns it.</summary>
     public NegotiationReport? ReportDone(IkeSa sa, string? child, NegotiationFailure? failure)
@@ -363,7 +469,9 @@ internal sealed partial class IkeEngine : IDisposable
         sa.Asks.Clear();
         foreach (var command in sa.Waiting) Complete(command, new CommandResult(false, text));
         sa.Waiting.Clear();
-        if (sa.Initiator && sa.Established == default && reason is not ("down" or "shutdown" or "redirected")) RetryStarted(sa.Connection);
+        if (!sa.Initiator || sa.Established != default) return;
+        if (sa.Reauthenticates is not null) Reauthentication.Failed(sa, reason, text);
+        else if (reason is not ("down" or "shutdown" or "redirected")) RetryStarted(sa.Connection);
     }
 
     /// <summary>A bucket that holds one second: anybody can send what is refused.</summary>
@@ -390,7 +498,7 @@ internal sealed partial class IkeEngine : IDisposable
         }
 
         Counters.InvalidSpi++;
-        return DropReason.UnknownSpi;
+        return TellLost(header, own, local, remote, message.Length);
     }
 
     private DropReason Receive(Endpoint local, Endpoint remote, ReadOnlySpan<byte> message, out IkeSa? sa)
@@ -402,6 +510,7 @@ internal sealed partial class IkeEngine : IDisposable
         if (header.MajorVersion > 2) return AnswerVersion(header, local, remote, message.Length);
         if (header.Exchange is not (ExchangeType.IkeSaInit or ExchangeType.IkeAuth or ExchangeType.CreateChildSa or ExchangeType.Informational)) return DropReason.UnknownExchange;
         if (header.Exchange == ExchangeType.IkeSaInit && !header.IsResponse) return ReceiveFirst(header, local, remote, message);
+        if (header is { Exchange: ExchangeType.Informational, IsResponse: false, NextPayload: PayloadType.Notify }) return ReceiveHint(header, remote, message);
         var own = header.FromInitiator ? header.ResponderSpi : header.InitiatorSpi;
         if (!_bySpi.TryGetValue(own.Value, out sa))
         {

@@ -19,6 +19,8 @@ internal static class ProtocolTimes
     /// <summary>Wait before an exchange that got TEMPORARY_FAILURE is tried again, plus as much again at random (RFC 7296 section 2.25).</summary>
     public static TimeSpan TemporaryFailureWait { get; } = TimeSpan.FromSeconds(2);
 
+    public static TimeSpan TemporaryFailureLeast { get; } = TimeSpan.FromMilliseconds(300);
+
     /// <summary>Each further wait is this much longer: ten tries take several minutes, after which the state of both sides counts as out of step.</summary>
     public const double TemporaryFailureFactor = 1.5;
 
@@ -37,6 +39,33 @@ internal static class ProtocolTimes
 
     /// <summary>Last answers that are kept.</summary>
     public const int LingeringAnswers = 4096;
+
+    /// <summary>Wait before a new authentication that the peer's rekeyings made due, plus as much again at random.</summary>
+    public static TimeSpan ReauthPause { get; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>A peer may not ask for another authentication sooner (RFC 4478 section 5).</summary>
+    public static TimeSpan ReauthLeast { get; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>The responder of a pair that is made beside another one sends on it at the latest after this (RFC 7296 section 2.8).</summary>
+    public static TimeSpan SendPatience { get; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>An IKE SA that a newer one of the same peer replaces stays this long, for a peer that does not know yet that the newer one is up.</summary>
+    public static TimeSpan ReplacedPatience { get; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Of two IKE SAs that both sides began at the same time the redundant one stays this long: longer than <see cref="SendPatience"/>, so that traffic has a way all the time.</summary>
+    public static TimeSpan SettleSoon { get; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>Of two IKE SAs between the same peers the older one stays this long for the peer, which may be about to close it.</summary>
+    public static TimeSpan SettlePatience { get; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>Hints that a peer has lost us are taken at most so often for one IKE SA (RFC 7296 section 2.21.4).</summary>
+    public static TimeSpan HintInterval { get; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>So long after our start peers may not know that we have lost their SAs.</summary>
+    public static TimeSpan RestartSpan { get; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Answers to messages and packets of SAs that nobody knows, in a second, soon after our start (section 2.21.4).</summary>
+    public const int StrangersPerSecond = 100;
 
     /// <summary>Message id at which the IKE SA is rekeyed (RFC 7296 section 2.2).</summary>
     public const uint MessageIdsSoft = 0xC000_0000;

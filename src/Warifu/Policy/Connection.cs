@@ -85,14 +85,23 @@ public sealed record Connection
     /// <summary>Time until full re-authentication.</summary>
     public TimeSpan ReauthTime { get; init; }
 
+    /// <summary>Every so manieth rekeying of the IKE SA, of either side, is a full re-authentication instead: 1..100; 0 = never.</summary>
+    public int ReauthFrequency { get; init; }
+
     /// <summary>Grace after the soft lifetime until the IKE SA is closed; null = 10 % of the larger of rekey and reauth time.</summary>
     public TimeSpan? OverTime { get; init; }
 
     /// <summary>Random part that is subtracted from the soft lifetime; null = <see cref="OverTime"/>, at most half the soft lifetime.</summary>
     public TimeSpan? RandTime { get; init; }
 
-    /// <summary>Idle time after which liveness is probed.</summary>
+    /// <summary>Time after which liveness is probed; what must happen in it says <see cref="DpdMode"/>.</summary>
     public TimeSpan DpdDelay { get; init; }
+
+    /// <summary>When liveness is probed.</summary>
+    public DpdMode DpdMode { get; init; }
+
+    /// <summary>The peer is dead after so many times <see cref="DpdDelay"/> without an answer; 0 = when all retransmissions are used up.</summary>
+    public int DpdThreshold { get; init; }
 
     /// <summary>Rounds of retransmission of the first message; 0 = for ever.</summary>
     public int KeyingTries { get; init; } = 1;
@@ -144,6 +153,17 @@ public enum IkeVersion : byte
     V1 = 1,
     /// <summary>IKEv2 (RFC 7296).</summary>
     V2 = 2,
+}
+
+/// <summary>When liveness of a peer is probed.</summary>
+public enum DpdMode
+{
+    /// <summary>When nothing came from the peer for the time.</summary>
+    ProbeIdleTunnel,
+    /// <summary>When something was sent to the peer and nothing came back within the time.</summary>
+    Optimized,
+    /// <summary>Always after the time, whatever the traffic.</summary>
+    AlwaysSend,
 }
 
 /// <summary>What to do with a second IKE SA of the same peer identity.</summary>

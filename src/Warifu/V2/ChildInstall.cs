@@ -65,7 +65,9 @@ internal static class ChildInstall
             Local = terms.Local,
             Remote = terms.Remote,
             Installed = sa.Engine.Now,
+            IsInitiator = terms.Initiator,
         };
+        var twin = terms.Replaces is null ? sa.Engine.TwinOf(sa, child) : null;
         var hardBytes = config.LifeBytes ?? config.RekeyBytes + (config.RekeyBytes / 10);
         var hardPackets = config.LifePackets ?? config.RekeyPackets + (config.RekeyPackets / 10);
         var pair = new ChildSa
@@ -100,8 +102,8 @@ internal static class ChildInstall
             SoftPackets = Lifetimes.Soft(sa, config.RekeyPackets, hardPackets),
             HardPackets = hardPackets,
             // the responder of a rekeying sends on the old pair until the new one is seen in use (section 2.8)
-            OutboundReady = terms.OutboundReady && (terms.Replaces is null || terms.Initiator),
-            Replaces = terms.Replaces?.Id ?? 0,
+            OutboundReady = terms.OutboundReady && ((terms.Replaces is null && twin is null) || terms.Initiator),
+            Replaces = (terms.Replaces ?? twin)?.Id ?? 0,
             Options = OptionsOf(config),
         };
         sa.Children.Add(child);
@@ -109,6 +111,14 @@ internal static class ChildInstall
         sa.Engine.AddChild(sa, child);
         Lifetimes.Begin(sa, child);
         sa.Engine.Emit(new IkeAction.InstallChild(pair));
+        if (twin is not null)
+        {
+            // it is made anew beside the one that is there (section 2.8.3): what is said of rekeying holds here, too
+            twin.Successor = child;
+            if (!terms.Initiator) child.SendAt = sa.Engine.Now + ProtocolTimes.SendPatience;
+        }
+
+        if (terms.Replaces is { } before && config.Inactivity > TimeSpan.Zero) Liveness.Inherit(sa, before, child);
         sa.Report.Add(sa.Engine.Now, StepDirection.Here, $"child {config.Name} installed: {ProposalKeywords.Print(terms.Proposal)}, {Selectors.Print(terms.Local)} === {Selectors.Print(terms.Remote)}");
         if (terms.Replaces is { } old)
         {

@@ -37,6 +37,9 @@ internal sealed class ChildState : ITimed
 
     public required Instant Installed { get; init; }
 
+    /// <summary>We sent the request that made it.</summary>
+    public bool IsInitiator { get; init; }
+
     public Instant RekeyAt
     {
         get;
@@ -60,6 +63,38 @@ internal sealed class ChildState : ITimed
     }
 
     = Instant.Never;
+
+    /// <summary>When traffic moves to this pair though nothing has come in on it: it was made beside another one, and the peer may not have had our answer yet (RFC 7296 section 2.8).</summary>
+    public Instant SendAt
+    {
+        get;
+        set
+        {
+            field = value;
+            Table?.Reset(this);
+        }
+    }
+
+    = Instant.Never;
+
+    /// <summary>When it is looked whether anything has used it.</summary>
+    public Instant IdleAt
+    {
+        get;
+        set
+        {
+            field = value;
+            Table?.Reset(this);
+        }
+    }
+
+    = Instant.Never;
+
+    /// <summary>The last packet on a pair that this one replaced.</summary>
+    public Instant UsedBefore { get; set; }
+
+    /// <summary>A rekeying of it was refused.</summary>
+    public bool RekeyFailed { get; set; }
 
     public ChildPhase Phase
     {

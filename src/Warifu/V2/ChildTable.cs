@@ -51,7 +51,7 @@ internal sealed class ChildTable
         return true;
     }
 
-    public void Reset(ChildState child) => _timers.Set(child, Instant.Min(child.RekeyAt, child.ExpireAt));
+    public void Reset(ChildState child) => _timers.Set(child, Instant.Min(Instant.Min(child.RekeyAt, child.ExpireAt), Instant.Min(child.SendAt, child.IdleAt)));
 
     public void LivenessChanged(ChildState child) => Count1(child, child.IsLive ? 1 : -1);
 

@@ -14,6 +14,9 @@ internal abstract class Exchange
     /// <summary>Writes the request. False: there is nothing to do any more.</summary>
     public abstract bool TryBuild(IkeSa sa, MessageBuilder builder);
 
+    /// <summary>When the peer counts as dead if it has not answered; <see cref="Instant.Never"/> = when all retransmissions are used up.</summary>
+    public virtual Instant GiveUpAt => Instant.Never;
+
     /// <summary>Takes the answer: authentic, and checked against the payload rules.</summary>
     public abstract void OnResponse(IkeSa sa, scoped in MessageView view);
 

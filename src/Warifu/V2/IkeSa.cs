@@ -42,6 +42,7 @@ internal sealed class IkeSa : ITimed
         Window = new Window(this);
         Report = new ReportBuilder(engine.Now, initiator);
         Created = engine.Now;
+        Began = engine.Moment;
     }
 
     public IkeEngine Engine { get; }
@@ -55,6 +56,11 @@ internal sealed class IkeSa : ITimed
 
     /// <summary>Whether the first IKE SA of this line of rekeyings was begun here, and its initiator's SPI.</summary>
     public (bool IsOurs, IkeSpi Spi) Origin { get; set; }
+
+    /// <summary>When the first IKE SA of this line of rekeyings was begun, and when it was authenticated (0 = not yet), in moments of the engine: its steps, which are in order also where time stands still.</summary>
+    public long Began { get; set; }
+
+    public long Proven { get; set; }
 
     public IkeState State
     {
@@ -113,6 +119,12 @@ internal sealed class IkeSa : ITimed
     /// <summary>When the peers authenticated each other; a rekeyed IKE SA has it from the first one.</summary>
     public Instant Authenticated { get; set; }
 
+    /// <summary>Rekeyings of the IKE SA, of either side, since then.</summary>
+    public int Rekeyings { get; set; }
+
+    /// <summary>The configuration payload was used: only who began may authenticate anew (RFC 7296 section 2.8.3).</summary>
+    public bool HasConfiguration { get; set; }
+
     /// <summary>Our IKE_AUTH request is out: the peer may hold this IKE SA for established.</summary>
     public bool AuthSent { get; set; }
 
@@ -121,6 +133,26 @@ internal sealed class IkeSa : ITimed
     public Instant ExpireAt { get; set; } = Instant.Never;
 
     public Instant DpdAt { get; set; } = Instant.Never;
+
+    /// <summary>When the peers authenticate each other anew, and when it ends if they do not.</summary>
+    public Instant ReauthAt { get; set; } = Instant.Never;
+
+    public Instant AuthenticUntil { get; set; } = Instant.Never;
+
+    /// <summary>What the responder said in AUTH_LIFETIME before the IKE SA was established.</summary>
+    public TimeSpan? LifetimeTold { get; set; }
+
+    /// <summary>Two IKE SAs may be one too many: if the peer has not closed its own by then.</summary>
+    public Instant SettleAt { get; set; } = Instant.Never;
+
+    /// <summary>Since when a packet of ours has had no answer of any kind.</summary>
+    public Instant UnansweredSince { get; set; } = Instant.Never;
+
+    /// <summary>Earlier than this no hint that the peer has lost us is taken.</summary>
+    public Instant HintAt { get; set; }
+
+    /// <summary>Digest of the token by which the peer would prove that it has lost us.</summary>
+    public byte[]? PeerToken { get; set; }
 
     /// <summary>Retry after TEMPORARY_FAILURE.</summary>
     public Instant RetryAt { get; set; } = Instant.Never;
@@ -164,6 +196,24 @@ internal sealed class IkeSa : ITimed
 
     /// <summary>The replaced one, until it is gone.</summary>
     public IkeSa? Predecessor { get; set; }
+
+    /// <summary>The IKE SA that this one replaces by a new authentication, until its children are here.</summary>
+    public IkeSa? Reauthenticates { get; set; }
+
+    /// <summary>The one that replaces this one so.</summary>
+    public IkeSa? Renewal { get; set; }
+
+    /// <summary>It was begun to replace another one by a new authentication.</summary>
+    public bool IsRenewal { get; set; }
+
+    /// <summary>Children that were asked for because the old one has them.</summary>
+    public HashSet<string> Renewed { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>What is made anew once this one is closed: break before make.</summary>
+    public (List<ChildRequest> Children, CommandId Command)? Again { get; set; }
+
+    /// <summary>A newer one of the same peer replaces it; it stays for a moment, since the peer may know nothing of the newer one yet.</summary>
+    public bool IsReplaced { get; set; }
 
     /// <summary>Numbers of questions without an answer.</summary>
     public HashSet<ulong> Asks { get; } = [];
@@ -261,6 +311,7 @@ internal sealed class IkeSa : ITimed
         if (header.FromInitiator == Initiator) return DropReason.BadFlags;
         if (header.Exchange == ExchangeType.IkeSaInit) return header.IsResponse ? ReceiveInitResponse(header, local, remote, message) : DropReason.UnexpectedResponse;
         if (_opener is null) return DropReason.NotEstablished;
+        if (header.NextPayload is not (PayloadType.Sk or PayloadType.Skf)) return ReceiveUnprotected(header, message);
         var located = SkFraming.TryLocate(header, message, out var sk);
         if (header.IsResponse && !Window.Expects(header.Exchange, header.MessageId)) return DropReason.UnexpectedResponse;
         if (!header.IsResponse)
@@ -353,6 +404,7 @@ internal sealed class IkeSa : ITimed
         var next = Window.RetransmitAt;
         next = Instant.Min(next, Instant.Min(RekeyAt, Instant.Min(ExpireAt, Instant.Min(DpdAt, RetryAt))));
         next = Instant.Min(next, Instant.Min(_requestParts?.ExpireAt ?? Instant.Never, _responseParts?.ExpireAt ?? Instant.Never));
+        next = Instant.Min(next, Instant.Min(ReauthAt, SettleAt));
         return Instant.Min(next, Children.NextTimeout);
     }
 
@@ -387,7 +439,11 @@ internal sealed class IkeSa : ITimed
         var wanted = Lifetimes.Wanted(this, reason);
         State = IkeState.Closed;
         foreach (var child in Children.Values.ToArray()) RemoveChild(child, reason, text);
-        if (Successor is { } next) Window.MoveTo(next);
+        // whoever asks for a child asks the peer as it is now
+        if (reason == "peer-restarted" && Window.TakeCreations(Later) is { Count: > 0 } creations) Again = (creations, default);
+        // the peer has authenticated anew: what waits here goes on there
+        var heir = Successor ?? (wasEstablished && reason is "peer-deleted" or "replaced" or "reauthenticated" ? Engine.HeirOf(this) : null);
+        if (heir is not null) Window.MoveTo(heir, Later);
         else Window.Abandon(reason, text);
         foreach (var exchange in Later) exchange.OnAbandoned(this, reason, text);
         Later.Clear();
@@ -407,11 +463,15 @@ internal sealed class IkeSa : ITimed
         Virtual?.Leave(Engine);
         if (Successor is { } after && after.Predecessor == this) after.Predecessor = null;
         (Predecessor, Rival, PeerRekey) = (null, null, null);
+        if (Renewal is { } renewal) (renewal.Reauthenticates, Renewal) = (null, null);
         if (LocalBehindNat && wasEstablished && !replaced) Engine.Emit(new IkeAction.Keepalive(Id, Local, Remote, false));
         // what nobody authenticated and nobody here asked for is nobody's loss
         if (!replaced && (Initiator || wasEstablished)) Engine.Raise(new IkeSaDown(reason, text) { Connection = Connection.Name, IkeId = Id });
         Engine.Forget(this, reason, text);
         foreach (var (child, action) in wanted) Engine.Act(Connection, child, action);
+        if (Again is not { } again) return;
+        Again = null;
+        Engine.MakeAgain(this, again.Children, again.Command);
     }
 
     /// <summary>Takes a pair out of the data plane.</summary>
@@ -420,9 +480,11 @@ internal sealed class IkeSa : ITimed
         if (!Children.Remove(child)) return;
         Engine.ForgetChild(child);
         // the responder of a rekeying leaves the old pair at the latest now, even if nothing has come in on the new one (section 2.8)
-        if (child.Successor is { Table: not null } successor) Engine.Emit(new IkeAction.UseOutbound(successor.Id));
-        Engine.Emit(new IkeAction.RemoveChild(child.Id, StillInFlight: child.Phase == ChildPhase.Rekeyed && State != IkeState.Closed));
-        if (child.Phase != ChildPhase.Rekeyed && reason != "redundant") Engine.Raise(new ChildDown(child.Config.Name, child.Id, reason, text) { Connection = Connection.Name, IkeId = Id });
+        var successor = child.Successor is { Table: not null } made ? made : State == IkeState.Closed ? Engine.OtherPairOf(this, child) : null;
+        if (successor is not null) Engine.Emit(new IkeAction.UseOutbound(successor.Id));
+        var isReplaced = successor is not null && (State != IkeState.Closed || successor.Table != Children);
+        Engine.Emit(new IkeAction.RemoveChild(child.Id, StillInFlight: isReplaced || (child.Phase == ChildPhase.Rekeyed && State != IkeState.Closed)));
+        if (child.Phase != ChildPhase.Rekeyed && reason != "redundant") Engine.Raise(new ChildDown(child.Config.Name, child.Id, isReplaced && reason == "peer-deleted" ? "reauthenticated" : reason, text) { Connection = Connection.Name, IkeId = Id });
     }
 
     public void Trace(StepDirection direction, in IkeHeader header, MessageBuilder builder)
@@ -449,6 +511,20 @@ internal sealed class IkeSa : ITimed
         Window.StartNext();
         Reschedule();
         return DropReason.None;
+    }
+
+    /// <summary>Anybody may have sent it. A token of the peer's proves that it has lost this IKE SA (RFC 6290 section 4.5), from wherever it comes; anything else is a hint at most (RFC 7296 section 2.21.4).</summary>
+    private DropReason ReceiveUnprotected(in IkeHeader header, ReadOnlySpan<byte> message)
+    {
+        if (!header.IsResponse || MessageView.TryParse(header.NextPayload, message[IkeHeader.Length..], out var view) != ParseError.None) return DropReason.Malformed;
+        if (CrashTokens.Fits(this, view))
+        {
+            Close("peer-restarted", "the peer has lost this IKE SA, as its token proves (quick crash detection): it was started anew");
+            return DropReason.None;
+        }
+
+        if (view.HasNotify(NotifyType.InvalidIkeSpi)) Liveness.Hint(this);
+        return DropReason.Malformed;
     }
 
     /// <summary>Behind a NAT the mapping may change: the address of authentic messages is followed (RFC 7296 section 2.23).</summary>

@@ -17,17 +17,28 @@ internal static class Lifetimes
         var connection = sa.Connection;
         var now = sa.Engine.Now;
         var soft = connection.RekeyTime;
+        var over = connection.OverTime ?? (soft > connection.ReauthTime ? soft : connection.ReauthTime) * 0.1;
         if (soft > TimeSpan.Zero)
         {
-            var over = connection.OverTime ?? soft * 0.1;
-            var spread = connection.RandTime ?? over;
-            if (spread > soft / 2) spread = soft / 2;
             // a random part, so that both sides rarely start together (RFC 7296 section 2.8)
-            sa.RekeyAt = now + (soft - sa.Engine.Entropy.NextSpan(spread));
+            sa.RekeyAt = now + (soft - sa.Engine.Entropy.NextSpan(Spread(connection, soft, over)));
             sa.ExpireAt = now + soft + over;
         }
 
+        Reauthentication.Begin(sa, over);
         if (connection.DpdDelay > TimeSpan.Zero) sa.DpdAt = now + connection.DpdDelay;
+    }
+
+    /// <summary>The random part of a lifetime: at most half of the smaller one.</summary>
+    public static TimeSpan Spread(Connection connection, TimeSpan soft, TimeSpan over)
+    {
+        var spread = connection.RandTime ?? over;
+        foreach (var life in (ReadOnlySpan<TimeSpan>)[soft, connection.RekeyTime, connection.ReauthTime])
+        {
+            if (life > TimeSpan.Zero && spread > life / 2) spread = life / 2;
+        }
+
+        return spread;
     }
 
     /// <summary>Sets the timers of a pair that has just been installed.</summary>
@@ -46,6 +57,8 @@ internal static class Lifetimes
         {
             child.ExpireAt = sa.Engine.Now + life;
         }
+
+        if (child.Config.Inactivity > TimeSpan.Zero) child.IdleAt = sa.Engine.Now + child.Config.Inactivity;
     }
 
     /// <summary>A rekeying did not work: what is there stays, and another try comes before its hard lifetime ends.</summary>
@@ -90,16 +103,46 @@ internal static class Lifetimes
         if (sa.RekeyAt <= now)
         {
             sa.RekeyAt = Instant.Never;
-            if (sa.State == IkeState.Established) sa.Window.Start(new RekeyIkeExchange());
+            if (sa.State == IkeState.Established) sa.Window.Start(Reauthentication.IsDue(sa) ? new ReauthExchange(default) : new RekeyIkeExchange());
         }
 
-        if (sa.DpdAt <= now) Probe(sa, now);
+        if (sa.ReauthAt <= now)
+        {
+            sa.ReauthAt = Instant.Never;
+            if (sa.State == IkeState.Established) Reauthentication.Want(sa);
+        }
+
+        if (sa.SettleAt <= now)
+        {
+            sa.SettleAt = Instant.Never;
+            sa.Engine.SettleDuplicates(sa, isLate: true);
+        }
+
+        if (sa.DpdAt <= now) Liveness.Check(sa);
         while (sa.State != IkeState.Closed && sa.Children.TryTakeDue(now, out var child))
         {
+            if (child.SendAt <= now)
+            {
+                child.SendAt = Instant.Never;
+                if (child.IsLive) sa.Engine.Emit(new IkeAction.UseOutbound(child.Id));
+            }
+
+            if (child.IdleAt <= now)
+            {
+                child.IdleAt = Instant.Never;
+                if (child.IsLive) Liveness.CheckIdle(sa, child);
+            }
+
             if (child.ExpireAt <= now)
             {
                 if (child.IsLive)
                 {
+                    if (child.RekeyFailed)
+                    {
+                        EndForChild(sa, child);
+                        continue;
+                    }
+
                     child.ExpireAt = now + ProtocolTimes.DeleteWait;
                     Delete(sa, child, "expired");
                     continue;
@@ -110,9 +153,22 @@ internal static class Lifetimes
                 continue;
             }
 
+            if (child.RekeyAt > now)
+            {
+                sa.Children.Reset(child);
+                continue;
+            }
+
             child.RekeyAt = Instant.Never;
             Rekey(sa, child);
         }
+    }
+
+    /// <summary>A pair has come to its end and could not be rekeyed: the IKE SA ends with all its children, and what the configuration wants back is made on a new one (RFC 7296 section 2.8).</summary>
+    public static void EndForChild(IkeSa sa, ChildState child)
+    {
+        child.ExpireAt = sa.Engine.Now + ProtocolTimes.DeleteWait;
+        DeleteButWant(sa, "expired", $"child {child.Config.Name} has come to its end and the peer refused to rekey it");
     }
 
     /// <summary>Starts the rekeying of a pair, once.</summary>
@@ -166,7 +222,7 @@ internal static class Lifetimes
 
         sa.Engine.Raise(new Notice(NoticeLevel.Debug, $"closing the IKE SA ({reason}): {text}") { Connection = sa.Connection.Name, IkeId = sa.Id });
         sa.State = IkeState.Deleting;
-        (sa.RekeyAt, sa.DpdAt, sa.RetryAt) = (Instant.Never, Instant.Never, Instant.Never);
+        (sa.RekeyAt, sa.DpdAt, sa.RetryAt, sa.ReauthAt, sa.SettleAt) = (Instant.Never, Instant.Never, Instant.Never, Instant.Never, Instant.Never);
         // if nothing else ends it, time does
         sa.ExpireAt = sa.Engine.Now + ProtocolTimes.DeleteWait;
         foreach (var waiting in sa.Window.TakeQueued().Concat(sa.Later).ToArray()) waiting.OnAbandoned(sa, reason, text);
@@ -178,12 +234,12 @@ internal static class Lifetimes
     /// <summary>Children that their actions want back after an IKE SA ended for <paramref name="reason"/>: not those that somebody here closed.</summary>
     public static ImmutableArray<(Child Child, StartAction Action)> Wanted(IkeSa sa, string reason)
     {
-        if (sa.Established == default || sa.State is IkeState.Rekeyed or IkeState.Deleting || reason is "down" or "shutdown" or "rekeyed" or "redundant") return [];
+        if (sa.Established == default || sa.State is IkeState.Rekeyed or IkeState.Deleting || reason is "down" or "shutdown" or "rekeyed" or "redundant" or "reauthenticated") return [];
         var making = sa.Window.Queued.Append(sa.Window.Active).Concat(sa.Later).OfType<CreateChildExchange>().Where(exchange => exchange.Old is null).Select(exchange => exchange.Request.Config);
         var wanted = ImmutableArray.CreateBuilder<(Child, StartAction)>();
         foreach (var child in sa.Children.Values.Where(child => child.IsLive || child.HasExpired).Select(child => child.Config).Concat(making).DistinctBy(child => child.Name))
         {
-            var action = reason == "dead-peer" ? child.DpdAction : child.CloseAction;
+            var action = reason is "dead-peer" or "peer-restarted" ? child.DpdAction : child.CloseAction;
             if (action != StartAction.None) wanted.Add((child, action));
         }
 
@@ -227,14 +283,15 @@ internal static class Lifetimes
 
     private static void PeerIsDead(IkeSa sa)
     {
-        var tries = sa.Engine.Options.RetransmitTries + 1;
+        var tries = sa.Window.Sent;
         if (sa.State == IkeState.Connecting)
         {
             var init = sa.Window.Active is InitExchange;
-            if (init && (sa.Connection.KeyingTries == 0 || ++sa.Tries < sa.Connection.KeyingTries))
+            // beside an IKE SA that is up one round is enough: its own liveness tells the rest
+            if (init && sa.Reauthenticates is null && (sa.Connection.KeyingTries == 0 || ++sa.Tries < sa.Connection.KeyingTries))
             {
                 sa.Report.Add(sa.Engine.Now, StepDirection.Here, $"no answer after {tries} messages; trying again");
-                ((InitExchange)sa.Window.Active!).Again(sa);
+                sa.Engine.TryAgain(sa, (InitExchange)sa.Window.Active!);
                 return;
             }
 
@@ -271,35 +328,12 @@ internal static class Lifetimes
                 break;
             case IkeState.Established:
                 // no rekeying worked (section 2.8)
-                DeleteButWant(sa, "expired", "its hard lifetime is over");
+                if (sa.IsReplaced) DeleteButWant(sa, "replaced", "the same peer connected anew");
+                else DeleteButWant(sa, "expired", "its hard lifetime is over");
                 break;
             default:
                 sa.Close("expired", "the peer did not finish the delete in time");
                 break;
         }
-    }
-
-    private static void Probe(IkeSa sa, Instant now)
-    {
-        var delay = sa.Connection.DpdDelay;
-        sa.DpdAt = Instant.Never;
-        if (sa.State != IkeState.Established || delay <= TimeSpan.Zero) return;
-        sa.Engine.Ask(sa, new Ask.LastTraffic([.. sa.Children.Keys]), answer =>
-        {
-            if (sa.State != IkeState.Established) return;
-            var heard = answer is Answer.Traffic traffic && traffic.LastIn > sa.LastHeard ? traffic.LastIn : sa.LastHeard;
-            // proof of life: nothing needs to be sent (RFC 7296 section 2.4)
-            if (sa.Engine.Now - heard < delay)
-            {
-                sa.DpdAt = heard + delay;
-            }
-            else
-            {
-                sa.DpdAt = sa.Engine.Now + delay;
-                if (sa.Window.IsIdle) sa.Window.Start(new LivenessExchange());
-            }
-
-            sa.Reschedule();
-        });
     }
 }

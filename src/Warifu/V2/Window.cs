@@ -24,6 +24,9 @@ internal sealed class Window(IkeSa sa)
     private UInt128 _requestDigest;
     private bool _answering;
 
+    /// <summary>How often the running request was sent.</summary>
+    public int Sent => _sent;
+
     /// <summary>When the request is sent again.</summary>
     public Instant RetransmitAt { get; private set; } = Instant.Never;
 
@@ -100,6 +103,9 @@ internal sealed class Window(IkeSa sa)
     /// <summary>True when a response belongs to the running exchange.</summary>
     public bool Expects(ExchangeType type, uint messageId) => Active is { } active && active.Type == type && messageId == _nextSend - 1;
 
+    /// <summary>Nothing is sent again until <see cref="Restart"/>.</summary>
+    public void Pause() => RetransmitAt = Instant.Never;
+
     /// <summary>The running exchange is over; the caller lets it take its answer, then calls <see cref="StartNext"/>.</summary>
     public Exchange TakeActive()
     {
@@ -114,7 +120,7 @@ internal sealed class Window(IkeSa sa)
     public bool Retransmit()
     {
         if (Active is null || _request is null) return true;
-        if (_sent > sa.Engine.Options.RetransmitTries) return false;
+        if (Active.GiveUpAt == Instant.Never ? _sent > sa.Engine.Options.RetransmitTries : sa.Engine.Now >= Active.GiveUpAt) return false;
         if (Active is InitExchange init) init.OnRepeat();
         // perhaps the path does not take packets of this size (RFC 7383 section 2.5.2): the smaller ones get their own time
         if (_sent >= ProtocolTimes.FragmentProbes && Fragments.TryCutSmaller(sa, _request, ref _requestLimit, int.MaxValue, out var smaller)) (_request, _sent, _wait) = (smaller, 0, sa.Engine.Options.RetransmitTimeout);
@@ -175,15 +181,37 @@ internal sealed class Window(IkeSa sa)
     }
 
     /// <summary>Ends everything; what the IKE SA that replaced this one can do is done there.</summary>
-    public void MoveTo(IkeSa successor)
+    public void MoveTo(IkeSa successor, List<Exchange> later)
     {
-        var exchanges = Active is null ? TakeQueued().ToArray() : [Active, .. TakeQueued()];
+        Exchange[] exchanges = Active is null ? [.. TakeQueued(), .. later] : [Active, .. TakeQueued(), .. later];
         (Active, _request, RetransmitAt) = (null, null, Instant.Never);
+        later.Clear();
         foreach (var exchange in exchanges)
         {
             if (exchange.TryMove(sa)) successor.Window.Start(exchange);
             else exchange.OnAbandoned(sa, "rekeyed", "replaced by a rekeyed IKE SA");
         }
+    }
+
+    /// <summary>Takes the wishes for new children, begun or not.</summary>
+    public List<ChildRequest> TakeCreations(List<Exchange> later)
+    {
+        var wishes = new List<ChildRequest>();
+        bool Takes(Exchange exchange)
+        {
+            if (exchange is not CreateChildExchange { Old: null } creation || !creation.TryMove(sa)) return false;
+            wishes.Add(creation.Request);
+            return true;
+        }
+
+        if (Active is { } active && Takes(active)) (Active, _request, RetransmitAt) = (null, null, Instant.Never);
+        foreach (var exchange in TakeQueued().ToArray())
+        {
+            if (!Takes(exchange)) _queue.Enqueue(exchange);
+        }
+
+        later.RemoveAll(Takes);
+        return wishes;
     }
 
     /// <summary>Ends everything; whoever waits is told.</summary>
@@ -227,7 +255,7 @@ internal sealed class Window(IkeSa sa)
         sa.Transmit(_request!);
         sa.Count(Active!.Type, isResponse: false, outgoing: true);
         var jitter = 1 + (((sa.Engine.Entropy.NextDouble() * 2) - 1) * ProtocolTimes.RetransmitJitter);
-        RetransmitAt = sa.Engine.Now + (_wait * jitter);
+        RetransmitAt = Instant.Min(sa.Engine.Now + (_wait * jitter), Active.GiveUpAt);
         _wait = _wait * ProtocolTimes.RetransmitFactor;
         if (_wait > ProtocolTimes.RetransmitLongest) _wait = ProtocolTimes.RetransmitLongest;
         _sent++;

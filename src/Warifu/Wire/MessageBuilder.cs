@@ -62,6 +62,17 @@ internal sealed class MessageBuilder
     /// <summary>A notify about nothing in particular (no SPI).</summary>
     public MessageBuilder Notify(NotifyType type, ReadOnlySpan<byte> data = default) => Notify(ProtocolId.None, default, type, data);
 
+    /// <summary>A notify about the IKE SA of the message, where its form wants the protocol named (RFC 6290 section 4.1).</summary>
+    public MessageBuilder NotifyIke(NotifyType type, ReadOnlySpan<byte> data)
+    {
+        var start = Begin(PayloadType.Notify);
+        _writer.U8((byte)ProtocolId.Ike);
+        _writer.U8(0);
+        _writer.U16((ushort)type);
+        _writer.Octets(data);
+        return End(start);
+    }
+
     /// <summary>A notify about an SA of ESP or AH.</summary>
     public MessageBuilder Notify(ProtocolId protocol, ChildSpi spi, NotifyType type, ReadOnlySpan<byte> data = default)
     {

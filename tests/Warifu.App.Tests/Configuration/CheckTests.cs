@@ -100,6 +100,8 @@ public sealed class CheckTests
     [InlineData("proposals = default, aes257", "proposals: unknown algorithm 'aes257'; nearest known word: 'aes256'")]
     [InlineData("reauth_frequency = 101", "reauth_frequency: '101' is no number of this range; write a number of 0..100")]
     [InlineData("reauth_frequency = -1", "reauth_frequency: '-1' is no number of this range")]
+    [InlineData("reauth_frequency = 3\nrekey_time = 0", "re-authentication by frequency counts rekeyings, and rekey_time = 0 makes none; set rekey_time, or use reauth_time instead of reauth_frequency")]
+    [InlineData("dpd_mode = optimized", "dpd_mode says when to check liveness, and dpd_delay = 0 switches the checks off; set dpd_delay")]
     [InlineData("reauth_frequency = 2\nreauth_time = 1h", "reauth_time already says when to authenticate anew; keep one of them")]
     [InlineData("reauth_frequency = 2\nversion = 1", "re-authentication by frequency is for IKEv2; IKEv1 authenticates anew at each rekeying; remove it")]
     [InlineData("fragment_size = 569", "fragment_size: '569' is no number of this range; write a number of 570..1320")]
@@ -175,9 +177,6 @@ public sealed class CheckTests
     [Theory]
     [InlineData("version = 1", "", "IKEv1 is not there yet")]
     [InlineData("aggressive = yes", "", "aggressive: IKEv1 is not there yet")]
-    [InlineData("reauth_time = 1h", "", "reauth_time: re-authentication is not there yet")]
-    [InlineData("reauth_frequency = 1", "", "reauth_frequency: re-authentication is not there yet")]
-    [InlineData("reauth_frequency = 100", "", "reauth_frequency: re-authentication is not there yet")]
     [InlineData("mediation = yes", "", "mediation: mediation is not there yet")]
     [InlineData("proposals = aes256-sha256-x25519-ke1_mlkem768", "", "proposals: algorithm 'ke1_mlkem768' is not there yet")]
     [InlineData("suite_b = strict", "", "suite_b: Suite B is not there yet")]
@@ -187,7 +186,6 @@ public sealed class CheckTests
     [InlineData("", "if_id_in = 7", "if_id_in: XFRM interface ids are not there yet")]
     [InlineData("", "ipcomp = yes", "ipcomp: IPComp is not there yet")]
     [InlineData("", "esp_proposals = blowfish-sha256", "esp_proposals: algorithm 'blowfish' is not there yet")]
-    [InlineData("", "inactivity = 5m", "inactivity: closing of idle children is not there yet")]
     public void What_this_build_cannot_serve_is_a_limit_and_leaves_the_connection_out(string connection, string child, string limit)
     {
         var conf = Conf.With(connection, child);
@@ -201,6 +199,11 @@ public sealed class CheckTests
     [InlineData("aggressive = no", "")]
     [InlineData("mobike = yes", "")]
     [InlineData("reauth_time = 0", "")]
+    [InlineData("reauth_time = 1h", "")]
+    [InlineData("reauth_frequency = 1", "")]
+    [InlineData("reauth_frequency = 100", "")]
+    [InlineData("dpd_delay = 10s\ndpd_mode = always-send\ndpd_threshold = 5", "")]
+    [InlineData("", "inactivity = 5m")]
     [InlineData("reauth_frequency = 0", "")]
     [InlineData("if_id_in = 0x0", "")]
     [InlineData("", "mark_in = 0x00000000")]

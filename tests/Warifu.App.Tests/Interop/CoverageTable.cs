@@ -22,7 +22,7 @@ internal static class CoverageTable
         foreach (var scenario in new[]
         {
             "NAT: initiator behind it", "NAT: responder behind a port forward", "NAT: both behind one", "keepalives hold the NAT mapping", "several children", "narrowing: the initiator offers more", "narrowing: the responder would take more",
-            "MOBIKE: address change", "childless initiation", "wrong pre-shared key", "no common IKE proposal", "no common ESP proposal", "no common selectors", "unknown identity",
+            "MOBIKE: address change", "childless initiation", "rekeying under traffic", "re-authentication from both sides", "re-authentication: the peer breaks before it makes", "wrong pre-shared key", "no common IKE proposal", "no common ESP proposal", "no common selectors", "unknown identity",
         }) yield return Row(scenario, Wanted.V4);
         foreach (var scenario in new[]
         {

@@ -88,7 +88,7 @@ internal sealed class DemoGateway : IAsyncDisposable
         await File.WriteAllTextAsync(file, Configuration());
         var problems = new List<string>();
         var built = WarifuDaemon.Load(file, (level, text) => { if (level > NoticeLevel.Info) problems.Add(text); }) ?? throw new IOException(string.Join("; ", problems));
-        _daemon = await WarifuDaemon.StartAsync(built, [Path.Combine(_folder, _side + ".sock")], null, (_, _) => { });
+        _daemon = await WarifuDaemon.StartAsync(built with { Daemon = built.Daemon with { StateDirectory = Path.Combine(_folder, _side + ".state") } }, [Path.Combine(_folder, _side + ".sock")], null, (_, _) => { });
         return [];
     }
 

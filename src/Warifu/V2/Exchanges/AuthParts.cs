@@ -13,7 +13,7 @@ namespace Warifu.V2.Exchanges;
 internal abstract class AuthPart
 {
     /// <summary>All of them, in the order in which they write and read.</summary>
-    public static ImmutableArray<AuthPart> All { get; } = [new InitialContactPart(), new MobikePart(), new RedirectedPart(), new ConfigurationPart()];
+    public static ImmutableArray<AuthPart> All { get; } = [new InitialContactPart(), new LifePart(), new MobikePart(), new RedirectedPart(), new ConfigurationPart()];
 
     /// <summary>The initiator, before the first child's payloads.</summary>
     public virtual void WriteRequest(IkeSa sa, MessageBuilder builder)

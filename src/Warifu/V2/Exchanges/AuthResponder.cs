@@ -86,7 +86,7 @@ internal static class AuthResponder
     {
         AuthPart.ReadRequests(sa, request.View);
         var initialContact = sa.Handshake!.InitialContact;
-        var ask = new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.RemoteId!, sa.Connection.Unique, initialContact);
+        var ask = new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.RemoteId!, sa.Connection.Unique, initialContact) { SameHost = sa.Engine.SameHost(sa) };
         sa.Engine.Ask(sa, ask, answer =>
         {
             if (answer is not Answer.Claim { Granted: true } claim)

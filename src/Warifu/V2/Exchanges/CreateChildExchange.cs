@@ -91,7 +91,7 @@ internal sealed class CreateChildExchange(ChildRequest request, ChildState? old 
         if (answer.Error == NotifyType.TemporaryFailure)
         {
             _offer!.Abandon(sa);
-            Retries.Later(sa, this, ++_tries);
+            Retries.Later(sa, this, ++_tries, old?.ExpireAt ?? Instant.Never);
             return;
         }
 
@@ -137,6 +137,7 @@ internal sealed class CreateChildExchange(ChildRequest request, ChildState? old 
             if (old.Phase == ChildPhase.Rekeying && sa.State == IkeState.Established)
             {
                 old.Phase = ChildPhase.Installed;
+                old.RekeyFailed = true;
                 old.RekeyAt = Lifetimes.RetryRekey(sa, old.ExpireAt);
             }
 
@@ -156,7 +157,9 @@ internal sealed class CreateChildExchange(ChildRequest request, ChildState? old 
     public override void OnAbandoned(IkeSa sa, string reason, string text)
     {
         _offer?.Abandon(sa);
-        sa.Engine.Complete(request.Command, new CommandResult(false, text));
+        // a new authentication makes new keys too
+        var done = reason == "rekeyed";
+        sa.Engine.Complete(request.Command, new CommandResult(done, done ? "" : text, Matches: 1, Done: done ? 1 : 0));
     }
 
     private bool IsThere(IkeSa sa)
@@ -184,9 +187,8 @@ internal sealed class CreateChildExchange(ChildRequest request, ChildState? old 
             old.PeerRekey = null;
             if (redundant)
             {
-                // the peer keeps its own and deletes the old pair
+                // the peer keeps its own and deletes the old pair; until then, or until it sends on its own, our answer may not have reached it (section 2.8)
                 Lifetimes.Delete(sa, made, "redundant");
-                sa.Engine.Emit(new IkeAction.UseOutbound(other.Id));
                 if (sa.Children.Contains(old)) Requests.Replaced(sa, old);
                 return;
             }

@@ -105,8 +105,14 @@ internal sealed class LivenessExchange : Exchange
 
     public override string Task => "IKE_DPD";
 
+    public override Instant GiveUpAt => _giveUpAt;
+
+    private Instant _giveUpAt = Instant.Never;
+
     public override bool TryBuild(IkeSa sa, MessageBuilder builder)
     {
+        // so many intervals without an answer; within them the waits grow as always (section 2.4)
+        if (sa.Connection is { DpdThreshold: > 0, DpdDelay: var delay } && delay > System.TimeSpan.Zero) _giveUpAt = sa.Engine.Now + (delay * sa.Connection.DpdThreshold);
         // the answer shows whether our NAT has another mapping by now (RFC 4555 section 3.8)
         if (Mobike.Decides(sa) && sa.LocalBehindNat) NatDetection.Write(builder, sa.SpiI, sa.SpiR, sa.Local, sa.Remote, sa.ForceEncapsulation);
         return true;

@@ -79,6 +79,7 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         var nr = nonce.ToArray();
         IkeSa made;
         using (shared) made = Make(sa, initiator: true, _spi, new IkeSpi(answers[0].Spi), chosen, _nonce, nr, shared);
+        CrashTokens.Read(made, view);
         _keyExchange.Dispose();
         sa.Engine.ReportDone(sa, null, null);
         sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
@@ -97,6 +98,7 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         }
 
         Retire(sa, made);
+        if (sa.Engine.Options.CrashSecret is not null) made.Window.Start(new CrashTokenExchange());
         sa.Window.Start(new DeleteIkeExchange("rekeyed", "replaced by a rekeyed IKE SA"));
     }
 
@@ -146,6 +148,8 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         var nr = InitExchange.Nonce(sa);
         var spi = sa.Engine.NewIkeSpi();
         var builder = new MessageBuilder().Sa([new OfferedProposal(offer.Number, spi.Value, 8, chosen)]).Nonce(nr).Ke(method, keyExchange.PublicValue);
+        // RFC 6290 section 4.3
+        if (sa.Engine.Options.CrashSecret is { } secret) builder.NotifyIke(NotifyType.QuickCrashDetection, CrashTokens.Make(secret, isInitiator: false, new IkeSpi(offer.Spi), spi));
         sa.Respond(ExchangeType.CreateChildSa, builder);
         IkeSa made;
         using (shared) made = Make(sa, initiator: false, new IkeSpi(offer.Spi), spi, chosen, ni, nr, shared);
@@ -173,9 +177,9 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         var prf = (PrfId)chosen.Find(TransformType.Prf).Id;
         using var seed = KeyScheduleV2.SkeySeedRekey(old.Keys!.Prf, old.Keys.SkD, ni, nr, shared);
         made.SetKeys(KeyScheduleV2.Derive(prf, (EncrId)encr.Id, encr.KeyBits, (IntegId)chosen.Find(TransformType.Integ).Id, seed, ni, nr, spiI, spiR));
-        made.Origin = old.Origin;
+        (made.Origin, made.Began, made.Proven, made.HasConfiguration, made.Rekeyings, made.IsRenewal) = (old.Origin, old.Began, old.Proven, old.HasConfiguration, old.Rekeyings + 1, old.IsRenewal);
+        (made.Established, made.Authenticated, made.ReauthAt, made.AuthenticUntil) = (old.Engine.Now, old.Authenticated, old.ReauthAt, old.AuthenticUntil);
         made.Share(old.Virtual);
-        (made.Established, made.Authenticated) = (old.Engine.Now, old.Authenticated);
         made.State = IkeState.Established;
         old.Engine.Add(made);
         foreach (var counters in new[] { old.Engine.Counters, old.Engine.CountersOf(old.Connection.Name) })
@@ -202,6 +206,8 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         (old.Successor, old.PeerRekey, old.Rival, made.Rival) = (made, null, null, null);
         old.State = IkeState.Rekeyed;
         (old.RekeyAt, old.DpdAt, old.RetryAt, old.ExpireAt) = (Instant.Never, Instant.Never, Instant.Never, old.Engine.Now + ProtocolTimes.DeleteWait);
+        (old.ReauthAt, old.SettleAt) = (Instant.Never, Instant.Never);
+        Reauthentication.Follow(old, made);
         foreach (var waiting in old.Window.TakeQueued().Concat(old.Later).ToArray())
         {
             if (waiting is RekeyIkeExchange) waiting.OnAbandoned(old, "rekeyed", "");
@@ -223,6 +229,8 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
             from.Children.Remove(child);
             to.Children.Add(child);
             to.Engine.AddChild(to, child);
+            // a question that was under way is lost with the old one
+            if (child.Config.Inactivity > System.TimeSpan.Zero && child.IdleAt == Instant.Never) child.IdleAt = to.Engine.Now + child.Config.Inactivity;
         }
 
         to.Reschedule();
@@ -253,7 +261,7 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
 
         if (error == NotifyType.TemporaryFailure)
         {
-            Retries.Later(sa, this, ++_tries);
+            Retries.Later(sa, this, ++_tries, sa.ExpireAt);
             return;
         }
 

@@ -180,6 +180,8 @@ internal static class Requests
             return;
         }
 
+        CrashTokens.Read(sa, view);
+        if (view.TryGetNotify(NotifyType.AuthLifetime, out var lifetime)) Reauthentication.Told(sa, lifetime.Data);
         var builder = new MessageBuilder();
         var (local, remote) = sa.RequestPath;
         Mobike.OnRequest(sa, view, builder, local, remote);

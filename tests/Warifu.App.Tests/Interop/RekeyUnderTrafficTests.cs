@@ -1,0 +1,83 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.IO;
+using System.Linq;
+using System.Text.RegularExpressions;
+using System.Threading.Tasks;
+using Warifu.App.Tests.Lab;
+using Xunit;
+
+namespace Warifu.App.Tests.Interop;
+
+/// <summary>Rekeying under traffic (item 2.21): a ping every 20 ms beside paced UDP, both ends rekey IKE SA and child with lifetimes of 20 s; half a minute, or three with WARIFU_LONG.</summary>
+[Trait("Area", "interop")]
+[Trait("Item", "2.21")]
+public sealed partial class RekeyUnderTrafficTests
+{
+    private const string Ike = "rekey_time = 20s\nover_time = 20s\nrand_time = 4s";
+
+    private const string Child = "rekey_time = 20s\nlife_time = 40s\nrand_time = 4s";
+
+    private static readonly TimeSpan s_span = TimeSpan.FromSeconds(Tool.IsLong ? 180 : 30);
+
+    [LabTheory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Between_two_of_ours_nothing_is_lost(bool v6)
+    {
+        var site = new Site { OuterV6 = v6, InnerV6 = v6, Connection = Ike, Child = Child };
+        await using var lab = await Topology.CreateAsync();
+        await using var right = await Gateway.StartAsync(lab.Right, Path.Combine(lab.Folder, "right"), site.Right());
+        await using var left = await Gateway.StartAsync(lab.Left, Path.Combine(lab.Folder, "left"), site.Left());
+        Assert.True((await left.CliAsync("up", "site")).Ok, left.Log);
+        await LongQueuesAsync(lab);
+        var (ping, flow) = (PingStream.Start(lab.Left, site.LeftInner, site.RightInner), PacedFlow.Start(lab.Right, site.RightInner, lab.Left, site.LeftInner, megabits: 50));
+        await Task.Delay(s_span);
+        var lost = flow.Stop();
+        var counts = await ping.StopAsync();
+        var rekeyings = Rekeyings(left.Log);
+        Assert.True(rekeyings.Count >= 2 * (s_span.TotalSeconds / 20) - 2, $"{rekeyings.Count} rekeyings\n{left.Log}");
+        Assert.True(counts.Sent == counts.Received, $"{counts}\n{left.Log}");
+        Assert.True(flow.Sent > 4000 * s_span.TotalSeconds && lost.Count == 0, $"{lost.Count} of {flow.Sent} lost, at {Show(lost)}; rekeyings at {Show(rekeyings)}\n{left.Log}\n{right.Log}");
+        Assert.Equal(0, await lab.SeenAsync("inner"));
+        TestContext.Current.TestOutputHelper?.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{rekeyings.Count} rekeyings, {counts.Sent} pings, {flow.Sent} datagrams, 0 lost"));
+        flow.Dispose();
+    }
+
+    [StrongSwanTheory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task With_strongSwan_nothing_is_lost_around_a_rekeying(bool weInitiate)
+    {
+        var site = new Site { Connection = Ike, Child = Child };
+        await using var tunnel = await Tunnel.StartAsync(site);
+        await tunnel.UpAsync(weInitiate);
+        await LongQueuesAsync(tunnel.Lab);
+        // its user-space ESP is one thread: what it can carry on a busy machine is not the subject
+        var (ping, flow) = (PingStream.Start(tunnel.OurNs, tunnel.OurInner, tunnel.PeerInner), PacedFlow.Start(tunnel.OurNs, tunnel.OurInner, tunnel.PeerNs, tunnel.PeerInner, megabits: 10));
+        await Task.Delay(s_span);
+        var lost = flow.Stop();
+        var counts = await ping.StopAsync();
+        var rekeyings = Rekeyings(tunnel.Ours.Log);
+        Assert.True(rekeyings.Count >= 2 * (s_span.TotalSeconds / 20) - 2, $"{rekeyings.Count} rekeyings{tunnel.Logs}");
+        var near = lost.Where(at => rekeyings.Exists(rekeying => Math.Abs((rekeying - at).TotalSeconds) < 1)).ToList();
+        Assert.True(near.Count == 0, $"{near.Count} of {flow.Sent} lost near a rekeying, at {Show(near)}; rekeyings at {Show(rekeyings)}{tunnel.Logs}");
+        Assert.True(counts.Sent == counts.Received, $"{counts}{tunnel.Logs}");
+        Coverage.Passed("rekeying under traffic", weInitiate, site);
+        flow.Dispose();
+    }
+
+    /// <summary>Local times of the lines that tell a rekeying.</summary>
+    private static List<DateTime> Rekeyings(string log) =>
+        [.. Line().Matches(log).Select(match => DateTime.Today + TimeSpan.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture))];
+
+    private static string Show(IReadOnlyCollection<DateTime> times) => string.Join(' ', times.Take(20).Select(at => at.ToString("HH:mm:ss.fff", CultureInfo.InvariantCulture)));
+
+    /// <summary>A busy machine lets our programs wait: queues of devices must not overflow meanwhile.</summary>
+    private static async Task LongQueuesAsync(Topology lab) =>
+        (await Tool.ShellAsync($"for n in {lab.Left} {lab.Right}; do for d in warifu0 ipsec0; do ip -n $n link set dev $d txqueuelen 20000 2>/dev/null; done; done; true")).OrThrow("txqueuelen");
+
+    [GeneratedRegex(@"^(\d\d:\d\d:\d\d\.\d\d\d) .*was rekeyed", RegexOptions.Multiline)]
+    private static partial Regex Line();
+}
