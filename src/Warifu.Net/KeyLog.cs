@@ -57,6 +57,7 @@ internal sealed class KeyLog
     // The names are those of Wireshark's value lists; what it does not know is left out.
     private static string? IkeCipherName(EncrId id, int bits) => id switch
     {
+        EncrId.Des => "DES [RFC2405]",
         EncrId.TripleDes => "3DES [RFC2451]",
         EncrId.AesCbc => string.Create(CultureInfo.InvariantCulture, $"AES-CBC-{bits} [RFC3602]"),
         EncrId.AesGcm8 or EncrId.AesGcm12 or EncrId.AesGcm16 => string.Create(CultureInfo.InvariantCulture, $"AES-GCM-{bits} with {TagOctets(id)} octet ICV [RFC5282]"),
@@ -77,6 +78,7 @@ internal sealed class KeyLog
 
     private static string? EspCipherName(EncrId id) => id switch
     {
+        EncrId.Des => "DES-CBC [RFC2405]",
         EncrId.TripleDes => "TripleDES-CBC [RFC2451]",
         EncrId.AesCbc => "AES-CBC [RFC3602]",
         EncrId.AesCtr => "AES-CTR [RFC3686]",

@@ -157,7 +157,7 @@ internal static class Listings
 
     private static IEnumerable<string> Connection(string name, ViciMessage connection)
     {
-        yield return $"{name}: {connection.Text("version")}, rekeying every {connection.Text("rekey_time")}s";
+        yield return $"{name}: {connection.Text("version")}, rekeying every {connection.Text("rekey_time")}s{(connection.Text("suite") is { } suite ? $", {suite}" : "")}";
         yield return $"  local:  {string.Join(' ', connection.Items("local_addrs"))}";
         yield return $"  remote: {string.Join(' ', connection.Items("remote_addrs"))}";
         foreach (var element in connection.Elements.Where(element => element.Section is not null && (element.Name.StartsWith("local-", StringComparison.Ordinal) || element.Name.StartsWith("remote-", StringComparison.Ordinal))))
@@ -171,7 +171,7 @@ internal static class Listings
         foreach (var element in connection.Section("children")?.Elements ?? [])
         {
             var child = element.Section!;
-            yield return $"  {element.Name}: {child.Text("mode")}, rekeying every {child.Text("rekey_time")}s{(child.Text("interface") is { } device ? $", interface {device}" : "")}";
+            yield return $"  {element.Name}: {child.Text("mode")}, rekeying every {child.Text("rekey_time")}s{(child.Text("interface") is { } device ? $", interface {device}" : "")}{(child.Text("suite") is { } one ? $", {one}" : "")}";
             yield return $"    local:  {string.Join(' ', child.Items("local-ts"))}";
             yield return $"    remote: {string.Join(' ', child.Items("remote-ts"))}";
         }

@@ -40,6 +40,7 @@ internal static class AuthorityBuilder
         var before = findings.Count;
         var ranges = ImmutableArray.CreateBuilder<AddressRange>();
         var attributes = ImmutableArray.CreateBuilder<PoolAttribute>();
+        var leases = ImmutableArray.CreateBuilder<StaticLease>();
         foreach (var inner in section.Sections) findings.Add(new Diagnostic(Severity.Error, inner.Position, $"unknown section '{inner.Name}' in pool '{section.Name}'", "it holds keys only"));
         foreach (var setting in section.Settings)
         {
@@ -56,14 +57,18 @@ internal static class AuthorityBuilder
                 {
                     if (PoolText.TryParseAddresses(item, out var range, out wrong)) ranges.Add(range);
                 }
+                else if (setting.Key == "static")
+                {
+                    if (PoolValues.TryReadStatic(item, out var lease, out wrong)) leases.Add(lease);
+                }
                 else if (PoolText.TryParseAttribute(setting.Key, item, out var made, out wrong)) attributes.AddRange(made);
 
                 if (wrong is not null) findings.Add(new Diagnostic(Severity.Error, setting.ValuePosition, $"pool '{section.Name}': {wrong}", setting.Key == "addrs" ? "write a subnet or FIRST-LAST" : ""));
             }
         }
 
-        if (ranges.Count == 0 && !findings.Skip(before).Any(finding => finding.Severity == Severity.Error)) findings.Add(new Diagnostic(Severity.Error, section.Position, $"missing addrs for pool '{section.Name}'", "add 'addrs = SUBNET'"));
-        return findings.Skip(before).Any(finding => finding.Severity >= Severity.Limit) ? null : new Pool { Name = section.Name, Addresses = ranges.ToImmutable(), Attributes = attributes.ToImmutable() };
+        if (ranges.Count == 0 && leases.Count == 0 && !findings.Skip(before).Any(finding => finding.Severity == Severity.Error)) findings.Add(new Diagnostic(Severity.Error, section.Position, $"missing addrs for pool '{section.Name}'", "add 'addrs = SUBNET'"));
+        return findings.Skip(before).Any(finding => finding.Severity >= Severity.Limit) ? null : new Pool { Name = section.Name, Addresses = ranges.ToImmutable(), Attributes = attributes.ToImmutable(), Static = leases.ToImmutable() };
     }
 
     private static bool IsUri(string text, string key) => Uri.TryCreate(text, UriKind.Absolute, out var uri) && (uri.Scheme == "http" || (key == "crl_uris" && uri.Scheme is "file"));

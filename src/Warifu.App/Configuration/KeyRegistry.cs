@@ -167,6 +167,7 @@ internal static class KeyRegistry
             new(C, "over_time", ValueKind.Time, "10 % of rekey_time", "grace after rekey_time until the IKE SA is closed"),
             new(C, "rand_time", ValueKind.Time, "over_time", "random part that is taken off rekey_time"),
             new(C, "pools", ValueKind.List, "", "pools from which its clients get addresses and attributes"),
+            new(C, "request", ValueKind.List, "", "further configuration attributes to ask for: numbers, version or supported") { Own = true },
             new(C, "if_id_in", ValueKind.InterfaceId, "0", "XFRM interface id") { Service = Service.Later, Missing = NoInterfaceId },
             new(C, "if_id_out", ValueKind.InterfaceId, "0", "XFRM interface id") { Service = Service.Later, Missing = NoInterfaceId },
             new(C, "mediation", ValueKind.YesNo, "no", "mediation server") { Service = Service.Later, Missing = "mediation" },
@@ -179,7 +180,7 @@ internal static class KeyRegistry
             new(C, "dpd_threshold", ValueKind.Number, "0", "the peer is dead after so many times dpd_delay without an answer to a check; 0 = by the retransmissions") { Most = 100, Own = true },
             new(C, "keep", ValueKind.Word, "no", "up = start at load, after close and after a dead peer, for ever; on-demand = the same by traps") { Words = ["up", "on-demand", "no"], Own = true },
             new(C, "fragment_size", ValueKind.Number, "576", "largest IKE message as IP packet; 1280 for IPv6 when not set") { Least = 570, Most = 1320, Own = true },
-            new(C, "suite_b", ValueKind.Word, "", "Suite B rules (RFC 6380)") { Words = ["normal", "strict"], Own = true, Service = Service.Later, Missing = "Suite B" },
+            new(C, "suite_b", ValueKind.Word, "", "Suite B rules (RFC 6380)") { Words = ["normal", "strict"], Own = true },
         ];
     }
 
@@ -225,6 +226,7 @@ internal static class KeyRegistry
             new(C, "sha256_96", ValueKind.YesNo, "no", "HMAC-SHA-256 cut to 96 bits") { Service = Service.Later, Missing = "the 96-bit truncation of HMAC-SHA-256" },
             new(C, "local_ts", ValueKind.Selectors, "dynamic", "own side's traffic"),
             new(C, "remote_ts", ValueKind.Selectors, "dynamic", "the peer's side"),
+            new(C, "single_pair", ValueKind.YesNo, "no", "each pair of addresses gets SAs of its own; wider requests are refused with SINGLE_PAIR_REQUIRED") { Own = true },
             new(C, "rekey_time", ValueKind.Time, "1h", "rekeying"),
             new(C, "life_time", ValueKind.Time, "rekey_time x 1.1", "the pair is closed"),
             new(C, "rand_time", ValueKind.Time, "life_time - rekey_time", "random part that is taken off rekey_time"),
@@ -284,6 +286,7 @@ internal static class KeyRegistry
         new(Scope.Secret, "module", ValueKind.Text, "", "module of a token"),
         new(Scope.Secret, "pin", ValueKind.Octets, "", "PIN of a token"),
         new(Scope.Pool, "addrs", ValueKind.Text, "", "subnet or range"),
+        new(Scope.Pool, "static", ValueKind.List, "", "ADDRESS IDENTITY: addresses that belong to one identity") { Own = true },
         .. PoolText.Keys.Select(name => new KeyInfo(Scope.Pool, name, ValueKind.List, "", name == "dns_domain" ? "domains for split DNS (RFC 8598), each with an optional DS record as trust anchor" : "attribute for clients") { Own = name == "dns_domain" }),
         new(Scope.Authority, "cacert", ValueKind.Contents, "", "the CA's certificate: a file of x509ca, or 0x…, 0s…"),
         new(Scope.Authority, "file", ValueKind.Contents, "", "the CA's certificate, by its path"),

@@ -99,7 +99,8 @@ internal static class PolicyBuilder
             SendCert = reader.Word("send_cert", "ifasked") switch { "always" => SendCertificates.Always, "never" => SendCertificates.Never, _ => SendCertificates.IfAsked },
             SendCertReq = reader.YesNo("send_certreq", true),
             VirtualIps = VirtualIps(reader),
-            Pools = [.. reader.Items("pools")],
+            Pools = [.. reader.Items("pools").Distinct(StringComparer.Ordinal)],
+            RequestAttributes = PoolValues.Requested(reader),
             PpkId = PpkId(reader),
             PpkRequired = reader.YesNo("ppk_required", false),
             Children = children,
@@ -122,7 +123,7 @@ internal static class PolicyBuilder
             Dscp = dscp is null ? (byte)0 : Convert.ToByte(dscp, 2),
             Source = section.Position.ToString(),
         };
-        return (connection, auth.Chains.ToImmutable());
+        return (SuiteCheck.Apply(section, connection, findings), auth.Chains.ToImmutable());
     }
 
     private static ImmutableArray<IpAddress> VirtualIps(SectionReader reader)
@@ -134,6 +135,7 @@ internal static class PolicyBuilder
             else reader.Error("vips", $"'{item}' is no IP address", "write 0.0.0.0 for any IPv4 address, :: for any IPv6 address, or the one that you would like to have");
         }
 
+        if (addresses.Count > 8) reader.Error("vips", $"{addresses.Count} virtual IPs are more than a gateway gives", "write at most eight");
         return addresses.ToImmutable();
     }
 
@@ -214,6 +216,7 @@ internal static class PolicyBuilder
             Proposals = proposals,
             LocalSelectors = localTs,
             RemoteSelectors = remoteTs,
+            SinglePair = reader.YesNo("single_pair", false),
             Mode = mode switch { "transport" => ChildMode.Transport, "pass" => ChildMode.Pass, "drop" => ChildMode.Drop, _ => ChildMode.Tunnel },
             RekeyTime = rekey,
             LifeTime = life,

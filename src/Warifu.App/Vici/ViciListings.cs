@@ -86,6 +86,8 @@ internal static class ViciListings
             .Add("local_port", connection.LocalPort == 0 ? 500 : connection.LocalPort).Add("remote_port", connection.RemotePort)
             .Add("version", connection.Version == IkeVersion.V1 ? "IKEv1" : "IKEv2").Add("reauth_time", Seconds(connection.ReauthTime)).Add("rekey_time", Seconds(connection.RekeyTime))
             .Add("unique", "UNIQUE_" + connection.Unique.ToString().ToUpperInvariant());
+        // the name that RFC 6379 section 3 wants to be seen
+        if (connection.Suite.Length > 0) body.Add("suite", connection.Suite);
         if (connection.DpdDelay > TimeSpan.Zero) body.Add("dpd_delay", Seconds(connection.DpdDelay));
         if (connection.PpkId is { } ppk) body.Add("ppk_id", Identities.Print(ppk));
         body.Flag("ppk_required", connection.PpkRequired);
@@ -99,6 +101,7 @@ internal static class ViciListings
             var section = new ViciMessage().Add("mode", child.Mode.ToString().ToUpperInvariant()).Add("rekey_time", Seconds(child.RekeyTime)).Add("rekey_bytes", child.RekeyBytes).Add("rekey_packets", child.RekeyPackets)
                 .Add("dpd_action", Action(child.DpdAction)).Add("close_action", Action(child.CloseAction)).Add("local-ts", child.LocalSelectors.Select(Print)).Add("remote-ts", child.RemoteSelectors.Select(Print));
             if (child.BindInterface is { } name) section.Add("interface", name);
+            if (child.Suite.Length > 0) section.Add("suite", child.Suite);
             if (child.Priority != 0) section.Add("priority", child.Priority);
             children.Add(child.Name, section);
         }

@@ -62,6 +62,7 @@ internal static class Algorithms
 
     public static FrozenDictionary<EncrId, EncrInfo> Encr { get; } = new EncrInfo[]
     {
+        new(EncrId.Des, "DES_CBC", false, [64], false, 0, 8, 8, 0, false, Strength.Weak),
         new(EncrId.TripleDes, "3DES_CBC", false, [192], false, 0, 8, 8, 0, false, Strength.Weak),
         new(EncrId.Null, "NULL", false, [0], false, 0, 0, 1, 0, true, Strength.Weak),
         new(EncrId.AesCbc, "AES_CBC", false, s_aes, true, 0, 16, 16, 0, false, Strength.Good),

@@ -37,6 +37,16 @@ internal abstract class BlockCipherContext : IDisposable
 
     public static BlockCipherContext Plain(EncrId id, ReadOnlySpan<byte> key, bool encrypt, Provider best = Provider.Processor)
     {
+        // OpenSSL keeps DES in its legacy provider, which is rarely there; 3DES with one key three times is DES
+        if (id == EncrId.Des)
+        {
+            Span<byte> three = stackalloc byte[24];
+            for (var at = 0; at < 24; at += 8) key.CopyTo(three[at..]);
+            var context = Plain(EncrId.TripleDes, three, encrypt, best);
+            three.Clear();
+            return context;
+        }
+
         var name = id switch
         {
             EncrId.TripleDes => "DES-EDE3-CBC",

@@ -139,6 +139,12 @@ public sealed record Connection
     /// <summary>Further configuration attributes to ask for beside addresses, netmask, name servers, NBNS, DHCP, subnets and domains.</summary>
     public ImmutableArray<ConfigurationType> RequestAttributes { get; init; } = [];
 
+    /// <summary>Name of the suite whose IKE half <see cref="Proposals"/> are ("Suite-B-GCM-128"); empty = none.</summary>
+    public string Suite { get; init; } = "";
+
+    /// <summary>How strictly Suite B is kept (RFC 6380).</summary>
+    public SuiteBPolicy SuiteB { get; init; }
+
     /// <summary>DSCP of IKE packets, 0..63.</summary>
     public byte Dscp { get; init; }
 
@@ -414,6 +420,9 @@ public sealed record Child
 
     /// <summary>The peer's side.</summary>
     public ImmutableArray<SelectorPattern> RemoteSelectors { get; init; } = [];
+
+    /// <summary>Name of the suite whose ESP half <see cref="Proposals"/> are; empty = none.</summary>
+    public string Suite { get; init; } = "";
 
     /// <summary>Each pair of addresses gets SAs of its own: wider requests are answered with SINGLE_PAIR_REQUIRED (RFC 7296 section 2.9).</summary>
     public bool SinglePair { get; init; }

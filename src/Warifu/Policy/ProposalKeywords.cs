@@ -48,6 +48,13 @@ public static class ProposalKeywords
             return true;
         }
 
+        if (Suite.Find(text) is { } suite)
+        {
+            if (protocol == ProtocolId.Ah) return Fail($"'{text}' is for ESP; it has no AH half", out error);
+            proposals = protocol == ProtocolId.Ike ? suite.Ike : suite.Esp;
+            return true;
+        }
+
         var transforms = new List<Transform>();
         foreach (var word in text.Split('-'))
         {
@@ -89,6 +96,7 @@ public static class ProposalKeywords
     /// <summary>The first word of a valid item that changes nothing where it stands, and why; null when each has an effect.</summary>
     internal static (string Word, string Why)? WithoutEffect(ProtocolId protocol, string text)
     {
+        if (Suite.Find(text) is not null) return null;
         var words = text.Split('-');
         bool Has(TransformType type) => words.Any(word => Lookup(word) is { } transform && transform.Type == type);
         var aeadOnly = words.All(word => Lookup(word) is not { Type: TransformType.Encr } cipher || Algorithms.Encr[(EncrId)cipher.Id].IsAead);
@@ -197,7 +205,7 @@ public static class ProposalKeywords
     private static IEnumerable<string> Later()
     {
         string[] sizes = ["128", "192", "256"];
-        foreach (var word in new[] { "des", "cast128", "blowfish", "serpent", "twofish", "chacha20poly1305compat", "md5_128", "sha1_160", "sha256_96", "sha2_256_96", "camelliaxcbc", "prfcamelliaxcbc", "gost256", "gost512", "mlkem512", "mlkem768", "mlkem1024", "modpnull" }) yield return word;
+        foreach (var word in new[] { "cast128", "blowfish", "serpent", "twofish", "chacha20poly1305compat", "md5_128", "sha1_160", "sha256_96", "sha2_256_96", "camelliaxcbc", "prfcamelliaxcbc", "gost256", "gost512", "mlkem512", "mlkem768", "mlkem1024", "modpnull" }) yield return word;
         foreach (var size in sizes)
         {
             foreach (var cipher in new[] { "blowfish", "serpent", "twofish" }) yield return cipher + size;
@@ -209,6 +217,7 @@ public static class ProposalKeywords
     {
         var words = new Dictionary<string, Transform>
         {
+            ["des"] = Transform.Encr(EncrId.Des),
             ["3des"] = Transform.Encr(EncrId.TripleDes),
             ["null"] = Transform.Encr(EncrId.Null),
             ["aes"] = Transform.Encr(EncrId.AesCbc, 128),

@@ -56,6 +56,7 @@ internal static class CoverageTable
     private static IEnumerable<CoverageRow> FeatureRows()
     {
         yield return Row("virtual IPs of both families with DNS", Wanted.V4);
+        yield return Row("virtual IPs: kept over rekeying and restart, routes, name servers", Wanted.V4);
         yield return Row("trap: the first packet brings it up", Wanted.V4 | Wanted.OnlyOurs);
         yield return Row("trap of the peer", 0) with { Impossible = "its kernel-libipsec has no traps" };
     }

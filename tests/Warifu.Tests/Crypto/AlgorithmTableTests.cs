@@ -32,7 +32,7 @@ public sealed class AlgorithmTableTests
     [Fact]
     public void Ciphers_have_the_salts_IVs_and_ICVs_of_their_RFCs() => Assert.Equal(
         [
-            (EncrId.TripleDes, 0, 8, 8, 0), (EncrId.Null, 0, 0, 1, 0), (EncrId.AesCbc, 0, 16, 16, 0), (EncrId.AesCtr, 4, 8, 1, 0), (EncrId.AesCcm8, 3, 8, 1, 8), (EncrId.AesCcm12, 3, 8, 1, 12),
+            (EncrId.Des, 0, 8, 8, 0), (EncrId.TripleDes, 0, 8, 8, 0), (EncrId.Null, 0, 0, 1, 0), (EncrId.AesCbc, 0, 16, 16, 0), (EncrId.AesCtr, 4, 8, 1, 0), (EncrId.AesCcm8, 3, 8, 1, 8), (EncrId.AesCcm12, 3, 8, 1, 12),
             (EncrId.AesCcm16, 3, 8, 1, 16), (EncrId.AesGcm8, 4, 8, 1, 8), (EncrId.AesGcm12, 4, 8, 1, 12), (EncrId.AesGcm16, 4, 8, 1, 16), (EncrId.NullAesGmac, 4, 8, 1, 16), (EncrId.CamelliaCbc, 0, 16, 16, 0),
             (EncrId.ChaCha20Poly1305, 4, 8, 1, 16),
         ],
@@ -59,7 +59,9 @@ public sealed class AlgorithmTableTests
     [InlineData(EncrId.ChaCha20Poly1305, 256, false)]
     [InlineData(EncrId.Null, 0, true)]
     [InlineData(EncrId.Null, 128, false)]
-    [InlineData(EncrId.Des, 0, false)]
+    [InlineData(EncrId.Des, 0, true)]
+    [InlineData(EncrId.Des, 64, false)]
+    [InlineData((EncrId)1, 0, false)]
     [InlineData((EncrId)9999, 0, false)]
     public void The_Key_Length_attribute_must_fit_the_cipher(EncrId id, int bits, bool supported) => Assert.Equal(supported, Algorithms.Supports(Transform.Encr(id, bits)));
 
@@ -71,7 +73,7 @@ public sealed class AlgorithmTableTests
     public void What_is_weak()
     {
         // RFC 8221, RFC 8247 (MUST NOT and SHOULD NOT), RFC 9395; groups below 14, those with small subgroups, and P-192
-        Assert.Equal([EncrId.TripleDes, EncrId.Null], Algorithms.Encr.Values.Where(info => info.Strength == Strength.Weak).Select(info => info.Id).Order());
+        Assert.Equal([EncrId.Des, EncrId.TripleDes, EncrId.Null], Algorithms.Encr.Values.Where(info => info.Strength == Strength.Weak).Select(info => info.Id).Order());
         Assert.Equal([IntegId.HmacMd5_96, IntegId.HmacSha1_96], Algorithms.Integ.Values.Where(info => info.Strength == Strength.Weak).Select(info => info.Id).Order());
         Assert.Equal([PrfId.HmacMd5, PrfId.HmacSha1], Algorithms.Prf.Values.Where(info => info.Strength == Strength.Weak).Select(info => info.Id).Order());
         Assert.Equal([1, 2, 5, 22, 23, 24, 25], Algorithms.Ke.Values.Where(info => info.Strength == Strength.Weak).Select(info => (int)info.Id).Order());

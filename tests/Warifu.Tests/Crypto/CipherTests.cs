@@ -39,6 +39,18 @@ public sealed class CipherTests
     });
 
     [Theory]
+    [InlineData(Provider.Managed)]
+    [InlineData(Provider.Libcrypto)]
+    internal void DES_is_that_of_FIPS_81(Provider provider)
+    {
+        // FIPS PUB 81, table C1: "Now is the time for all "
+        var data = "Now is the time for all "u8.ToArray();
+        using var encrypt = BlockCipherContext.Plain(EncrId.Des, Convert.FromHexString("0123456789ABCDEF"), encrypt: true, provider);
+        encrypt.Transform(Convert.FromHexString("1234567890ABCDEF"), data);
+        Assert.Equal("E5C7CDDE872BF27C43E934008C389C0F683788499A7C05F6", Convert.ToHexString(data));
+    }
+
+    [Theory]
     [InlineData(EncrId.AesCbc, 16)]
     [InlineData(EncrId.AesCbc, 24)]
     [InlineData(EncrId.AesCbc, 32)]

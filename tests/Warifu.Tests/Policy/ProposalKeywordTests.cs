@@ -17,7 +17,7 @@ public sealed class ProposalKeywordTests
     {
         var rows = new TheoryData<string, int, int, int>
         {
-            { "3des", 1, 3, 0 }, { "null", 1, 11, 0 }, { "aes", 1, 12, 128 }, { "camellia", 1, 23, 128 }, { "chacha20poly1305", 1, 28, 0 },
+            { "des", 1, 2, 0 }, { "3des", 1, 3, 0 }, { "null", 1, 11, 0 }, { "aes", 1, 12, 128 }, { "camellia", 1, 23, 128 }, { "chacha20poly1305", 1, 28, 0 },
             { "md5", 3, 1, 0 }, { "sha", 3, 2, 0 }, { "sha1", 3, 2, 0 }, { "aesxcbc", 3, 5, 0 }, { "aescmac", 3, 8, 0 },
             { "sha256", 3, 12, 0 }, { "sha2_256", 3, 12, 0 }, { "sha384", 3, 13, 0 }, { "sha2_384", 3, 13, 0 }, { "sha512", 3, 14, 0 }, { "sha2_512", 3, 14, 0 },
             { "prfmd5", 2, 1, 0 }, { "prfsha1", 2, 2, 0 }, { "prfaesxcbc", 2, 4, 0 }, { "prfsha256", 2, 5, 0 }, { "prfsha384", 2, 6, 0 }, { "prfsha512", 2, 7, 0 }, { "prfaescmac", 2, 8, 0 },
@@ -54,7 +54,7 @@ public sealed class ProposalKeywordTests
 
     [Fact]
     public void There_are_no_other_keywords() =>
-        Assert.Equal(Served().Select(row => row.Data.Item1).Where(word => ProposalKeywords.Lookup(word) is not null).Distinct().Order(System.StringComparer.Ordinal), ProposalKeywords.All.Where(word => word != "des"));
+        Assert.Equal(Served().Select(row => row.Data.Item1).Where(word => ProposalKeywords.Lookup(word) is not null).Distinct().Order(System.StringComparer.Ordinal), ProposalKeywords.All);
 
     [Theory]
     [MemberData(nameof(Later))]

@@ -219,6 +219,17 @@ public sealed class ConfigurationTests
     }
 
     [Fact]
+    public void A_client_takes_only_its_own_address_from_a_gateway_that_does_not_narrow()
+    {
+        using var pair = Client(["0.0.0.0"], Pool("v4", "10.3.0.0/24"));
+        var right = pair.Right.Engine.Policy.Connections.Single();
+        pair.Right.Load(pair.Right.Engine.Policy with { Connections = [right with { Children = [right.Children[0] with { RemoteSelectors = [EnginePair.Ts("0.0.0.0/0")] }] }] }, pair.Now);
+        Assert.True(pair.Up().Success);
+        Assert.Equal(["0.0.0.0/0"], Single(pair.Right).RemoteSelectors.Select(one => one.ToString()));
+        Assert.Equal(["10.3.0.1/32"], Single(pair.Left).LocalSelectors.Select(one => one.ToString()));
+    }
+
+    [Fact]
     public void A_trap_of_a_client_holds_what_goes_to_the_other_side_from_any_address()
     {
         using var pair = Client(["0.0.0.0"], Pool("v4", "10.3.0.0/24"));

@@ -1,0 +1,84 @@
+using System;
+using System.Collections.Generic;
+using System.Diagnostics;
+using System.Globalization;
+using System.Linq;
+using Warifu.Engine;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.Simulation;
+using Xunit;
+
+namespace Warifu.Tests.V2;
+
+/// <summary>Thousands of peers against one connection section, without a word about any of them (R146).</summary>
+[Trait("Item", "2.19")]
+public sealed class ManyClientsTests
+{
+    [Fact]
+    public void Ten_thousand_identities_connect_to_one_section_and_each_has_its_own_address()
+    {
+        const int Count = 10_000;
+        using var pair = new EnginePair(1, new EngineOptions(), new EngineOptions { CookieThreshold = int.MaxValue, HalfOpenPerPrefix = int.MaxValue });
+        pair.Left.Load(PolicySet.Of([.. Enumerable.Range(0, Count).Select(Client)]), pair.Now);
+        pair.Right.Load(PolicySet.Of(Gateway()) with { Pools = [Pool("10.64.0.0/16")] }, pair.Now);
+        for (var i = 0; i < Count; i++)
+        {
+            var id = pair.Left.Up(NameOf(i), "net", pair.Now);
+            pair.Settle();
+            Assert.True(pair.Left.Results[id].Success, pair.Left.Results[id].Message);
+            // what was sent is of no interest, and is much
+            pair.Sent.Clear();
+            pair.Left.Events.Clear();
+            pair.Right.Events.Clear();
+        }
+
+        Assert.Equal(Count, pair.Right.Installed.Count);
+        Assert.Equal(Count, pair.Right.Installed.Values.Select(child => child.RemoteSelectors.Single()).Distinct().Count());
+        Assert.Equal(Count, pair.Right.Engine.IkeSas.Select(sa => sa.RemoteId).Distinct().Count());
+        Assert.All(pair.Right.Engine.IkeSas, sa => Assert.Equal("clients", sa.Connection.Name));
+        Assert.Equal(Count, pair.Right.Leases.Status().Single().Online);
+        // one that comes again is recognised among all
+        var again = pair.Left.Installed.Values.Single(child => child.Connection == NameOf(4711)).LocalSelectors.Single();
+        pair.Left.Command(command => new IkeCommand.Down(command, new SaTarget(NameOf(4711))), pair.Now);
+        pair.Settle();
+        Assert.Equal(Count - 1, pair.Right.Installed.Count);
+        pair.Left.Up(NameOf(4711), "net", pair.Now);
+        pair.Settle();
+        Assert.Equal(again, pair.Left.Installed.Values.Single(child => child.Connection == NameOf(4711)).LocalSelectors.Single());
+    }
+
+    [Fact]
+    public void An_identity_outside_of_the_pattern_is_refused()
+    {
+        using var pair = new EnginePair();
+        pair.Left.Load(PolicySet.Of(Client(1) with { Local = new LocalAuth { Id = Identity.Fqdn("c1.clients.example.net") } }), pair.Now);
+        pair.Right.Load(PolicySet.Of(Gateway()) with { Pools = [Pool("10.64.0.0/16")] }, pair.Now);
+        var id = pair.Left.Up(NameOf(1), "net", pair.Now);
+        pair.Settle();
+        Assert.False(pair.Left.Results[id].Success);
+        Assert.Equal("identity", pair.Right.LastReport!.Failure!.Reason);
+    }
+
+    private static string NameOf(int number) => string.Create(CultureInfo.InvariantCulture, $"c{number}");
+
+    private static Connection Client(int number)
+    {
+        var left = EnginePair.LeftGateway();
+        return left with
+        {
+            Name = NameOf(number),
+            Local = new LocalAuth { Id = Identity.Fqdn(NameOf(number) + ".clients.example.org") },
+            VirtualIps = [IpAddress.AnyV4],
+            Children = [left.Children[0] with { LocalSelectors = [] }],
+        };
+    }
+
+    private static Connection Gateway()
+    {
+        var right = EnginePair.RightGateway();
+        return right with { Name = "clients", RemoteAddresses = [], Remote = new RemoteAuth { Id = IdentityPattern.Parse("*.clients.example.org") }, Pools = ["p"], Children = [right.Children[0] with { RemoteSelectors = [] }] };
+    }
+
+    private static Pool Pool(string addresses) => PoolText.TryParseAddresses(addresses, out var range, out var error) ? new Pool { Name = "p", Addresses = [range] } : throw new ArgumentException(error);
+}
