@@ -96,6 +96,11 @@ internal sealed record DaemonSettings
 
     public uint Table { get; init; } = 8757;
 
+    /// <summary>Certificates by hash and URL are fetched; also from private networks.</summary>
+    public bool HashAndUrl { get; init; }
+
+    public bool HashAndUrlPrivate { get; init; }
+
     /// <summary>What survives a restart. A service manager may say where.</summary>
     public string StateDirectory { get; init; } = Environment.GetEnvironmentVariable("STATE_DIRECTORY") is { Length: > 0 } given ? given : "/var/lib/warifu";
 

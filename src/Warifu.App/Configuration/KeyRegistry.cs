@@ -157,7 +157,7 @@ internal static class KeyRegistry
             new(C, "childless", ValueKind.Word, "allow", "childless initiation (RFC 6023)") { Words = ["allow", "prefer", "force", "never"] },
             new(C, "send_certreq", ValueKind.YesNo, "yes", "send certificate requests"),
             new(C, "send_cert", ValueKind.Word, "ifasked", "send certificates") { Words = ["ifasked", "always", "never"] },
-            new(C, "ocsp", ValueKind.Word, "reply", "OCSP in IKE (RFC 4806)") { Words = ["never", "reply", "request", "both"], Service = Service.NoEffect, Missing = "no certificates are used yet" },
+            new(C, "ocsp", ValueKind.Word, "reply", "OCSP responses beside certificates (RFC 4806): reply = send ours when asked, request = ask the peer for its own") { Words = ["never", "reply", "request", "both"] },
             new(C, "ppk_id", ValueKind.IdentityName, "", "name of the post-quantum pre-shared key that we use as initiator (RFC 8784)"),
             new(C, "ppk_required", ValueKind.YesNo, "no", "fail without a post-quantum pre-shared key"),
             new(C, "keyingtries", ValueKind.Number, "1", "rounds of retransmission of the first message; 0 = for ever"),
@@ -320,6 +320,8 @@ internal static class KeyRegistry
             new(D, "keep_alive", ValueKind.Time, "20s", "interval of NAT keepalives; 0 = none") { Most = 3600, Own = true },
             new(D, "fwmark", ValueKind.Number, "0x57", "mark of our own packets") { Least = 1, Own = true },
             new(D, "table", ValueKind.Number, "8757", "our routing table; the next one is used too") { Least = 1, Most = uint.MaxValue - 1, Own = true },
+            new(D, "hash_and_url", ValueKind.YesNo, "no", "fetch certificates that peers name by hash and URL (RFC 7296 section 3.6): this host then asks where strangers want") { Own = true },
+            new(D, "hash_and_url_private", ValueKind.YesNo, "no", "also from private networks and this host") { Own = true },
             new(D, "state_dir", ValueKind.Text, "/var/lib/warifu", "what survives a restart") { Own = true },
             new(D, "keylog", ValueKind.Text, "", "folder for key tables in Wireshark's form: whoever reads them reads the traffic") { Own = true },
         ];

@@ -101,6 +101,7 @@ internal static class PolicyBuilder
             VirtualIps = VirtualIps(reader),
             Pools = [.. reader.Items("pools").Distinct(StringComparer.Ordinal)],
             RequestAttributes = PoolValues.Requested(reader),
+            Ocsp = reader.Word("ocsp", "reply") switch { "never" => OcspExchange.Never, "request" => OcspExchange.Request, "both" => OcspExchange.Both, _ => OcspExchange.Reply },
             PpkId = PpkId(reader),
             PpkRequired = reader.YesNo("ppk_required", false),
             Children = children,
@@ -378,6 +379,8 @@ internal static class PolicyBuilder
             KeepAlive = reader.Time("keep_alive", TimeSpan.FromSeconds(20)),
             FirewallMark = (uint)reader.Number("fwmark", 0x57),
             Table = (uint)table,
+            HashAndUrl = reader.YesNo("hash_and_url", false),
+            HashAndUrlPrivate = reader.YesNo("hash_and_url_private", false),
             StateDirectory = reader.Text("state_dir") ?? new DaemonSettings().StateDirectory,
             KeyLog = reader.Text("keylog"),
         };

@@ -82,6 +82,8 @@ internal sealed class WarifuDaemon : IAsyncDisposable
             HalfOpenPerPrefix = settings.HalfOpenPerPrefix,
             HalfOpenTimeout = settings.HalfOpenTimeout,
             StateDirectory = settings.StateDirectory,
+            HashAndUrl = settings.HashAndUrl,
+            HashAndUrlPrivate = settings.HashAndUrlPrivate,
         };
         var node = await IkeNode.StartAsync(Policy.PolicySet.Empty, options);
         var daemon = new WarifuDaemon(node, settings, log) { Config = new ConfigStore(secrets), _crashSecret = crashSecret };

@@ -69,6 +69,24 @@ public sealed class CertificateConfTests : IDisposable
     }
 
     [Fact]
+    public void Only_a_CA_that_signs_itself_and_stands_among_the_CAs_is_trusted()
+    {
+        var (stranger, inBundle) = (TestCa.Root("Stranger CA"), TestCa.Root("Bundled CA"));
+        s_sub.Own.TrustIn(_folder);
+        Credential.Write(_folder, "x509ca", "leaf.pem", s_ca.Issue("leaf").Pem);
+        Credential.Write(_folder, "x509", "left.pem", s_ca.Issue("left").Pem + "\n" + inBundle.Own.Pem);
+        Credential.Write(_folder, "x509", "stranger.pem", stranger.Own.Pem);
+        var read = Read("local {\ncerts = left.pem\n}\nremote {\nid = right.example.org\n}");
+        Assert.Contains(read.Findings, finding => finding.Severity == Severity.Limit && finding.Text.Contains("leaf.example.org' is no CA", StringComparison.Ordinal));
+        var trust = CredentialBuilder.TrustOf(read.Built.Credentials.Certificates, read.Built.Authorities, read.Built.Chains.Values.SelectMany(chain => chain));
+        Assert.Empty(trust.Authorities);
+        foreach (var known in new[] { s_sub.Own, inBundle.Own, stranger.Own }) Assert.Contains(trust.Certificates, der => der.AsSpan().SequenceEqual(known.Der));
+        s_ca.Own.TrustIn(_folder);
+        read = Read("local {\ncerts = left.pem\n}\nremote {\nid = right.example.org\n}");
+        Assert.Equal(s_ca.Own.Der, Assert.Single(CredentialBuilder.TrustOf(read.Built.Credentials.Certificates, read.Built.Authorities, []).Authorities).Certificate);
+    }
+
+    [Fact]
     public void A_missing_file_is_a_limit_of_its_connection_and_the_others_are_served()
     {
         File.WriteAllText(Path.Combine(_folder, "warifu.conf"), """

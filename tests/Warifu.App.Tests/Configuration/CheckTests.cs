@@ -212,8 +212,7 @@ public sealed class CheckTests
     public void A_key_that_is_not_served_with_its_default_value_is_nothing(string connection, string child) => Assert.Empty(Conf.With(connection, child).Lines);
 
     [Theory]
-    [InlineData("fragmentation = force", "fragmentation has no effect")]
-    [InlineData("mobike = no", "mobike has no effect")]
+    [InlineData("dpd_timeout = 3s", "dpd_timeout has no effect")]
     public void What_has_no_effect_is_told(string connection, string notice)
     {
         var conf = Conf.With(connection);

@@ -26,7 +26,7 @@ public sealed class CertificateReloadTests : IDisposable
         Write("one", "x509");
         using var daemon = Start();
         await WaitAsync("ready");
-        Assert.Equal(["C=CH, O=Warifu Lab, CN=one.example.org"], await SubjectsAsync());
+        await Until.HoldsAsync("the certificate", SubjectsAsync, subjects => subjects is ["C=CH, O=Warifu Lab, CN=one.example.org"]);
         Write("two", "x509", file: "one.pem");
         await Until.HoldsAsync("the new certificate", SubjectsAsync, subjects => subjects is ["C=CH, O=Warifu Lab, CN=two.example.org"], seconds: 15);
         File.WriteAllText(Path.Combine(_folder, "x509", "one.pem"), "rubbish");
@@ -46,6 +46,8 @@ public sealed class CertificateReloadTests : IDisposable
         using var daemon = Tool.Start(Gateway.Binary, ["run", "--config", Path.Combine(other, "warifu.conf"), "--dataplane", "none", "--socket", Socket]);
         await WaitAsync("ready");
         Write("one", "x509");
+        // a CA that does not stand among the CAs is not trusted for being one
+        Credential.Write(_folder, "x509", "stranger.pem", TestCa.Root("Stranger CA").Own.Pem);
         var conf = Path.Combine(_folder, "warifu.conf");
         File.AppendAllText(conf, "authorities {\nlab {\ncacert = reload-ca.pem\ncrl_uris = http://192.0.2.1/x.crl\n}\n}\npools {\nclients {\naddrs = 10.3.0.0/28\n}\n}\nsecrets {\nppk-1 {\nid = lab\nsecret = 0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n}\n}\n");
         var loaded = await CliAsync("load", conf);
@@ -60,6 +62,7 @@ public sealed class CertificateReloadTests : IDisposable
         Assert.Contains("'C=CH, O=Warifu Lab, CN=one.example.org'", listed.Output, StringComparison.Ordinal);
         Assert.Contains("private key is here", listed.Output, StringComparison.Ordinal);
         Assert.Contains("'C=CH, O=Warifu Lab, CN=Reload CA' (CA)", listed.Output, StringComparison.Ordinal);
+        Assert.Contains("'C=CH, O=Warifu Lab, CN=Stranger CA'\n", listed.Output, StringComparison.Ordinal);
         Assert.Contains("http://192.0.2.1/x.crl", (await CliAsync("list", "authorities")).Output, StringComparison.Ordinal);
         Assert.Contains("clients: 14 addresses from 10.3.0.0", (await CliAsync("list", "pools")).Output, StringComparison.Ordinal);
         Assert.Contains("certificate 'C=CH, O=Warifu Lab, CN=one.example.org'", (await CliAsync("list", "conns")).Output, StringComparison.Ordinal);
