@@ -17,6 +17,7 @@
 #include <linux/pfkeyv2.h>
 #include <linux/xfrm.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -455,6 +456,21 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t l)
 	if ((level == IPPROTO_UDP && name == 100) || (level == IPPROTO_IP && (name == 16 || name == 17)) || (level == IPPROTO_IPV6 && (name == 34 || name == 35)))
 		return 0;
 	return real_setsockopt(fd, level, name, value, l);
+}
+
+/* iked waits one second for its kernel and gives up: on a busy machine that is not enough */
+static int patience(nfds_t n, int timeout) { return n == 1 && timeout == 1000 && getenv("KEYSHIM_CHROOT") ? 20000 : timeout; }
+
+int poll(struct pollfd *p, nfds_t n, int timeout)
+{
+	REAL(int, poll, struct pollfd *, nfds_t, int);
+	return real_poll(p, n, patience(n, timeout));
+}
+
+int __poll_chk(struct pollfd *p, nfds_t n, int timeout, size_t room)
+{
+	REAL(int, __poll_chk, struct pollfd *, nfds_t, int, size_t);
+	return real___poll_chk(p, n, patience(n, timeout), room);
 }
 
 struct passwd *getpwnam(const char *name)
