@@ -64,11 +64,12 @@ public sealed class WeakAlgorithmTests
     public void A_word_with_an_effect_gets_none(string ike, string esp) => Assert.DoesNotContain(Findings(ike, esp, out _), finding => finding.Text.Contains("no effect", StringComparison.Ordinal));
 
     [Fact]
-    public void DES_is_a_limit_and_never_taken()
+    public void DES_is_taken_where_it_is_named_with_a_warning_and_is_in_no_default()
     {
         var findings = Findings("des-sha1-modp1024", "default", out var built);
-        Assert.Contains(findings, finding => finding.Severity == Severity.Limit && finding.ToString().Contains("'des'", StringComparison.Ordinal));
-        Assert.Empty(built.Policy.Connections);
+        Assert.Single(findings, finding => finding.Severity == Severity.Warning && finding.Text.StartsWith("WEAK", StringComparison.Ordinal) && finding.Text.Contains("DES", StringComparison.Ordinal));
+        Assert.Single(built.Policy.Connections);
+        Assert.DoesNotContain(Findings("default", "default", out _), finding => finding.Text.StartsWith("WEAK", StringComparison.Ordinal));
     }
 
     private static IEnumerable<Diagnostic> Warnings(string ike, string esp) => Findings(ike, esp, out _).Where(finding => finding.Severity == Severity.Warning);
