@@ -116,6 +116,8 @@ public sealed class IkeNode : IAsyncDisposable
     {
         var node = new IkeNode(options ?? new IkeNodeOptions());
         node._pump.Start();
+        node._options.Secrets.PpksChanged += node.TellPpks;
+        node.TellPpks();
         node._addresses?.Tell();
         await node.LoadAsync(policy, cancellationToken).ConfigureAwait(false);
         return node;
@@ -185,6 +187,7 @@ public sealed class IkeNode : IAsyncDisposable
             }
         }
 
+        _options.Secrets.PpksChanged -= TellPpks;
         await _cookieTimer.DisposeAsync().ConfigureAwait(false);
         _addresses?.Dispose();
         if (_keepaliveTimer is not null) await _keepaliveTimer.DisposeAsync().ConfigureAwait(false);
@@ -366,6 +369,13 @@ public sealed class IkeNode : IAsyncDisposable
                 _pump.Post(new Answer.Failed(id, "not supported"));
                 break;
         }
+    }
+
+    /// <summary>IKE_SA_INIT asks nobody: the engine knows beforehand whether there are post-quantum pre-shared keys.</summary>
+    private void TellPpks()
+    {
+        var any = _options.Secrets.HasPpks;
+        _pump.Post((engine, _) => engine.HasPpks = any);
     }
 
     private Answer Sign(AskId id, Ask.Sign sign)

@@ -22,6 +22,9 @@ public sealed class SecretStore : IDisposable
     private PskIndex? _index;
     private int _next = 1;
 
+    /// <summary>There is a post-quantum pre-shared key now, or none any more.</summary>
+    internal event Action? PpksChanged;
+
     /// <summary>Adds or replaces a pre-shared key. One that is the same octets keeps its handle, so that a handshake under way goes on.</summary>
     /// <param name="name">Unique name; the same name replaces.</param>
     /// <param name="secret">The raw octets (UTF-8 of what was typed, RFC 7296 section 2.15); copied, the caller zeroes its own.</param>
@@ -237,6 +240,7 @@ public sealed class SecretStore : IDisposable
             _nameOf.Add(handle.Id, name);
             _byName.Add(name, new Entry(handle, [.. owners.ToArray()], isPpk));
             _index = null;
+            if (isPpk) PpksChanged?.Invoke();
             return handle;
         }
     }
@@ -247,6 +251,7 @@ public sealed class SecretStore : IDisposable
         _index = null;
         _nameOf.Remove(entry.Handle.Id);
         if (_byRef.Remove(entry.Handle.Id, out var secret)) secret.Dispose();
+        if (entry.IsPpk) PpksChanged?.Invoke();
         return true;
     }
 

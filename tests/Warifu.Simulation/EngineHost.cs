@@ -4,6 +4,7 @@ using System.Collections.Immutable;
 using System.Linq;
 using System.Text;
 using Warifu.Crypto;
+using Warifu.Crypto.Signatures;
 using Warifu.Engine;
 using Warifu.Ipsec;
 using Warifu.Policy;
@@ -17,6 +18,8 @@ internal sealed class EngineHost : IDisposable
     private readonly Dictionary<string, string> _psks = new(StringComparer.Ordinal);
     private readonly List<PskEntry> _entries = [];
     private readonly Dictionary<(Identity, Identity), List<uint>> _claims = [];
+    private readonly List<(SecretRef Ref, PrivateKey Key)> _keys = [];
+    private readonly List<(SecretRef Ref, Identity Id, byte[] Secret)> _ppks = [];
     private ulong _nextCommand = 1;
 
     public EngineHost(IpAddress address, ulong seed, Instant now, EngineOptions? options = null)
@@ -83,6 +86,22 @@ internal sealed class EngineHost : IDisposable
         _entries.RemoveAll(entry => entry.Name == name);
         _psks[name] = secret;
         _entries.Add(new PskEntry(new SecretRef(name.GetHashCode(StringComparison.Ordinal) | 1), name, [.. owners]));
+    }
+
+    /// <summary>What can be fetched, by URI.</summary>
+    public Dictionary<string, byte[]> Documents { get; } = [];
+
+    /// <summary>What was fetched, in order.</summary>
+    public List<string> Fetched { get; } = [];
+
+    /// <summary>A private key; the caller disposes it.</summary>
+    public void AddKey(PrivateKey key) => _keys.Add((new SecretRef(1_000_000 + _keys.Count), key));
+
+    /// <summary>A post-quantum pre-shared key.</summary>
+    public void AddPpk(Identity id, string secret)
+    {
+        _ppks.Add((new SecretRef(2_000_000 + _ppks.Count), id, Encoding.UTF8.GetBytes(secret)));
+        Engine.HasPpks = true;
     }
 
     public ulong Command(Func<CommandId, IkeCommand> make, Instant now)
@@ -207,6 +226,23 @@ internal sealed class EngineHost : IDisposable
                 using (var psk = new Secret(Encoding.UTF8.GetBytes(_psks[name]))) return new Answer.Octets(id, KeyScheduleV2.SharedKeyAuth(auth.Prf, psk, auth.SignedOctets.AsSpan()));
             case Ask.Resolve resolve:
                 return Names.TryGetValue(resolve.Name, out var named) ? new Answer.Addresses(id, [named]) : new Answer.Failed(id, "no such name");
+            case Ask.FindKeys find:
+                return new Answer.Keys(id, [.. find.KeyIds.Select(wanted => _keys.Find(entry => entry.Key.Public.KeyId.Span.SequenceEqual(wanted.AsSpan())).Ref)]);
+            case Ask.Sign sign:
+                return new Answer.Octets(id, new Secret(_keys.Find(entry => entry.Ref == sign.Key).Key.Sign(sign.Scheme, sign.Octets.AsSpan())));
+            case Ask.FindPpk find:
+                return new Answer.SecretHandle(id, _ppks.Find(entry => entry.Id.Equals(find.Id)).Ref);
+            case Ask.PpkMix mix:
+                using (var ppk = new Secret(_ppks.Find(entry => entry.Ref == mix.Ppk).Secret))
+                {
+                    var mixed = new Answer.MixedKeys(id, KeyScheduleV2.MixPpk(mix.Prf, ppk, mix.SkD), KeyScheduleV2.MixPpk(mix.Prf, ppk, mix.SkPi), KeyScheduleV2.MixPpk(mix.Prf, ppk, mix.SkPr));
+                    foreach (var copy in new[] { mix.SkD, mix.SkPi, mix.SkPr }) copy.Dispose();
+                    return mixed;
+                }
+
+            case Ask.Fetch fetch:
+                Fetched.Add(fetch.Uri);
+                return Documents.TryGetValue(fetch.Uri, out var document) ? new Answer.Document(id, document) : new Answer.Failed(id, "nobody is there");
             case Ask.SourceAddress:
                 return new Answer.Addresses(id, [Address]);
             case Ask.LastTraffic:

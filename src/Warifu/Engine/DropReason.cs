@@ -30,4 +30,6 @@ internal enum DropReason
     NotEstablished,
     /// <summary>A fragment although fragmentation was not agreed on, one that is there already or of a set that the sender has given up, or one too many.</summary>
     UnwantedFragment,
+    /// <summary>IKEv2 from a peer that is configured for IKEv1 only.</summary>
+    OtherVersion,
 }

@@ -42,6 +42,9 @@ internal sealed record EngineOptions
     /// <summary>Survives restarts, and makes the tokens of quick crash detection (RFC 6290); null = none are made. The host's.</summary>
     public Primitives.Secret? CrashSecret { get; init; }
 
+    /// <summary>Signatures by RFC 7427: SIGNATURE_HASH_ALGORITHMS is announced and heeded. Off, only the methods that name their algorithm remain.</summary>
+    public bool SignatureAuthentication { get; init; } = true;
+
     /// <summary>Emits <see cref="IkeAction.LogIkeKeys"/>.</summary>
     public bool KeyLog { get; init; }
 

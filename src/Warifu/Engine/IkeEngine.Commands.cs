@@ -183,6 +183,13 @@ internal sealed partial class IkeEngine
     {
         var connection = initiation.Connection;
         _initiating[connection.Name] = initiation;
+        if (connection.Version != IkeVersion.V2)
+        {
+            // never with the other version instead (R11)
+            CannotInitiate(initiation, new NegotiationFailure("version", $"connection {connection.Name} is IKEv1, which is not there yet", [], [], [], $"here: set connections.{connection.Name}.version = 2 if the peer speaks it"));
+            return;
+        }
+
         var host = initiation.Target ?? connection.RemoteAddresses.FirstOrDefault(pattern => pattern.Single is not null || pattern.DnsName is not null);
         if (host is null)
         {

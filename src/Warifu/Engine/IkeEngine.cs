@@ -67,6 +67,11 @@ internal sealed partial class IkeEngine : IDisposable
 
     public PolicySet Policy { get; private set; }
 
+    public VersionGuard Versions { get; } = new();
+
+    /// <summary>The host has post-quantum pre-shared keys: IKE_SA_INIT asks nobody, so the host tells.</summary>
+    public bool HasPpks { get; set; }
+
     public ConnectionIndex Index { get; private set; }
 
     /// <summary>When <see cref="HandleTimeout"/> wants to be called; <see cref="Instant.Never"/> when nothing waits.</summary>
@@ -474,6 +479,9 @@ internal sealed partial class IkeEngine : IDisposable
         else if (reason is not ("down" or "shutdown" or "redirected")) RetryStarted(sa.Connection);
     }
 
+    /// <summary>A version 2 message for a peer that is configured for version 1.</summary>
+    public void RefuseVersion2(Endpoint local, Endpoint remote) => Versions.Refuse(this, local, remote, 2, MayReportRefusal);
+
     /// <summary>A bucket that holds one second: anybody can send what is refused.</summary>
     private bool MayReportRefusal()
     {
@@ -506,6 +514,7 @@ internal sealed partial class IkeEngine : IDisposable
         sa = null;
         if (!IkeHeader.TryRead(message, out var header) || header.MajorVersion == 0) return DropReason.BadHeader;
         // no fallback in either direction (RFC 9395): a version 1 message never makes state here
+        if (header.MajorVersion != 2) Versions.Refuse(this, local, remote, header.MajorVersion, MayReportRefusal);
         if (header.MajorVersion == 1) return DropReason.Version1;
         if (header.MajorVersion > 2) return AnswerVersion(header, local, remote, message.Length);
         if (header.Exchange is not (ExchangeType.IkeSaInit or ExchangeType.IkeAuth or ExchangeType.CreateChildSa or ExchangeType.Informational)) return DropReason.UnknownExchange;

@@ -14,6 +14,7 @@ internal sealed class Certificate : IEquatable<Certificate>
     private const int MaxSerial = 64;
 
     private string? _name;
+    private byte[]? _spkiHash;
     private int _hash;
 
     private Certificate(ReadOnlyMemory<byte> der) => Der = der;
@@ -62,7 +63,7 @@ internal sealed class Certificate : IEquatable<Certificate>
         : Extensions.AlternativeNames.FirstOrDefault()?.ToString() ?? $"serial {Convert.ToHexStringLower(Serial.Span)} of {Issuer}";
 
     /// <summary>SHA-1 of its SubjectPublicKeyInfo: CERTREQ names authorities by it (RFC 7296 section 3.7).</summary>
-    public byte[] SpkiHash() => SHA1.HashData(Spki.Span);
+    public byte[] SpkiHash() => _spkiHash ??= SHA1.HashData(Spki.Span);
 
     /// <summary>Content of the public key's BIT STRING: OCSP hashes it (RFC 6960 section 4.1.1), key identifiers too.</summary>
     public ReadOnlyMemory<byte> KeyBits { get; private set; }

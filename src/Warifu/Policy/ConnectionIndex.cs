@@ -25,6 +25,7 @@ internal sealed class ConnectionIndex
         foreach (var connection in policy.Connections)
         {
             _byName.TryAdd(connection.Name, connection);
+            PeersSign |= connection.Remote.Kind == AuthKind.PublicKey || connection.RemoteRounds.Any(remote => remote.Kind == AuthKind.PublicKey);
             if (connection.RemoteAddresses.IsEmpty || connection.RemoteAddresses.Any(host => host.IsAny || host.DnsName is not null))
             {
                 AddAny(connection);
@@ -36,6 +37,9 @@ internal sealed class ConnectionIndex
             if (connection.RemoteAddresses.Any(host => host.Single is null)) _byRange.Add(connection);
         }
     }
+
+    /// <summary>There are connections whose peers prove themselves by signatures.</summary>
+    public bool PeersSign { get; }
 
     public Connection? Find(string name) => _byName.GetValueOrDefault(name);
 

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Linq;
 using Warifu.Policy;
 using Warifu.Primitives;
+using Warifu.V2.Exchanges;
 using Warifu.Wire;
 
 namespace Warifu.V2;
@@ -31,7 +32,7 @@ internal static class Details
                     lines.Add("IDr " + Identities.Print(identity));
                     break;
                 case PayloadType.Auth when AuthView.TryParse(body, out var auth) == ParseError.None:
-                    lines.Add("AUTH " + (auth.Method == AuthMethod.SharedKey ? "pre-shared key" : auth.Method.ToString()));
+                    lines.Add("AUTH " + (auth.Method == AuthMethod.SharedKey ? "pre-shared key" : SignatureChoice.TryRead(auth.Method, auth.Data.ToArray(), out var scheme, out _, out _) ? $"{auth.Method} {scheme}" : auth.Method.ToString()));
                     break;
                 case PayloadType.TsI when TsPayload.TryParse(body, out var selectors) == ParseError.None:
                     lines.Add("TSi " + Selectors.Print(selectors.Take(16)));

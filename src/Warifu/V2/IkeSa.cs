@@ -254,6 +254,15 @@ internal sealed class IkeSa : ITimed
         if (Engine.Options.KeyLog) Engine.Emit(new IkeAction.LogIkeKeys(SpiI, SpiR, keys.SkEi.Clone(), keys.SkEr.Clone(), keys.SkAi.Clone(), keys.SkAr.Clone(), encr, integ));
     }
 
+    /// <summary>From here on SK_d, SK_pi and SK_pr are those with the PPK mixed in; the others stay (RFC 8784 section 3).</summary>
+    public void AdoptPpk(MixedKeys mixed)
+    {
+        var old = Keys!;
+        Keys = new IkeKeys { Prf = old.Prf, SkD = mixed.SkD, SkAi = old.SkAi, SkAr = old.SkAr, SkEi = old.SkEi, SkEr = old.SkEr, SkPi = mixed.SkPi, SkPr = mixed.SkPr };
+        foreach (var replaced in new[] { old.SkD, old.SkPi, old.SkPr }) replaced.Dispose();
+        Report.Add(Engine.Now, StepDirection.Here, "using a post-quantum pre-shared key");
+    }
+
     /// <summary>A cipher that opens what we seal.</summary>
     public PacketCipher OwnCipher()
     {
@@ -694,6 +703,29 @@ internal sealed class Handshake : IDisposable
     /// <summary>Why there is no virtual address where one is needed: the first child is not made.</summary>
     public NegotiationFailure? AddressFailure { get; set; }
 
+    /// <summary>Hashes that the peer takes in signatures (RFC 7427); default = it did not say.</summary>
+    public ImmutableArray<HashId> PeerHashes { get; set; }
+
+    /// <summary>What the peer's CERTREQ payloads ask for.</summary>
+    public CertificateWish Wish { get; } = new();
+
+    /// <summary>The peer can do several authentications (RFC 4739).</summary>
+    public bool PeerDoesRounds { get; set; }
+
+    /// <summary>The responder's rounds.</summary>
+    public AuthRounds Rounds { get; } = new();
+
+    /// <summary>The peer said USE_PPK; both did (RFC 8784).</summary>
+    public bool PeerUsesPpk { get; set; }
+
+    public bool PpkAgreed { get; set; }
+
+    /// <summary>The responder uses the PPK that the initiator named.</summary>
+    public bool PpkUsed { get; set; }
+
+    /// <summary>Keys with the PPK mixed in, until it is known whether both sides use them.</summary>
+    public MixedKeys? Mixed { get; set; }
+
     /// <summary>Children that wait for the IKE SA; the first goes into IKE_AUTH.</summary>
     public Queue<ChildRequest> Children { get; } = new();
 
@@ -701,6 +733,8 @@ internal sealed class Handshake : IDisposable
     {
         KeyExchange?.Dispose();
         KeyExchange = null;
+        Mixed?.Dispose();
+        Mixed = null;
     }
 }
 

@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Concurrent;
 using System.Security.Cryptography;
 
@@ -14,6 +15,11 @@ internal sealed class TestKey
     private TestKey(ECDsa ecdsa) => (_ecdsa, Spki) = (ecdsa, ecdsa.ExportSubjectPublicKeyInfo());
 
     private TestKey(RSA rsa) => (_rsa, Spki) = (rsa, rsa.ExportSubjectPublicKeyInfo());
+
+    private TestKey(byte[] spki) => Spki = spki;
+
+    /// <summary>The public half of a key that is kept elsewhere: it can be certified and signs nothing.</summary>
+    public static TestKey Foreign(ReadOnlyMemory<byte> spki) => new(spki.ToArray());
 
     /// <summary>A new one on P-256.</summary>
     public static TestKey New() => new(ECDsa.Create(ECCurve.NamedCurves.nistP256));

@@ -2,13 +2,13 @@ using System;
 using System.Buffers.Binary;
 using System.Collections.Generic;
 using System.Linq;
-using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using Warifu.Crypto;
 using Warifu.Fuzz;
+using Warifu.Pki;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
+using Warifu.V2.Exchanges;
 using Warifu.Wire;
 using Xunit;
 
@@ -36,6 +36,27 @@ public sealed class TraceTests
         Assert.True(replay.Resealed >= 4, "IKE_AUTH and a delete at least");
         // RFC 7383 (item 2.11)
         if (name == "v2-fragmentation") Assert.True(replay.Merged >= 2, "IKE_AUTH in both directions");
+    }
+
+    /// <summary>What is signed, and how, is read and written like the other implementation does (items 2.1, 2.5).</summary>
+    [Theory]
+    [Trait("Item", "2.1")]
+    [InlineData("v2-rsa", "DigitalSignature rsa-sha256")]
+    [InlineData("v2-rsa-sha1", "Rsa rsa-sha1")]
+    [InlineData("v2-rsa-pss-sig", "DigitalSignature rsa/pss-sha512")]
+    [InlineData("v2-rsapss", "DigitalSignature rsa-sha256")]
+    [InlineData("v2-rsa4096", "DigitalSignature rsa-sha384")]
+    [InlineData("v2-ec256", "DigitalSignature ecdsa-sha256")]
+    [InlineData("v2-ec384", "DigitalSignature ecdsa-sha384")]
+    [InlineData("v2-ec521", "DigitalSignature ecdsa-sha512")]
+    [InlineData("v2-ecdsa-rfc4754", "Ecdsa256 ecdsa-sha256")]
+    [InlineData("v2-ed25519", "DigitalSignature ed25519")]
+    [InlineData("v2-ed448", "DigitalSignature ed448")]
+    public void Recorded_signatures_are_of_the_kind_that_the_recording_is_about(string name, string scheme)
+    {
+        var replay = new Replay(RecordedTrace.Load(name));
+        replay.Run();
+        Assert.Contains(scheme, replay.Schemes);
     }
 
     [Theory]
@@ -92,6 +113,8 @@ public sealed class TraceTests
         public int Resealed { get; private set; }
 
         public int Merged { get; private set; }
+
+        public SortedSet<string> Schemes { get; } = [];
 
         public List<byte[]> Recorded(string label) => [.. trace.Initiator.Where(line => line.Label == label).Select(line => line.Octets)];
 
@@ -244,8 +267,18 @@ public sealed class TraceTests
                 else Assert.Equal(recorded[IkeKeySets], key.Span.ToArray());
             }
 
+            if (Recorded("ppk") is [var ppk, ..]) keys = Mixed(keys, ppk);
             _sas[(spiI, spiR)] = new Sa { Keys = keys, Encr = encr, Integ = integ };
             IkeKeySets++;
+        }
+
+        /// <summary>RFC 8784 section 3.</summary>
+        private IkeKeys Mixed(IkeKeys keys, byte[] octets)
+        {
+            using var ppk = new Secret(octets);
+            var mixed = new IkeKeys { Prf = keys.Prf, SkD = KeyScheduleV2.MixPpk(keys.Prf, ppk, keys.SkD), SkAi = keys.SkAi, SkAr = keys.SkAr, SkEi = keys.SkEi, SkEr = keys.SkEr, SkPi = KeyScheduleV2.MixPpk(keys.Prf, ppk, keys.SkPi), SkPr = KeyScheduleV2.MixPpk(keys.Prf, ppk, keys.SkPr) };
+            foreach (var (label, key) in new[] { ("mixed-Sk_d", mixed.SkD), ("mixed-Sk_pi", mixed.SkPi), ("mixed-Sk_pr", mixed.SkPr) }) Assert.Equal(Recorded(label).Single(), key.Span.ToArray());
+            return mixed;
         }
 
         private void CheckChild(Sa sa, ReadOnlySpan<byte> body, Secret? shared, byte[] ni, byte[] nr)
@@ -281,13 +314,16 @@ public sealed class TraceTests
             }
             else
             {
-                // RFC 7427 section 3: length, AlgorithmIdentifier, signature; the hash is the last octet of the OID 1.2.840.113549.1.1.x
-                Assert.Equal(AuthMethod.DigitalSignature, auth.Method);
-                var algorithm = auth.Data.Slice(1, auth.Data[0]);
-                var hash = algorithm[12] switch { 11 => HashAlgorithmName.SHA256, 12 => HashAlgorithmName.SHA384, 13 => HashAlgorithmName.SHA512, var other => throw new InvalidOperationException($"OID ends with {other}") };
-                using var certificate = X509CertificateLoader.LoadCertificate(cert);
-                using var key = certificate.GetRSAPublicKey()!;
-                Assert.True(key.VerifyData(signed, auth.Data[(1 + auth.Data[0])..], hash, RSASignaturePadding.Pkcs1));
+                // the recorded signature fits the recorded certificate
+                Assert.True(SignatureChoice.TryRead(auth.Method, auth.Data.ToArray(), out var scheme, out var signature, out _));
+                Assert.True(Certificate.TryParse(cert, out var certificate, out var error), error);
+                Assert.True(certificate!.Key!.Fits(scheme) && SignatureChoice.FitsCurve(auth.Method, certificate.Key));
+                foreach (var provider in new[] { Provider.Managed, Provider.Processor }) Assert.True(certificate.Key.Verify(scheme, signed, signature.Span, provider));
+                signed[^1] ^= 1;
+                foreach (var provider in new[] { Provider.Managed, Provider.Processor }) Assert.False(certificate.Key.Verify(scheme, signed, signature.Span, provider));
+                // method 14: written again, the AlgorithmIdentifier is the recorded one, octet for octet
+                Assert.Equal(auth.Data.ToArray(), SignatureChoice.Write(auth.Method, scheme, signature.Span));
+                Schemes.Add($"{auth.Method} {scheme}");
             }
 
             Auths++;

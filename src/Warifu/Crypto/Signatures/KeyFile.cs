@@ -121,7 +121,7 @@ public static class KeyFile
                 return key ?? throw new FormatException("the PKCS#12 file holds no private key");
             }
 
-            if (file.PeekTag() == Asn1Tag.Sequence) return new Secret(der);
+            if (file.PeekTag() == Asn1Tag.Sequence) return FromPkcs8(file);
             if (file.PeekTag() == Asn1Tag.PrimitiveOctetString) return FromSec1(der, file);
             return FromNumbers(der, file);
         }
@@ -132,6 +132,21 @@ public static class KeyFile
         finally
         {
             CryptographicOperations.ZeroMemory(octets);
+        }
+    }
+
+    /// <summary>PrivateKeyInfo, or OneAsymmetricKey (RFC 5958), of which attributes and the public half are left out: not every library reads those.</summary>
+    private static Secret FromPkcs8(AsnReader file)
+    {
+        var algorithm = file.ReadEncodedValue();
+        var key = file.ReadOctetString();
+        try
+        {
+            return Wrap(writer => writer.WriteEncodedValue(algorithm.Span), key);
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(key);
         }
     }
 
@@ -175,18 +190,22 @@ public static class KeyFile
     }
 
     /// <summary>PrivateKeyInfo (RFC 5208) around a key of its own form.</summary>
-    private static Secret Wrap(string oid, Action<AsnWriter> parameters, ReadOnlySpan<byte> key)
+    private static Secret Wrap(string oid, Action<AsnWriter> parameters, ReadOnlySpan<byte> key) => Wrap(writer =>
+    {
+        using (writer.PushSequence())
+        {
+            writer.WriteObjectIdentifier(oid);
+            parameters(writer);
+        }
+    }, key);
+
+    private static Secret Wrap(Action<AsnWriter> algorithm, ReadOnlySpan<byte> key)
     {
         var writer = new AsnWriter(AsnEncodingRules.DER, key.Length + 1024);
         using (writer.PushSequence())
         {
             writer.WriteInteger(0);
-            using (writer.PushSequence())
-            {
-                writer.WriteObjectIdentifier(oid);
-                parameters(writer);
-            }
-
+            algorithm(writer);
             writer.WriteOctetString(key);
         }
 

@@ -1,5 +1,4 @@
 using System;
-using System.Security.Cryptography;
 using Warifu.Engine;
 using Warifu.Policy;
 using Warifu.Primitives;
@@ -7,10 +6,13 @@ using Warifu.Wire;
 
 namespace Warifu.V2.Exchanges;
 
-/// <summary>IKE_AUTH (RFC 7296 sections 1.2 and 2.15): each side proves its identity, and the first child is made. This file: the initiator.</summary>
-internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
+/// <summary>IKE_AUTH (RFC 7296 sections 1.2 and 2.15, RFC 4739): each side proves its identity, once or in several rounds, and the first child is made. This file: the initiator. One object sends all requests.</summary>
+internal sealed class AuthExchange : Exchange
 {
+    private readonly AuthRounds _rounds = new();
+    private OwnProof? _proof;
     private ChildOffer? _child;
+    private bool _begun;
 
     public override ExchangeType Type => ExchangeType.IkeAuth;
 
@@ -29,42 +31,26 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
             return;
         }
 
-        sa.LocalId = connection.Local.Id ?? Identity.Of(sa.Local.Address);
-        var guess = connection.Remote.Id.Exact ?? Identity.Of(sa.Remote.Address);
         sa.ExpireAt = sa.Engine.Now + TimeSpan.FromMinutes(3);
-        sa.Engine.Ask(sa, new Ask.FindPsk(sa.LocalId, guess, connection.Name), found =>
+        if (!sa.Handshake!.PeerDoesRounds && (!connection.LocalRounds.IsEmpty || !connection.RemoteRounds.IsEmpty))
         {
-            if (found is not Answer.SecretHandle { Secret.IsNone: false } handle)
-            {
-                Lifetimes.Fail(sa, AuthSupport.NoPsk(sa, guess, found));
-                return;
-            }
+            Lifetimes.Fail(sa, AuthSupport.NoRounds(sa));
+            return;
+        }
 
-            sa.Handshake!.SecretName = handle.Name;
-            sa.Engine.Ask(sa, new Ask.PskAuth(handle.Secret, sa.Keys!.Prf, AuthSupport.OwnOctets(sa)), computed =>
-            {
-                if (computed is not Answer.Octets octets)
-                {
-                    Lifetimes.Fail(sa, "internal", "the secret keeper did not compute AUTH");
-                    return;
-                }
-
-                var value = octets.Value.Span.ToArray();
-                octets.Value.Dispose();
-                sa.Window.Start(new AuthExchange(value));
-                sa.Reschedule();
-            });
-        });
+        PpkPart.Prepare(sa, () => new AuthExchange().Next(sa));
     }
 
     public override bool TryBuild(IkeSa sa, MessageBuilder builder)
     {
         var connection = sa.Connection;
         sa.AuthSent = true;
-        builder.Id(PayloadType.IdI, sa.LocalId!);
-        // the peer may have several identities: say which one we want (section 2.15)
-        if (connection.Remote.Id.Exact is { } wanted) builder.Id(PayloadType.IdR, wanted);
-        builder.Auth(AuthMethod.SharedKey, auth.Span);
+        _proof?.Write(builder, PayloadType.IdI, _begun ? null : WriteBeforeAuth);
+        if (_proof is not null && _rounds.Own < AuthRounds.CountOwn(connection)) builder.Notify(NotifyType.AnotherAuthFollows);
+        if (_begun) return true;
+        _begun = true;
+        if (sa.Handshake!.PeerDoesRounds) builder.Notify(NotifyType.MultipleAuthSupported);
+        PpkPart.WriteIdentity(sa, builder);
         AuthPart.WriteRequests(sa, builder);
         if (!IsChildless(sa) && sa.Handshake!.Children.TryDequeue(out var request))
         {
@@ -73,11 +59,20 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
         }
 
         return true;
+
+        void WriteBeforeAuth(MessageBuilder builder)
+        {
+            CertPayloads.WriteRequests(sa.Engine, connection, builder);
+            // the peer may have several identities: say which one we want (section 2.15)
+            if (connection.Remote.Id.Exact is { } wanted) builder.Id(PayloadType.IdR, wanted);
+        }
     }
 
     public override void OnResponse(IkeSa sa, scoped in MessageView view)
     {
-        if (!view.TryGet(PayloadType.Auth, out var authBody) || !view.TryGet(PayloadType.IdR, out var idBody) || AuthView.TryParse(authBody, out var proof) != ParseError.None || IdPayload.TryParse(idBody, out var remoteId) != ParseError.None)
+        var awaited = _rounds.Peer == 0 || _rounds.PeerFollows;
+        var proof = PeerProof.Read(view, PayloadType.IdR);
+        if (awaited ? proof is null : view.TryGetError(out var refusal) && AuthSupport.Ends(refusal.Type))
         {
             GiveBack(sa);
             if (sa.State == IkeState.Deleting) sa.Close("down", "closed from here");
@@ -85,33 +80,40 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
             return;
         }
 
-        sa.RemoteId = remoteId;
-        if (!sa.Connection.Remote.Id.Matches(remoteId!))
-        {
-            Reject(sa, AuthSupport.WrongIdentity(sa, remoteId!));
-            return;
-        }
-
-        if (proof.Method != AuthMethod.SharedKey)
-        {
-            Reject(sa, AuthSupport.WrongMethod(sa, proof.Method));
-            return;
-        }
-
-        var given = proof.Data.ToArray();
         // the rest is kept until the peer is authenticated: nothing is installed before (R2)
         var response = view.Keep();
-        var octets = AuthSupport.PeerOctets(sa, idBody);
-        sa.Engine.Ask(sa, new Ask.FindPsk(sa.LocalId!, remoteId!, sa.Connection.Name), found =>
+        if (!awaited)
         {
-            if (found is not Answer.SecretHandle { Secret.IsNone: false } handle)
+            Proceed(sa, response);
+            return;
+        }
+
+        if (PpkPart.ReadAnswer(sa, view) is { } noPpk)
+        {
+            Reject(sa, noPpk);
+            return;
+        }
+
+        var remote = AuthRounds.PeerOf(sa.Connection, _rounds.Peer);
+        if (_rounds.Peer == 0) sa.RemoteId = proof!.Id;
+        if (!remote.Id.Matches(proof!.Id))
+        {
+            Reject(sa, AuthSupport.WrongIdentity(sa, remote, proof.Id));
+            return;
+        }
+
+        proof.Check(sa, _rounds.Peer, failure =>
+        {
+            if (failure is not null)
             {
-                Reject(sa, AuthSupport.NoPsk(sa, remoteId!, found));
+                Reject(sa, failure);
                 return;
             }
 
-            if (sa.Handshake is { } handshake) handshake.SecretName = handle.Name;
-            sa.Engine.Ask(sa, new Ask.PskAuth(handle.Secret, sa.Keys!.Prf, octets), computed => Verify(sa, computed, given, response));
+            _rounds.Peer++;
+            _rounds.PeerFollows = response.View.HasNotify(NotifyType.AnotherAuthFollows);
+            if (_rounds.PeerFollows != _rounds.Peer < AuthRounds.CountPeer(sa.Connection)) Reject(sa, AuthSupport.WrongRounds(sa, _rounds.Peer, _rounds.PeerFollows));
+            else Proceed(sa, response);
         });
     }
 
@@ -120,22 +122,38 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
     /// <summary>RFC 6023 section 3: all children are made by CREATE_CHILD_SA, where the peer takes that.</summary>
     private static bool IsChildless(IkeSa sa) => sa.Peer.Childless && sa.Connection.Childless is ChildlessPolicy.Prefer or ChildlessPolicy.Force;
 
-    private void Verify(IkeSa sa, Answer computed, byte[] given, KeptMessage response)
+    /// <summary>Makes our next proof, if there is one, and sends the next request.</summary>
+    private void Next(IkeSa sa)
     {
-        if (computed is not Answer.Octets expected)
+        _proof = null;
+        if (_rounds.Own == AuthRounds.CountOwn(sa.Connection))
         {
-            Reject(sa, new NegotiationFailure("internal", "the secret keeper did not compute AUTH", [], [], [], ""));
+            Send(sa);
             return;
         }
 
-        var good = CryptographicOperations.FixedTimeEquals(expected.Value.Span, given);
-        expected.Value.Dispose();
-        if (!good)
+        var peer = sa.RemoteId ?? sa.Connection.Remote.Id.Exact ?? Identity.Of(sa.Remote.Address);
+        OwnProof.Make(sa, _rounds.Own, peer, null, proof =>
         {
-            Reject(sa, AuthSupport.WrongSecret(sa));
-            return;
-        }
+            _proof = proof;
+            _rounds.Own++;
+            Send(sa);
+        }, failure =>
+        {
+            if (_begun) Reject(sa, failure);
+            else Lifetimes.Fail(sa, failure);
+        });
+    }
 
+    private void Send(IkeSa sa)
+    {
+        sa.Window.Start(this);
+        sa.Reschedule();
+    }
+
+    /// <summary>The peer is authenticated as far as this response goes: another round, or the end.</summary>
+    private void Proceed(IkeSa sa, KeptMessage response)
+    {
         if (sa.State == IkeState.Deleting)
         {
             // closed from here while the request was under way: the peer, which is who it says, is told
@@ -144,6 +162,12 @@ internal sealed class AuthExchange(ReadOnlyMemory<byte> auth) : Exchange
             return;
         }
 
+        if (_rounds.PeerFollows || _rounds.Own < AuthRounds.CountOwn(sa.Connection)) Next(sa);
+        else Finish(sa, response);
+    }
+
+    private void Finish(IkeSa sa, KeptMessage response)
+    {
         AuthPart.ReadResponses(sa, response.View);
         if (sa.Handshake!.RedirectedTo is { } gateway)
         {

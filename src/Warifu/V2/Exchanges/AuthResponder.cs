@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using Warifu.Engine;
 using Warifu.Policy;
 using Warifu.Primitives;
@@ -6,7 +5,7 @@ using Warifu.Wire;
 
 namespace Warifu.V2.Exchanges;
 
-/// <summary>IKE_AUTH (RFC 7296 sections 1.2 and 2.15): the responder.</summary>
+/// <summary>IKE_AUTH (RFC 7296 sections 1.2 and 2.15, RFC 4739): the responder.</summary>
 internal static class AuthResponder
 {
     public static void OnRequest(IkeSa sa, scoped in MessageView view)
@@ -18,6 +17,12 @@ internal static class AuthResponder
             return;
         }
 
+        if (sa.Handshake!.Rounds.Request is null) OnFirst(sa, view);
+        else OnFurther(sa, view);
+    }
+
+    private static void OnFirst(IkeSa sa, scoped in MessageView view)
+    {
         if (!view.TryGet(PayloadType.IdI, out var idBody) || IdPayload.TryParse(idBody, out var remoteId) != ParseError.None)
         {
             sa.Refuse(ExchangeType.IkeAuth, NotifyType.InvalidSyntax);
@@ -28,96 +33,145 @@ internal static class AuthResponder
         Identity? wanted = null;
         if (view.TryGet(PayloadType.IdR, out var wantedBody) && IdPayload.TryParse(wantedBody, out wanted) != ParseError.None) wanted = null;
         sa.RemoteId = remoteId;
+        var proof = PeerProof.Read(view, PayloadType.IdI);
         // the connection was guessed by address; identities decide (several peers may share addresses)
-        if (Select(sa, remoteId!, wanted) is not { } connection)
+        if (Select(sa, remoteId!, wanted, proof?.Method) is not { } connection)
         {
-            Refuse(sa, wanted is not null && sa.Connection.Local.Id is { } own && !IdentityPattern.Of(own).Matches(wanted) && sa.Connection.Remote.Id.Matches(remoteId!) ? WrongOwn(sa, wanted) : AuthSupport.WrongIdentity(sa, remoteId!));
+            Refuse(sa, wanted is not null && sa.Connection.Local.Id is { } own && !IdentityPattern.Of(own).Matches(wanted) && sa.Connection.Remote.Id.Matches(remoteId!) ? WrongOwn(sa, wanted) : AuthSupport.WrongIdentity(sa, sa.Connection.Remote, remoteId!));
             return;
         }
 
         sa.Engine.Reassign(sa, connection);
         sa.LocalId = connection.Local.Id ?? wanted ?? Identity.Of(sa.Local.Address);
-        if (!view.TryGet(PayloadType.Auth, out var authBody) || AuthView.TryParse(authBody, out var proof) != ParseError.None)
+        if (proof is null)
         {
             // no AUTH means that the peer wants EAP (section 2.16)
-            Refuse(sa, new NegotiationFailure("authentication-method", "the peer wants to authenticate with EAP", [], [connection.Remote.Kind.ToString()], [], "at the peer: use a pre-shared key (auth = psk)"));
+            Refuse(sa, new NegotiationFailure("authentication-method", "the peer wants to authenticate with EAP", [], [connection.Remote.Kind.ToString()], [], "at the peer: use a pre-shared key (auth = psk) or a certificate (auth = pubkey)"));
             return;
         }
 
-        if (proof.Method != AuthMethod.SharedKey)
-        {
-            Refuse(sa, AuthSupport.WrongMethod(sa, proof.Method));
-            return;
-        }
-
-        var given = proof.Data.ToArray();
         var request = view.Keep();
-        var octets = AuthSupport.PeerOctets(sa, idBody);
-        sa.Engine.Ask(sa, new Ask.FindPsk(sa.LocalId, remoteId!, connection.Name), found =>
+        var handshake = sa.Handshake!;
+        (handshake.Rounds.Request, handshake.Rounds.Wanted) = (request, wanted);
+        handshake.PeerDoesRounds = view.HasNotify(NotifyType.MultipleAuthSupported);
+        handshake.Wish.Read(view);
+        if (!handshake.PeerDoesRounds && (!connection.LocalRounds.IsEmpty || !connection.RemoteRounds.IsEmpty))
         {
-            if (found is not Answer.SecretHandle { Secret.IsNone: false } handle)
-            {
-                Refuse(sa, AuthSupport.NoPsk(sa, remoteId!, found));
-                return;
-            }
+            Refuse(sa, AuthSupport.NoRounds(sa));
+            return;
+        }
 
-            sa.Handshake!.SecretName = handle.Name;
-            sa.Engine.Ask(sa, new Ask.PskAuth(handle.Secret, sa.Keys!.Prf, octets), computed =>
-            {
-                var good = false;
-                if (computed is Answer.Octets expected)
-                {
-                    good = CryptographicOperations.FixedTimeEquals(expected.Value.Span, given);
-                    expected.Value.Dispose();
-                }
-
-                if (!good)
-                {
-                    Refuse(sa, AuthSupport.WrongSecret(sa));
-                    return;
-                }
-
-                Claim(sa, handle.Secret, request);
-            });
+        PpkPart.Judge(sa, proof, request, failure =>
+        {
+            if (failure is not null) Refuse(sa, failure);
+            else Check(sa, proof, request);
         });
     }
 
-    private static void Claim(IkeSa sa, SecretRef secret, KeptMessage request)
+    /// <summary>Another round (RFC 4739): a proof of the peer if it announced one, else nothing but the wish for our next one.</summary>
+    private static void OnFurther(IkeSa sa, scoped in MessageView view)
     {
-        AuthPart.ReadRequests(sa, request.View);
-        var initialContact = sa.Handshake!.InitialContact;
+        var rounds = sa.Handshake!.Rounds;
+        var message = view.Keep();
+        if (!rounds.PeerFollows)
+        {
+            Answer(sa);
+            return;
+        }
+
+        if (PeerProof.Read(view, PayloadType.IdI) is not { } proof)
+        {
+            Refuse(sa, new NegotiationFailure("authentication-method", "the peer announced another authentication (ANOTHER_AUTH_FOLLOWS) and sent none, or wants EAP", [], [], [], "at the peer: use a pre-shared key or a certificate in each round"));
+            return;
+        }
+
+        var remote = AuthRounds.PeerOf(sa.Connection, rounds.Peer);
+        if (remote.Id.Matches(proof.Id)) Check(sa, proof, message);
+        else Refuse(sa, AuthSupport.WrongIdentity(sa, remote, proof.Id));
+    }
+
+    private static void Check(IkeSa sa, PeerProof proof, KeptMessage message)
+    {
+        var rounds = sa.Handshake!.Rounds;
+        proof.Check(sa, rounds.Peer, failure =>
+        {
+            if (failure is not null)
+            {
+                Refuse(sa, failure);
+                return;
+            }
+
+            rounds.Peer++;
+            rounds.PeerFollows = message.View.HasNotify(NotifyType.AnotherAuthFollows);
+            if (rounds.PeerFollows != rounds.Peer < AuthRounds.CountPeer(sa.Connection)) Refuse(sa, AuthSupport.WrongRounds(sa, rounds.Peer, rounds.PeerFollows));
+            else Answer(sa);
+        });
+    }
+
+    /// <summary>Our next proof, if there is one; and the end, when neither side has more to prove.</summary>
+    private static void Answer(IkeSa sa)
+    {
+        var rounds = sa.Handshake!.Rounds;
+        if (rounds.Own == AuthRounds.CountOwn(sa.Connection))
+        {
+            Proceed(sa, new MessageBuilder());
+            return;
+        }
+
+        // who may not come in learns nothing more of us
+        if (rounds.Own == 0) Claim(sa, Prove);
+        else Prove();
+
+        void Prove() => OwnProof.Make(sa, rounds.Own, sa.RemoteId!, rounds.Wanted, proof =>
+        {
+            rounds.Own++;
+            var builder = new MessageBuilder();
+            proof.Write(builder, PayloadType.IdR);
+            if (rounds.Own < AuthRounds.CountOwn(sa.Connection)) builder.Notify(NotifyType.AnotherAuthFollows);
+            // that we use the PPK, too (RFC 8784 section 3)
+            if (rounds.Own == 1 && sa.Handshake.PpkUsed) builder.Notify(NotifyType.PpkIdentity);
+            Proceed(sa, builder);
+        }, failure => Refuse(sa, failure));
+    }
+
+    private static void Proceed(IkeSa sa, MessageBuilder builder)
+    {
+        var rounds = sa.Handshake!.Rounds;
+        if (!rounds.PeerFollows && rounds.Own == AuthRounds.CountOwn(sa.Connection))
+        {
+            AuthPart.BeforeChildren(sa, () => Finish(sa, builder));
+            return;
+        }
+
+        sa.Respond(ExchangeType.IkeAuth, builder);
+        sa.Reschedule();
+    }
+
+    private static void Claim(IkeSa sa, System.Action next)
+    {
+        AuthPart.ReadRequests(sa, sa.Handshake!.Rounds.Request!.View);
+        var initialContact = sa.Handshake.InitialContact;
         var ask = new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.RemoteId!, sa.Connection.Unique, initialContact) { SameHost = sa.Engine.SameHost(sa) };
         sa.Engine.Ask(sa, ask, answer =>
         {
-            if (answer is not Answer.Claim { Granted: true } claim)
+            if (answer is not Warifu.Engine.Answer.Claim { Granted: true } claim)
             {
                 Refuse(sa, new NegotiationFailure("unique", $"{Identities.Print(sa.RemoteId)} has an IKE SA already and unique = keep", [], [], [], $"here: set connections.{sa.Connection.Name}.unique = replace, or close the old one"));
                 return;
             }
 
             foreach (var old in claim.Replaces) sa.Engine.Replace(old, sa, initialContact);
-            sa.Engine.Ask(sa, new Ask.PskAuth(secret, sa.Keys!.Prf, AuthSupport.OwnOctets(sa)), computed =>
-            {
-                if (computed is not Answer.Octets own)
-                {
-                    Refuse(sa, new NegotiationFailure("internal", "the secret keeper did not compute AUTH", [], [], [], ""));
-                    return;
-                }
-
-                AuthPart.BeforeChildren(sa, () => Finish(sa, own, request));
-            });
+            next();
         });
     }
 
-    private static void Finish(IkeSa sa, Answer.Octets own, KeptMessage request)
+    private static void Finish(IkeSa sa, MessageBuilder builder)
     {
-        var child = ChildProposal.Read(request.View);
-        var builder = new MessageBuilder().Id(PayloadType.IdR, sa.LocalId!).Auth(AuthMethod.SharedKey, own.Value.Span);
-        own.Value.Dispose();
+        var child = ChildProposal.Read(sa.Handshake!.Rounds.Request!.View);
         AuthSupport.Establish(sa);
         AuthPart.WriteResponses(sa, builder);
         // a child that fails leaves the IKE SA up (section 1.2)
-        var made = child?.Answer(sa, builder, sa.Handshake!.Ni, sa.Handshake.Nr, null, null, sa.Report);
+        var made = child?.Answer(sa, builder, sa.Handshake.Ni, sa.Handshake.Nr, null, null, sa.Report);
         sa.Respond(ExchangeType.IkeAuth, builder);
         made?.Invoke();
         AuthDone(sa, child is null);
@@ -138,9 +192,10 @@ internal static class AuthResponder
         sa.Reschedule();
     }
 
-    /// <summary>The best connection for these identities, which must accept the proposal that IKE_SA_INIT chose.</summary>
-    private static Connection? Select(IkeSa sa, Identity remote, Identity? wanted)
+    /// <summary>The best connection for these identities, which must accept the proposal that IKE_SA_INIT chose; one whose method the peer uses before others.</summary>
+    private static Connection? Select(IkeSa sa, Identity remote, Identity? wanted, AuthMethod? method)
     {
+        var kind = method switch { null => AuthKind.Eap, AuthMethod.SharedKey => AuthKind.Psk, _ => AuthKind.PublicKey };
         var best = (Score: -1, Connection: (Connection?)null);
         foreach (var candidate in sa.Engine.Index.Candidates(sa.Local.Address, sa.Remote.Address, IkeVersion.V2, remote))
         {
@@ -149,7 +204,7 @@ internal static class AuthResponder
             var ours = wanted is null || candidate.Local.Id is null ? IdentityMatch.Any : IdentityPattern.Of(candidate.Local.Id).Match(wanted);
             if (ours == IdentityMatch.No) continue;
             if (ProposalSelection.CheckAnswer(candidate.Proposals, sa.Proposal!) is not null) continue;
-            var score = ((int)theirs * 8) + (int)ours;
+            var score = ((int)theirs * 8) + (int)ours + (candidate.Remote.Kind == kind ? 64 : 0);
             if (score > best.Score) best = (score, candidate);
         }
 

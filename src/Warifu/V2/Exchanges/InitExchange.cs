@@ -149,6 +149,12 @@ internal sealed class InitExchange : Exchange
             break;
         }
 
+        if (first is null && engine.Index.FirstCandidates(local.Address, remote.Address, IkeVersion.V1).Any())
+        {
+            engine.RefuseVersion2(local, remote);
+            return DropReason.OtherVersion;
+        }
+
         if (first is null)
         {
             engine.ReportRefusal(header, view, local, remote, "", new NegotiationFailure(
@@ -177,7 +183,9 @@ internal sealed class InitExchange : Exchange
 
         var answer = new[] { new OfferedProposal(offers[choice.OfferIndex].Number, 0, 0, chosen) };
         // Amplification: an answer beyond 1.5 times of what an unverified address sent needs a cookie first; nothing is computed before
-        if ((AnswerLength(connection, method, answer) + InitPart.ResponseLengths(connection, view)) * 2 > message.Length * 3 && !view.HasNotify(NotifyType.Cookie)) return engine.DemandCookie(header, local, remote, nonce, message.Length);
+        if ((AnswerLength(connection, method, answer) + InitPart.ResponseLengths(connection, view) + CertPayloads.RequestLength(engine, connection)) * 2 > message.Length * 3 && !view.HasNotify(NotifyType.Cookie)) return engine.DemandCookie(header, local, remote, nonce, message.Length);
+        // who may make us fetch certificates (RFC 7296 section 3.6) must receive at its address
+        if (engine.Options.HashAndUrl && AuthRounds.PeerUsesSignatures(connection) && !view.HasNotify(NotifyType.Cookie)) return engine.DemandCookie(header, local, remote, nonce, message.Length);
         using var keyExchange = KeyExchange.Generate(method, engine.Entropy);
         engine.Counters.KeyExchanges++;
         if (!keyExchange.TryDerive(ke.Public, out var shared)) return engine.RefuseInit(header, local, remote, message.Length, NotifyType.InvalidSyntax, default);

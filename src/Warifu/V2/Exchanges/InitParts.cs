@@ -9,7 +9,7 @@ namespace Warifu.V2.Exchanges;
 internal abstract class InitPart
 {
     /// <summary>All of them, in the order in which they write and read.</summary>
-    public static ImmutableArray<InitPart> All { get; } = [new ChildlessPart(), new FragmentationPart(), new RedirectPart()];
+    public static ImmutableArray<InitPart> All { get; } = [new ChildlessPart(), new FragmentationPart(), new RedirectPart(), new SignatureHashPart(), new MultipleAuthPart(), new CertReqPart(), new PpkPart()];
 
     public virtual void WriteRequest(IkeSa sa, MessageBuilder builder)
     {

@@ -1,0 +1,157 @@
+using System;
+using System.Collections.Generic;
+using System.Collections.Immutable;
+using System.Linq;
+using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
+using System.Text;
+using Warifu.Engine;
+using Warifu.Pki;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.Wire;
+
+namespace Warifu.V2.Exchanges;
+
+/// <summary>What the peer's CERTREQ payloads ask for (RFC 7296 section 3.7).</summary>
+internal sealed class CertificateWish
+{
+    private const int MaxHashes = 512;
+
+    private readonly HashSet<UInt128> _authorities = [];
+
+    /// <summary>There was a CERTREQ at all.</summary>
+    public bool Asked { get; private set; }
+
+    /// <summary>Raw public keys are understood (RFC 7670).</summary>
+    public bool RawKeys { get; private set; }
+
+    /// <summary>The peer fetches certificates (HTTP_CERT_LOOKUP_SUPPORTED).</summary>
+    public bool HashAndUrl { get; private set; }
+
+    public bool NamesAuthorities => _authorities.Count > 0;
+
+    public bool Names(ReadOnlySpan<byte> spkiHash) => _authorities.Contains(KeyOf(spkiHash));
+
+    public void Read(scoped in MessageView view)
+    {
+        HashAndUrl |= view.HasNotify(NotifyType.HttpCertLookupSupported);
+        for (var i = 0; i < view.Count; i++)
+        {
+            if (view[i].Type != PayloadType.CertReq || CertView.TryParse(view.Body(i), out var request) != ParseError.None) continue;
+            Asked = true;
+            switch ((CertEncoding)request.Encoding)
+            {
+                case CertEncoding.RawPublicKey:
+                    RawKeys = true;
+                    break;
+                case CertEncoding.X509Signature or CertEncoding.HashAndUrl or CertEncoding.HashAndUrlBundle or CertEncoding.Pkcs7:
+                    for (var data = request.Data; data.Length >= SHA1.HashSizeInBytes && _authorities.Count < MaxHashes; data = data[SHA1.HashSizeInBytes..]) _authorities.Add(KeyOf(data));
+                    break;
+            }
+        }
+    }
+
+    /// <summary>What comes of SHA-1 is as good as all of it: a wrong guess picks another certificate, nothing else.</summary>
+    private static UInt128 KeyOf(ReadOnlySpan<byte> hash) => System.Buffers.Binary.BinaryPrimitives.ReadUInt128BigEndian(hash);
+}
+
+/// <summary>CERT and CERTREQ as we write them.</summary>
+internal static class CertPayloads
+{
+    private const int MaxRequested = 32, MaxChain = 8;
+
+    // IKE_SA_INIT is answered to anybody: what is the same for all is read once
+    private static readonly ConditionalWeakTable<RemoteAuth, Certificate[]> s_authorities = [];
+
+    /// <summary>CERTREQ with the authorities that this connection trusts, and for raw keys without data (RFC 7670 section 3).</summary>
+    public static void WriteRequests(IkeEngine engine, Connection connection, MessageBuilder builder, bool mayChange = false)
+    {
+        if (!connection.SendCertReq) return;
+        var hashAndUrl = engine.Options.HashAndUrl;
+        var (authorities, rawKeys) = Wanted(engine, connection, mayChange);
+        if (authorities.Length > 0)
+        {
+            builder.CertReq((byte)CertEncoding.X509Signature, authorities);
+            if (hashAndUrl) builder.Notify(NotifyType.HttpCertLookupSupported);
+        }
+
+        if (rawKeys) builder.CertReq((byte)CertEncoding.RawPublicKey, default);
+    }
+
+    /// <summary>Octets of <see cref="WriteRequests"/>.</summary>
+    public static int RequestLength(IkeEngine engine, Connection connection)
+    {
+        if (!connection.SendCertReq) return 0;
+        var (authorities, rawKeys) = Wanted(engine, connection, mayChange: true);
+        return (authorities.Length > 0 ? 5 + authorities.Length + (engine.Options.HashAndUrl ? 8 : 0) : 0) + (rawKeys ? 5 : 0);
+    }
+
+    /// <summary>The CERT payloads that prove a certificate: itself first (section 3.6), then what leads to a root, without the root.</summary>
+    public static ImmutableArray<(CertEncoding Encoding, byte[] Data)> Chain(Certificate certificate, TrustStore trust, bool hashAndUrl)
+    {
+        var payloads = ImmutableArray.CreateBuilder<(CertEncoding, byte[])>();
+        payloads.Add(Payload(certificate, trust, hashAndUrl));
+        foreach (var issuer in Issuers(certificate, trust).Where(issuer => !issuer.IsSelfIssued)) payloads.Add(Payload(issuer, trust, hashAndUrl));
+        return payloads.ToImmutable();
+    }
+
+    /// <summary>The issuers of a certificate by name, upwards, as far as they are known.</summary>
+    public static IEnumerable<Certificate> Issuers(Certificate certificate, TrustStore trust)
+    {
+        for (var i = 0; i < MaxChain && !certificate.IsSelfIssued; i++)
+        {
+            if (IssuerOf(certificate, trust) is not { } issuer) yield break;
+            yield return issuer;
+            certificate = issuer;
+        }
+    }
+
+    private static Certificate? IssuerOf(Certificate certificate, TrustStore trust)
+    {
+        var candidates = trust.IntermediatesOf(certificate.Issuer).Concat(trust.AuthoritiesOf(certificate.Issuer)).Where(candidate => candidate.IsCa);
+        // a name may have several keys
+        return candidates.FirstOrDefault(candidate => certificate.Scheme is { } scheme && candidate.Key is { } key && key.Verify(scheme, certificate.Tbs.Span, certificate.Signature.Span));
+    }
+
+    private static (CertEncoding, byte[]) Payload(Certificate certificate, TrustStore trust, bool hashAndUrl)
+    {
+        if (hashAndUrl && IssuerOf(certificate, trust) is { } issuer && trust.SettingsOf(issuer)?.CertUriBase is { Length: > 0 } place)
+        {
+            var hash = SHA1.HashData(certificate.Der.Span);
+            return (CertEncoding.HashAndUrl, [.. hash, .. Encoding.ASCII.GetBytes(place.TrimEnd('/') + "/" + Convert.ToHexStringLower(hash))]);
+        }
+
+        return (CertEncoding.X509Signature, certificate.Der.ToArray());
+    }
+
+    /// <param name="engine">Has the authorities.</param>
+    /// <param name="connection">Whose peer is asked.</param>
+    /// <param name="mayChange">The identities, which are not known yet, may lead to another connection: one that needs certificates, if there is any such.</param>
+    private static (byte[] Authorities, bool RawKeys) Wanted(IkeEngine engine, Connection connection, bool mayChange)
+    {
+        var (hashes, rawKeys) = (new List<byte[]>(), false);
+        var trust = engine.Trust.StoreOf(engine.Policy);
+        if (mayChange && engine.Index.PeersSign && !AuthRounds.PeerUsesSignatures(connection)) hashes.AddRange(trust.Authorities.Select(authority => authority.SpkiHash()));
+        for (var i = 0; i < AuthRounds.CountPeer(connection); i++)
+        {
+            var remote = AuthRounds.PeerOf(connection, i);
+            if (remote.Kind != AuthKind.PublicKey) continue;
+            rawKeys |= !remote.PublicKeys.IsEmpty;
+            IEnumerable<Certificate> authorities = remote.CaCertificates.IsEmpty ? remote.PublicKeys.IsEmpty ? trust.Authorities : [] : s_authorities.GetValue(remote, static auth => [.. auth.CaCertificates.Select(Parsed).OfType<Certificate>()]);
+            hashes.AddRange(authorities.Select(authority => authority.SpkiHash()));
+        }
+
+        return ([.. hashes.DistinctBy(Convert.ToHexString).Take(MaxRequested).SelectMany(hash => hash)], rawKeys);
+    }
+
+    internal static Certificate? Parsed(ImmutableArray<byte> der) => Certificate.TryParse(der.AsMemory(), out var certificate, out _) ? certificate : null;
+}
+
+/// <summary>CERTREQ of the responder stands in IKE_SA_INIT (RFC 7296 section 1.2).</summary>
+internal sealed class CertReqPart : InitPart
+{
+    public override void WriteResponse(IkeSa sa, MessageBuilder builder) => CertPayloads.WriteRequests(sa.Engine, sa.Connection, builder, mayChange: true);
+
+    public override void ReadResponse(IkeSa sa, scoped in MessageView view) => sa.Handshake!.Wish.Read(view);
+}
