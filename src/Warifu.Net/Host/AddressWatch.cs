@@ -48,9 +48,14 @@ internal sealed class AddressWatch : IDisposable
     private void Happened(bool netfilter, in NetlinkReader message)
     {
         if (netfilter) return;
-        // routes of our own lead into tunnels
-        var isRoute = message.Type is Rtnetlink.NewRoute or Rtnetlink.DelRoute;
-        if (isRoute ? !Rtnetlink.IsOwn(isRule: false, message.Body) : message.Type is Rtnetlink.NewAddress or Rtnetlink.DelAddress or Rtnetlink.NewLink or Rtnetlink.DelLink) _changed = true;
+        // routes and devices of our own lead into tunnels
+        _changed |= message.Type switch
+        {
+            Rtnetlink.NewRoute or Rtnetlink.DelRoute => !Rtnetlink.IsOwn(isRule: false, message.Body),
+            // the index stands at the same place in messages about links and about addresses
+            Rtnetlink.NewAddress or Rtnetlink.DelAddress or Rtnetlink.NewLink or Rtnetlink.DelLink => !_isOurs(Rtnetlink.LinkIndex(message.Body)),
+            _ => false,
+        };
     }
 
     /// <summary>One change comes as many messages: after each look there is a breath.</summary>

@@ -5,8 +5,8 @@ using System.Threading;
 namespace Warifu.Ipsec;
 
 /// <summary>
-/// Several peers behind one NAT in transport mode have one address and equal selectors: what goes to that address goes to the pair on which the flow last came in (RFC 3948 section 5.2). Bounded: a peer that
-/// opens more flows than this only makes others fall back to the newest pair.
+/// Several peers behind one NAT in transport mode have one address and equal selectors: what goes to that address goes to the pair on which the flow last came in (RFC 3948 section 5.2). Bounded: when there are
+/// too many all are forgotten, and each is known again with its next packet.
 /// </summary>
 internal sealed class NatFlows
 {
@@ -26,7 +26,12 @@ internal sealed class NatFlows
             return;
         }
 
-        if (Volatile.Read(ref _count) >= Most) return;
+        if (Volatile.Read(ref _count) >= Most)
+        {
+            _flows.Clear();
+            Volatile.Write(ref _count, 0);
+        }
+
         if (_flows.TryAdd(back, sa)) Interlocked.Increment(ref _count);
     }
 
