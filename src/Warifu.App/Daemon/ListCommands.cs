@@ -96,7 +96,7 @@ internal static class ListCommands
 
         var answer = new ViciMessage().Add("counters", counters).Add("success", "yes");
         var drops = new ViciMessage();
-        for (var reason = 1; reason <= (int)DropReason.NotEstablished; reason++) drops.Add("ike-" + Words(((DropReason)reason).ToString()), snapshot.Counters.Drops[reason]);
+        for (var reason = 1; reason <= (int)DropReason.UnwantedFragment; reason++) drops.Add("ike-" + Words(((DropReason)reason).ToString()), snapshot.Counters.Drops[reason]);
         if (daemon.Node.Packets is { } path)
         {
             for (var reason = 1; reason < (int)PacketDrop.Count; reason++) drops.Add("esp-" + Words(((PacketDrop)reason).ToString()), path.Drops((PacketDrop)reason));
