@@ -104,6 +104,15 @@ internal sealed class IkeSa : ITimed
 
     public Window Window { get; }
 
+    /// <summary>Grows with each change of addresses: an answer to an older update is no news (MOBIKE).</summary>
+    public int Moves { get; set; }
+
+    /// <summary>A request went out on several paths, and which one works is not known yet: the path before that.</summary>
+    public (Endpoint Local, Endpoint Remote)? ProbedFrom { get; set; }
+
+    /// <summary>Paths that were tried.</summary>
+    public int Probes { get; set; }
+
     /// <summary>Of the whole line of rekeyings.</summary>
     public PeerFacts Peer { get; set; } = new();
 

@@ -122,13 +122,13 @@ internal static class Mobike
     {
         if (!Decides(sa)) return;
         var count = 1 + sa.Peer.Addresses.Length;
-        if (Candidate(sa, ++sa.Peer.Probes % count) is not { } remote) return;
+        if (Candidate(sa, ++sa.Probes % count) is not { } remote) return;
         sa.Engine.Ask(sa, new Ask.SourceAddress(remote), answer =>
         {
             if (!Decides(sa) || sa.Window.Active is null || Source(sa, remote, answer) is not { } local) return;
             var (from, to) = Path(sa, local, remote);
             if (from == sa.Local && to == sa.Remote) return;
-            sa.Peer.ProbedFrom ??= (sa.Local, sa.Remote);
+            sa.ProbedFrom ??= (sa.Local, sa.Remote);
             (sa.Local, sa.Remote) = (from, to);
             sa.Report.Add(sa.Engine.Now, StepDirection.Here, $"no answer: trying the path from {from} to {to}");
             sa.Window.RepeatNow();
@@ -138,8 +138,8 @@ internal static class Mobike
     /// <summary>An answer came after several paths were tried: the one on which it came works.</summary>
     public static void Answered(IkeSa sa, Endpoint local, Endpoint remote)
     {
-        if (sa.Peer.ProbedFrom is not { } before) return;
-        (sa.Peer.ProbedFrom, sa.Peer.Probes) = (null, 0);
+        if (sa.ProbedFrom is not { } before) return;
+        (sa.ProbedFrom, sa.Probes) = (null, 0);
         if (!Decides(sa)) return;
         (sa.Local, sa.Remote) = before;
         Update(sa, local, remote);
@@ -149,8 +149,8 @@ internal static class Mobike
     public static void Update(IkeSa sa, Endpoint local, Endpoint remote)
     {
         Move(sa, local, remote);
-        sa.Window.StartFirst(new UpdateAddressesExchange(sa.Peer.Moves));
         sa.Window.RepeatNow();
+        sa.Window.StartFirst(new UpdateAddressesExchange(sa.Moves));
         sa.Reschedule();
     }
 
@@ -159,7 +159,9 @@ internal static class Mobike
     {
         var (was, before) = (sa.Local, sa.Remote);
         (sa.Local, sa.Remote) = (local, remote);
-        sa.Peer.Moves++;
+        sa.Moves++;
+        // its delete is still to be answered
+        if (sa.Predecessor is { } old) (old.Local, old.Remote) = (local, remote);
         // what gets through here is not known
         sa.Peer.PacketLength = 0;
         MoveChildren(sa);
@@ -228,10 +230,10 @@ internal static class Mobike
             // the IKE SA follows at once, the pairs when the peer has shown that it receives there (section 3.7)
             var isNew = local != sa.Local || remote != sa.Remote;
             (sa.Local, sa.Remote) = (local, remote);
-            sa.Peer.Moves++;
+            sa.Moves++;
             sa.Peer.PacketLength = 0;
             if (asksNat) ReadNat(sa, view, local, remote);
-            sa.Window.StartFirst(new RoutabilityExchange(sa.Peer.Moves, isNew));
+            sa.Window.StartFirst(new RoutabilityExchange(sa.Moves, isNew));
         }
         else if (told && sa.Origin.IsOurs && remote.Address != sa.Remote.Address && !sa.Peer.Addresses.Contains(sa.Remote.Address))
         {

@@ -29,13 +29,4 @@ internal sealed class PeerFacts
 
     /// <summary>NAT_DETECTION_DESTINATION_IP as the peer sent it last: it changes with the mapping of our NAT (RFC 4555 section 3.8).</summary>
     public ImmutableArray<byte> SeenAs { get; set; } = [];
-
-    /// <summary>Grows with each change of addresses: an answer to an older update is no news.</summary>
-    public int Moves { get; set; }
-
-    /// <summary>A request went out on several paths, and which one works is not known yet: the path before that.</summary>
-    public (Endpoint Local, Endpoint Remote)? ProbedFrom { get; set; }
-
-    /// <summary>The next path to be tried.</summary>
-    public int Probes { get; set; }
 }

@@ -19,7 +19,7 @@ internal sealed class UpdateAddressesExchange(int move, int tries = 0) : Exchang
     public override bool TryBuild(IkeSa sa, MessageBuilder builder)
     {
         // the path has changed again: that update follows
-        if (!Mobike.Decides(sa) || sa.Peer.Moves != move) return false;
+        if (!Mobike.Decides(sa) || sa.Moves != move) return false;
         _cookie = Mobike.NewCookie(sa);
         builder.Notify(NotifyType.UpdateSaAddresses);
         if (sa.Connection.NatTraversal) NatDetection.Write(builder, sa.SpiI, sa.SpiR, sa.Local, sa.Remote, sa.ForceEncapsulation);
@@ -32,7 +32,7 @@ internal sealed class UpdateAddressesExchange(int move, int tries = 0) : Exchang
 
     public override void OnResponse(IkeSa sa, scoped in MessageView view)
     {
-        if (!Mobike.Decides(sa) || sa.Peer.Moves != move || !Mobike.IsProof(sa, view, _cookie)) return;
+        if (!Mobike.Decides(sa) || sa.Moves != move || !Mobike.IsProof(sa, view, _cookie)) return;
         if (view.HasNotify(NotifyType.UnacceptableAddresses) || view.HasNotify(NotifyType.UnexpectedNatDetected))
         {
             Refused(sa, view.HasNotify(NotifyType.UnexpectedNatDetected));
@@ -94,7 +94,7 @@ internal sealed class RoutabilityExchange(int move, bool isNew) : Exchange
 
     public override bool TryBuild(IkeSa sa, MessageBuilder builder)
     {
-        if (!Mobike.IsActive(sa) || sa.Peer.Moves != move) return false;
+        if (!Mobike.IsActive(sa) || sa.Moves != move) return false;
         _cookie = Mobike.NewCookie(sa);
         builder.Notify(NotifyType.Cookie2, _cookie);
         return true;
@@ -102,7 +102,7 @@ internal sealed class RoutabilityExchange(int move, bool isNew) : Exchange
 
     public override void OnResponse(IkeSa sa, scoped in MessageView view)
     {
-        if (!Mobike.IsActive(sa) || sa.Peer.Moves != move || !Mobike.IsProof(sa, view, _cookie)) return;
+        if (!Mobike.IsActive(sa) || sa.Moves != move || !Mobike.IsProof(sa, view, _cookie)) return;
         Mobike.MoveChildren(sa);
         if (isNew) sa.Engine.Raise(new PathChanged(sa.Local, sa.Remote) { Connection = sa.Connection.Name, IkeId = sa.Id });
     }

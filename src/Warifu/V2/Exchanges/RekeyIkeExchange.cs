@@ -171,7 +171,7 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
     {
         var made = old.Engine.NewSa(old.Connection, initiator, old.Local, old.Remote);
         (made.SpiI, made.SpiR, made.Proposal, made.LocalId, made.RemoteId) = (spiI, spiR, chosen, old.LocalId, old.RemoteId);
-        made.Peer = old.Peer;
+        (made.Peer, made.Moves) = (old.Peer, old.Moves);
         (made.LocalBehindNat, made.RemoteBehindNat, made.LastHeard) = (old.LocalBehindNat, old.RemoteBehindNat, old.Engine.Now);
         var encr = chosen.Find(TransformType.Encr);
         var prf = (PrfId)chosen.Find(TransformType.Prf).Id;
