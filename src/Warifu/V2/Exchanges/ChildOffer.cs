@@ -153,7 +153,8 @@ internal sealed class ChildAnswer
             return false;
         }
 
-        if (Error is { } error && _proposals.IsEmpty) return Failed(sa, offer, ChildFailures.Refused(sa, config, offer, error), false);
+        // an error means that all of the request failed, whatever else the answer carries (section 3.10.1)
+        if (Error is { } error) return Failed(sa, offer, ChildFailures.Refused(sa, config, offer, error), deleteAtPeer: true);
         if (_proposals.Length != 1 || _local.IsEmpty || _remote.IsEmpty || _proposals[0] is not { SpiLength: 4, Spi: >= 256 })
             return Failed(sa, offer, new NegotiationFailure("invalid-syntax", "the peer's answer for the child is incomplete", [], [], [], "at the peer: it breaks the protocol, its software must be repaired"), false);
         var chosen = _proposals[0].Proposal;
