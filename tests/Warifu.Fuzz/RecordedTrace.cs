@@ -10,6 +10,7 @@ namespace Warifu.Fuzz;
 internal sealed class RecordedTrace
 {
     private const string Prefix = "traces/";
+    private const string NegotiationPrefix = "negotiations/";
 
     private RecordedTrace(string name, TextReader reader)
     {
@@ -27,8 +28,11 @@ internal sealed class RecordedTrace
         (Messages, Initiator, Responder) = (messages.ToImmutable(), [.. initiator], [.. responder]);
     }
 
-    public static ImmutableArray<string> Names { get; } =
-        [.. typeof(RecordedTrace).Assembly.GetManifestResourceNames().Where(name => name.StartsWith(Prefix, StringComparison.Ordinal)).Select(name => name[Prefix.Length..]).Order(StringComparer.Ordinal)];
+    /// <summary>Seeds of fuzzing and of bad input.</summary>
+    public static ImmutableArray<string> Names { get; } = Find(Prefix);
+
+    /// <summary>Further ones, for their keys only.</summary>
+    public static ImmutableArray<string> Negotiations { get; } = Find(NegotiationPrefix);
 
     public string Name { get; }
 
@@ -41,9 +45,13 @@ internal sealed class RecordedTrace
 
     public static RecordedTrace Load(string name)
     {
-        using var reader = new StreamReader(typeof(RecordedTrace).Assembly.GetManifestResourceStream(Prefix + name) ?? throw new ArgumentException($"no trace {name}"));
+        var assembly = typeof(RecordedTrace).Assembly;
+        using var reader = new StreamReader(assembly.GetManifestResourceStream(Prefix + name) ?? assembly.GetManifestResourceStream(NegotiationPrefix + name) ?? throw new ArgumentException($"no trace {name}"));
         return new RecordedTrace(name, reader);
     }
 
     public static IEnumerable<RecordedTrace> All() => Names.Select(Load);
+
+    private static ImmutableArray<string> Find(string prefix) =>
+        [.. typeof(RecordedTrace).Assembly.GetManifestResourceNames().Where(name => name.StartsWith(prefix, StringComparison.Ordinal)).Select(name => name[prefix.Length..]).Order(StringComparer.Ordinal)];
 }

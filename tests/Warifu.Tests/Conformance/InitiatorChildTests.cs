@@ -110,7 +110,7 @@ public sealed class InitiatorChildTests
         // the peer will not
         tester.Answer(request, Payload.Notify(NotifyType.NoProposalChosen));
         tester.Holds(old);
-        var until = tester.Now + TimeSpan.FromSeconds(25);
+        var until = tester.Now + TimeSpan.FromSeconds(35);
         while (tester.Now < until && tester.HoldsAny(old))
         {
             tester.Wait(TimeSpan.FromSeconds(1));

@@ -44,9 +44,17 @@ internal sealed record Setting(bool IsGateway, int Family, Profile Profile)
     public IpAddress Stranger => IpAddress.Parse(Family == 4 ? "203.0.113.66" : "2001:db8:0:66::66");
 
     /// <summary>Traffic on the node's side: itself, or the network behind it.</summary>
-    public string NodeTraffic => (IsGateway, Family) switch { (true, 4) => "10.1.0.0/16", (true, _) => "2001:db8:1::/48", _ => Node.ToString() };
+    public string NodeTraffic
+    {
+        get => field ?? (IsGateway, Family) switch { (true, 4) => "10.1.0.0/16", (true, _) => "2001:db8:1::/48", _ => Node.ToString() };
+        init;
+    }
 
-    public string TesterTraffic => (IsGateway, Family) switch { (true, 4) => "10.2.0.0/16", (true, _) => "2001:db8:2::/48", _ => Tester.ToString() };
+    public string TesterTraffic
+    {
+        get => field ?? (IsGateway, Family) switch { (true, 4) => "10.2.0.0/16", (true, _) => "2001:db8:2::/48", _ => Tester.ToString() };
+        init;
+    }
 
     public static Setting Of(string name) => All.Single(setting => setting.ToString() == name);
 

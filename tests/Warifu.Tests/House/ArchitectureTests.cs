@@ -30,7 +30,7 @@ public sealed partial class ArchitectureTests
         ["V1"] = ["Primitives", "Crypto", "Policy", "Pki", "Ipsec", "Wire", "Engine"],
     };
 
-    private static string Root { get; } = FindRoot();
+    internal static string Root { get; } = FindRoot();
 
     [Fact]
     public void Rooms_use_only_the_rooms_that_they_may()

@@ -18,10 +18,10 @@ namespace Warifu.Tests.Wire;
 [Trait("Item", "1.5")]
 public sealed class TraceTests
 {
-    public static TheoryData<string> Names => [.. RecordedTrace.Names];
+    public static TheoryData<string> Names => [.. RecordedTrace.Names, .. RecordedTrace.Negotiations];
 
     [Fact]
-    public void There_are_at_least_ten() => Assert.True(RecordedTrace.Names.Length >= 10);
+    public void There_are_at_least_forty() => Assert.True(Names.Count >= 40);
 
     [Theory]
     [MemberData(nameof(Names))]

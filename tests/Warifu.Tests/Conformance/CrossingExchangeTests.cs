@@ -11,7 +11,7 @@ namespace Warifu.Tests.Conformance;
 /// Exchanges that cross, with the tester in the order of the wire that hurts: docs/conformance.md, I.1.2.6. The programme takes them from RFC 4718 section 5.11; RFC 7296 section 2.25 says today what is to be answered.
 /// </summary>
 [Trait("Item", "2.22")]
-public sealed class CrossingTests
+public sealed class CrossingExchangeTests
 {
     private const ExchangeType Create = ExchangeType.CreateChildSa;
     private const ExchangeType Informational = ExchangeType.Informational;
