@@ -150,6 +150,30 @@ public sealed class ResponderInitialTests
         tester.ExpectSilence();
     }
 
+    /// <summary>No fallback (R10): IKEv1 main and aggressive mode make no state, get no answer and are counted.</summary>
+    [Theory]
+    [MemberData(nameof(All))]
+    public void A_version_1_message_makes_no_state_and_is_counted(string setting)
+    {
+        using var tester = new Tester(setting);
+        foreach (var exchange in new[] { ExchangeType.IdentityProtection, ExchangeType.Aggressive })
+        {
+            // ISAKMP SA payload: DOI 1, situation 1, one proposal with one transform
+            byte[] sa = [0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 40, 1, 1, 0, 1, 0, 0, 0, 32, 1, 1, 0, 0, 0x80, 1, 0, 5, 0x80, 2, 0, 2, 0x80, 3, 0, 1, 0x80, 4, 0, 2, 0x80, 11, 0, 1, 0x80, 12, 0x70, 0x80];
+            var header = tester.InitHeader with { InitiatorSpi = new IkeSpi(99), MajorVersion = 1, Exchange = exchange, Flags = 0 };
+            var message = tester.Clear(header, new Payload((PayloadType)1, sa));
+            tester.Deliver(message);
+            tester.ExpectSilence();
+            tester.NodeHasNothing();
+        }
+
+        Assert.Equal(2, tester.Node.Engine.Counters.Drops[(int)DropReason.Version1]);
+        // as initiator it never tries version 1 either
+        tester.Begin();
+        tester.Wait(TimeSpan.FromMinutes(10));
+        while (tester.Take() is { } again) Assert.Equal((2, Init), (again.Header.MajorVersion, again.Header.Exchange));
+    }
+
     [Theory]
     [MemberData(nameof(All))]
     public void Unknown_payloads_that_are_not_critical_are_passed_over(string setting)

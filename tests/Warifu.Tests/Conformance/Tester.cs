@@ -31,14 +31,14 @@ internal sealed partial class Tester : IDisposable
     {
     }
 
-    public Tester(Setting setting, Func<Connection, Connection>? change = null, EngineOptions? options = null)
+    public Tester(Setting setting, Func<Connection, Connection>? change = null, EngineOptions? options = null, params Pool[] pools)
     {
         Setting = setting;
         Node = new EngineHost(Setting.Node, 7, Now, options);
         Node.SetPsk("ike-1", EnginePair.Secret);
         (_node, _own) = (new Endpoint(Setting.Node, 500), new Endpoint(Setting.Tester, 500));
         var connection = Setting.Connection();
-        Node.Load(new PolicySet { Connections = [change is null ? connection : change(connection)] }, Now);
+        Node.Load(new PolicySet { Connections = [change is null ? connection : change(connection)], Pools = [.. pools] }, Now);
     }
 
     public Setting Setting { get; }

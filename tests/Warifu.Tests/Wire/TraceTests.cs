@@ -33,7 +33,7 @@ public sealed class TraceTests
         Assert.Equal(replay.Recorded("SKEYSEED").Count, replay.IkeKeySets);
         Assert.Equal(replay.Recorded("seed").Count, replay.Children);
         Assert.Equal(replay.Recorded("octets").Count, replay.Auths);
-        Assert.True(replay.Resealed >= 4, "IKE_AUTH and a delete at least");
+        Assert.True(replay.Resealed >= (RecordedTrace.Names.Contains(name) ? 4 : 3), "IKE_AUTH and what comes after it");
         // RFC 7383 (item 2.11)
         if (name == "v2-fragmentation") Assert.True(replay.Merged >= 2, "IKE_AUTH in both directions");
     }
@@ -232,7 +232,8 @@ public sealed class TraceTests
             {
                 _childNi = nonce.ToArray();
                 _rekeySpi = proposals[0].Spi;
-                if (view.IndexOf(PayloadType.TsI) >= 0) Assert.True(view.TryGetNotify(NotifyType.RekeySa, out var rekey) && rekey.Spi.Length == 4);
+                var isNew = view.IndexOf(PayloadType.TsI) >= 0 && trace.Name is "v2-second-child" or "v2-childless";
+                Assert.Equal(view.IndexOf(PayloadType.TsI) >= 0 && !isNew, view.TryGetNotify(NotifyType.RekeySa, out var rekey) && rekey.Spi.Length == 4);
                 return;
             }
 
