@@ -195,4 +195,23 @@ public sealed class StateSynchronizationTests
         tester.IsUp(sa);
         tester.IsAlive(sa);
     }
+
+    /// <summary>Section 2.21.4: such messages are a hint; a few probes, and no state changes.</summary>
+    [Theory]
+    [MemberData(nameof(All))]
+    public void A_message_in_clear_that_says_that_the_SA_is_lost_makes_the_node_ask_the_peer(string setting, bool nodeInitiates)
+    {
+        using var tester = new Tester(setting);
+        var sa = tester.Establish(nodeInitiates);
+        tester.Wait(TimeSpan.FromSeconds(30));
+        for (var i = 0; i < 20; i++) tester.Deliver(tester.Clear(sa.Header(Informational, isResponse: true, 0), Payload.Notify(NotifyType.InvalidIkeSpi)));
+        var probe = tester.ExpectRequest(Informational);
+        Assert.Empty(probe.Payloads);
+        tester.ExpectSilence();
+        tester.Answer(probe);
+        tester.IsUp(sa);
+        // not for each of them
+        for (var i = 0; i < 20; i++) tester.Deliver(tester.Clear(sa.Header(Informational, isResponse: true, 0), Payload.Notify(NotifyType.InvalidIkeSpi)));
+        tester.ExpectSilence();
+    }
 }
