@@ -50,6 +50,9 @@ internal sealed class RecordedTrace
         return new RecordedTrace(name, reader);
     }
 
+    /// <summary>One that stands elsewhere.</summary>
+    public static RecordedTrace Read(string name, TextReader reader) => new(name, reader);
+
     public static IEnumerable<RecordedTrace> All() => Names.Select(Load);
 
     private static ImmutableArray<string> Find(string prefix) =>

@@ -76,7 +76,7 @@ public sealed class VirtualIpTests
         var up = await tunnel.TryUpAsync(weInitiate: false);
         Assert.False(up.Ok);
         Assert.Contains("INT_ADDR_FAIL", tunnel.Peer.Log);
-        Assert.Contains("INTERNAL_ADDRESS_FAILURE", tunnel.Ours.Log);
+        await Until.HoldsAsync("a line that says so", () => Task.FromResult(tunnel.Ours.Log), log => log.Contains("no pool of connection site has an address for left.example.org (INTERNAL_ADDRESS_FAILURE)"), log => log, seconds: 3);
     }
 
     [StrongSwanFact]

@@ -1,8 +1,10 @@
 using System;
 using System.Collections.Generic;
 using System.Collections.Immutable;
+using System.IO;
 using System.Linq;
 using Warifu.Engine;
+using Warifu.Fuzz;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
@@ -63,6 +65,30 @@ public sealed class SuiteTests
     }
 
     [Theory]
+    [InlineData("prime-128", 0)]
+    [InlineData("prime-256", 0)]
+    [InlineData("suiteb-gmac-128", 0)]
+    [InlineData("suiteb-gmac-256", 0)]
+    [InlineData("cnsa", 3)]
+    public void Another_implementation_offers_the_same_and_is_accepted(string word, int which)
+    {
+        using var reader = new StreamReader(typeof(SuiteTests).Assembly.GetManifestResourceStream("suites/" + word)!);
+        var trace = RecordedTrace.Read(word, reader);
+        var suite = Suite.Find(word)!;
+        var first = trace.Messages[0].Octets;
+        Assert.True(IkeHeader.TryRead(first, out var header));
+        ImmutableArray<Proposal> ike = [.. Offered(header.NextPayload, first.AsSpan(IkeHeader.Length))];
+        var chosen = ProposalSelection.Select(suite.Ike, ike).Chosen!;
+        if (which == 0) Assert.Equal(Numbers(suite.Ike), Numbers(ike));
+        Assert.Null(ProposalSelection.CheckAnswer([suite.Ike[which]], chosen));
+        byte[] Key(string label) => trace.Initiator.Where(line => line.Label == label).Select(line => line.Octets).FirstOrDefault() ?? [];
+        using var cipher = Warifu.Crypto.PacketCipher.Create((EncrId)chosen.Find(TransformType.Encr).Id, chosen.Find(TransformType.Encr).KeyBits, (IntegId)chosen.Find(TransformType.Integ).Id, Key("Sk_ei"), Key("Sk_ai"), new SeededEntropy(1));
+        ImmutableArray<Proposal> esp = [.. Offered(trace.Messages[2].Octets, cipher)];
+        Assert.Equal(Without(Numbers(suite.Esp)), Numbers(esp));
+        Assert.NotNull(ProposalSelection.Select(suite.Esp, esp, withoutKe: true).Chosen);
+    }
+
+    [Theory]
     [InlineData("suiteb-gcm-128", 256)]
     [InlineData("suiteb-gcm-256", 384)]
     [InlineData("prime-128", 256)]
@@ -96,6 +122,11 @@ public sealed class SuiteTests
     private static IEnumerable<Proposal> Offered(byte[] message, IkeAction.LogIkeKeys keys)
     {
         using var cipher = Warifu.Crypto.PacketCipher.Create((EncrId)keys.Encr.Id, keys.Encr.KeyBits, (IntegId)keys.Integ.Id, keys.SkEi.Span, keys.SkAi.Span, new SeededEntropy(1));
+        return Offered(message, cipher);
+    }
+
+    private static IEnumerable<Proposal> Offered(byte[] message, Warifu.Crypto.PacketCipher cipher)
+    {
         Assert.True(IkeHeader.TryRead(message, out var header));
         var copy = message.ToArray();
         Assert.Equal(ParseError.None, SkFraming.TryLocate(header, copy, out var sk));
