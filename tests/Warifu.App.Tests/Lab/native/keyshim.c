@@ -458,8 +458,8 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t l)
 	return real_setsockopt(fd, level, name, value, l);
 }
 
-/* iked waits one second for its kernel and gives up: on a busy machine that is not enough */
-static int patience(nfds_t n, int timeout) { return n == 1 && timeout == 1000 && getenv("KEYSHIM_CHROOT") ? 20000 : timeout; }
+/* iked waits one millisecond for its kernel (it means a second) and gives up: on a busy machine that is not enough */
+static int patience(nfds_t n, int timeout) { return n == 1 && timeout == 1 && getenv("KEYSHIM_CHROOT") ? 20000 : timeout; }
 
 int poll(struct pollfd *p, nfds_t n, int timeout)
 {
