@@ -18,6 +18,7 @@ internal static class CoverageTable
     {
         yield return Row("ping", Wanted.V4 | Wanted.V6 | Wanted.Mixed);
         yield return Row("fragmentation", Wanted.V4 | Wanted.V6);
+        yield return Row("fragmentation: three RSA-4096 certificates", Wanted.V4 | Wanted.V6);
         foreach (var (ike, esp) in StrongSwanTests.Suites) yield return Row($"suite {ike} / {esp}", Wanted.V4);
         foreach (var scenario in new[]
         {

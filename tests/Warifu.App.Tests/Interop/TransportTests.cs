@@ -11,6 +11,14 @@ namespace Warifu.App.Tests.Interop;
 [Trait("Area", "interop")]
 public sealed class TransportTests
 {
+    private static readonly Lazy<(TestCa Root, TestCa Upper, TestCa Lower, Credential Left, Credential Right)> s_chain = new(() =>
+    {
+        var root = TestCa.Root("Wide Root", "rsa", 4096);
+        var upper = root.Intermediate("Wide Upper CA", "rsa", 4096);
+        var lower = upper.Intermediate("Wide Lower CA", "rsa", 4096);
+        return (root, upper, lower, lower.Issue("left", "rsa", 4096), lower.Issue("right", "rsa", 4096));
+    });
+
     /// <summary>Sixty further networks on our side (strongSwan's own would each need an address of it): IKE_AUTH takes more than a kilobyte in both directions.</summary>
     private static Site Wide(bool v6, bool weAreLeft)
     {
@@ -43,6 +51,42 @@ public sealed class TransportTests
         await tunnel.AgreeAsync();
         await tunnel.PingBothAsync();
         if (!narrow) Coverage.Passed("fragmentation", weInitiate, tunnel.Site);
+    }
+
+    /// <summary>Both sides send three certificates of RSA 4096: their own and two CAs between it and the root.</summary>
+    [StrongSwanTheory]
+    [InlineData(true, false)]
+    [InlineData(false, false)]
+    [InlineData(true, true)]
+    [InlineData(false, true)]
+    [Trait("Item", "2.11")]
+    public async Task A_chain_of_three_RSA_4096_certificates_gets_through_that_path(bool weInitiate, bool v6)
+    {
+        var (root, upper, lower, left, right) = s_chain.Value;
+        var site = new Site { OuterV6 = v6, LeftAuth = "auth = pubkey\ncerts = left.pem", RightAuth = "auth = pubkey\ncerts = right.pem", LeftExpects = "auth = pubkey", RightExpects = "auth = pubkey", Connection = "send_cert = always" };
+        await using var tunnel = await Tunnel.StartAsync(site, new Layout
+        {
+            WeAreLeft = weInitiate,
+            PeerDaemon = v6 ? "fragment_size = 1280" : "fragment_size = 576",
+            Prepare = lab => NarrowAsync(lab, v6 ? 1280 : 600),
+            Files = folder => Write(folder, weInitiate ? left : right, ours: true),
+            PeerFiles = folder => Write(folder, weInitiate ? right : left, ours: false),
+        });
+        await tunnel.UpAsync(weInitiate);
+        await tunnel.PingBothAsync();
+        await tunnel.AgreeAsync();
+        var seen = (await Topology.InAsync(tunnel.Lab.Router, "nft", "list", "table", "inet", "labnarrow")).OrThrow("nft list").Output;
+        Assert.DoesNotMatch("counter packets [1-9]", seen);
+        Coverage.Passed("fragmentation: three RSA-4096 certificates", weInitiate, site);
+
+        void Write(string folder, Credential own, bool ours)
+        {
+            own.WriteTo(folder);
+            root.Own.TrustIn(folder);
+            // we take bundles; the peer reads the first certificate of a file only
+            if (ours) Credential.Write(folder, "x509", own.Name + ".pem", string.Join('\n', own.Pem, lower.Own.Pem, upper.Own.Pem));
+            else foreach (var between in new[] { lower, upper }) between.Own.TrustIn(folder);
+        }
     }
 
     [StrongSwanFact]
