@@ -31,6 +31,8 @@ internal sealed class TestKey
 
     public byte[] Spki { get; }
 
+    public byte[] Pkcs8() => _rsa?.ExportPkcs8PrivateKey() ?? _ecdsa!.ExportPkcs8PrivateKey();
+
     public byte[] Algorithm(HashAlgorithmName hash) => _rsa is not null
         ? Der.Seq(Der.Oid(hash == HashAlgorithmName.SHA1 ? "1.2.840.113549.1.1.5" : hash == HashAlgorithmName.MD5 ? "1.2.840.113549.1.1.4" : hash == HashAlgorithmName.SHA384 ? "1.2.840.113549.1.1.12" : "1.2.840.113549.1.1.11"), Der.Null)
         : Der.Seq(Der.Oid(hash == HashAlgorithmName.SHA1 ? "1.2.840.10045.4.1" : hash == HashAlgorithmName.SHA384 ? "1.2.840.10045.4.3.3" : "1.2.840.10045.4.3.2"));

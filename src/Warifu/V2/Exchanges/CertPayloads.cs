@@ -26,6 +26,9 @@ internal sealed class CertificateWish
     /// <summary>Raw public keys are understood (RFC 7670).</summary>
     public bool RawKeys { get; private set; }
 
+    /// <summary>The peer wants to see what our responder says about our certificate (RFC 4806). Which responders it trusts does not matter: there is one.</summary>
+    public bool Ocsp { get; private set; }
+
     /// <summary>The peer fetches certificates (HTTP_CERT_LOOKUP_SUPPORTED).</summary>
     public bool HashAndUrl { get; private set; }
 
@@ -44,6 +47,9 @@ internal sealed class CertificateWish
             {
                 case CertEncoding.RawPublicKey:
                     RawKeys = true;
+                    break;
+                case CertEncoding.OcspContent:
+                    Ocsp = true;
                     break;
                 case CertEncoding.X509Signature or CertEncoding.HashAndUrl or CertEncoding.HashAndUrlBundle or CertEncoding.Pkcs7:
                     for (var data = request.Data; data.Length >= SHA1.HashSizeInBytes && _authorities.Count < MaxHashes; data = data[SHA1.HashSizeInBytes..]) _authorities.Add(KeyOf(data));
@@ -74,6 +80,8 @@ internal static class CertPayloads
         {
             builder.CertReq((byte)CertEncoding.X509Signature, authorities);
             if (hashAndUrl) builder.Notify(NotifyType.HttpCertLookupSupported);
+            // RFC 4806 section 4.1: separate, and empty for responders that the peer's authority appoints
+            if (AsksForOcsp(connection)) builder.CertReq((byte)CertEncoding.OcspContent, default);
         }
 
         if (rawKeys) builder.CertReq((byte)CertEncoding.RawPublicKey, default);
@@ -84,7 +92,7 @@ internal static class CertPayloads
     {
         if (!connection.SendCertReq) return 0;
         var (authorities, rawKeys) = Wanted(engine, connection, mayChange: true);
-        return (authorities.Length > 0 ? 5 + authorities.Length + (engine.Options.HashAndUrl ? 8 : 0) : 0) + (rawKeys ? 5 : 0);
+        return (authorities.Length > 0 ? 5 + authorities.Length + (engine.Options.HashAndUrl ? 8 : 0) + (AsksForOcsp(connection) ? 5 : 0) : 0) + (rawKeys ? 5 : 0);
     }
 
     /// <summary>The CERT payloads that prove a certificate: itself first (section 3.6), then what leads to a root, without the root.</summary>
@@ -124,6 +132,8 @@ internal static class CertPayloads
 
         return (CertEncoding.X509Signature, certificate.Der.ToArray());
     }
+
+    private static bool AsksForOcsp(Connection connection) => connection.Ocsp is OcspExchange.Request or OcspExchange.Both;
 
     /// <param name="engine">Has the authorities.</param>
     /// <param name="connection">Whose peer is asked.</param>

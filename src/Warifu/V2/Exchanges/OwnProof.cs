@@ -162,9 +162,11 @@ internal sealed record OwnProof(Identity Id, AuthMethod Method, byte[] Data, byt
             if (candidate.Certificate is { } certificate && !AuthSupport.Carries(certificate, own)) sa.Report.Add(sa.Engine.Now, StepDirection.Here, $"our identity {Identities.Print(own)} is not in our certificate {certificate.Name}: many peers refuse that");
             Compute(AuthSupport.OwnOctets(sa, own), data =>
             {
-                if (!AuthSupport.NeedsProofWithoutPpk(sa, round)) then(new OwnProof(own, candidate.Method, data, [], Payloads(candidate)));
-                else Compute(AuthSupport.OwnOctets(sa, own, withoutPpk: true), without => then(new OwnProof(own, candidate.Method, data, without, Payloads(candidate))));
+                if (!AuthSupport.NeedsProofWithoutPpk(sa, round)) Finish(data, []);
+                else Compute(AuthSupport.OwnOctets(sa, own, withoutPpk: true), without => Finish(data, without));
             });
+
+            void Finish(byte[] data, byte[] without) => WithStatus(candidate, payloads => then(new OwnProof(own, candidate.Method, data, without, payloads)));
 
             void Compute(ImmutableArray<byte> octets, Action<byte[]> computed) =>
                 sa.Engine.Ask(sa, new Ask.Sign(key, candidate.Scheme, octets), answer => Take(answer, signature => computed(SignatureChoice.Write(candidate.Method, candidate.Scheme, signature)), failed));
@@ -183,6 +185,14 @@ internal sealed record OwnProof(Identity Id, AuthMethod Method, byte[] Data, byt
             var wish = sa.Handshake!.Wish;
             if (sa.Connection.SendCert == SendCertificates.Never || (sa.Connection.SendCert == SendCertificates.IfAsked && !wish.Asked)) return [];
             return candidate.Certificate is { } certificate ? CertPayloads.Chain(certificate, _trust, wish.HashAndUrl) : [(CertEncoding.RawPublicKey, candidate.Key.Spki.ToArray())];
+        }
+
+        /// <summary>Our certificates, and what our responder says about the first of them when the peer wants to see that (RFC 4806 section 4.2).</summary>
+        private void WithStatus(Candidate candidate, Action<ImmutableArray<(CertEncoding, byte[])>> then)
+        {
+            var payloads = Payloads(candidate);
+            if (payloads.IsEmpty || candidate.Certificate is not { } certificate || !sa.Handshake!.Wish.Ocsp || sa.Connection.Ocsp is not (OcspExchange.Reply or OcspExchange.Both)) then(payloads);
+            else OwnStatus.Find(sa, certificate, response => then(response.IsEmpty ? payloads : payloads.Add((CertEncoding.OcspContent, [.. response]))));
         }
 
         private readonly record struct Candidate(PublicKey Key, Certificate? Certificate, AuthMethod Method, SignatureScheme Scheme, int Score)
