@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Immutable;
+using System.Linq;
 using System.Text;
 using Warifu.Primitives;
 
@@ -86,8 +87,12 @@ internal sealed record GeneralName(GeneralNameKind Kind, ReadOnlyMemory<byte> Va
         _ => $"{Kind} {Convert.ToHexStringLower(Value.Span[..Math.Min(Value.Length, 64)])}",
     };
 
-    /// <summary>Names go into sentences, and a peer may make them long.</summary>
-    public static string Short(string text) => text.Length <= MaxShown ? text : text[..MaxShown] + "…";
+    /// <summary>Names go into sentences, and a peer may make them long, or of lines of its own.</summary>
+    public static string Short(string text)
+    {
+        if (text.Length > MaxShown) text = text[..MaxShown] + "…";
+        return text.Any(char.IsControl) ? string.Concat(text.Select(letter => char.IsControl(letter) ? '?' : letter)) : text;
+    }
 }
 
 /// <summary>GeneralSubtree (RFC 5280 section 4.2.1.10).</summary>

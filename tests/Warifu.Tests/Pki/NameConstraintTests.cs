@@ -68,6 +68,14 @@ public sealed class NameConstraintTests
         Check(false, null, [General.Mail("example.com")], "CN=gw, E=any@example.com", null);
     }
 
+    /// <summary>Found by the fuzzer: a line of its own in somebody's log.</summary>
+    [Fact]
+    public void A_mail_address_of_the_subject_brings_no_control_characters_into_sentences()
+    {
+        var question = Ask([General.Mail("example.org")], null, "CN=gw, E=any\n@example.com", null, out _);
+        Assert.DoesNotContain(Assert.IsType<PathVerdict.Bad>(PathJudge.Judge(question)).Failure.Sentence, char.IsControl);
+    }
+
     [Theory]
     [InlineData("gw.example.org", "https://gw.example.org/path?q#f", true)]
     [InlineData("gw.example.org", "https://user@gw.example.org:8443/", true)]
