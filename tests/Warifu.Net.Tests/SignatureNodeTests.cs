@@ -28,8 +28,8 @@ public sealed class SignatureNodeTests
         rightSecrets.AddKey("mine", right);
         leftSecrets.SetPpk("quantum", "a post-quantum pre-shared key for two"u8, IdentityPattern.Parse("ppk-1"));
         IkeNodeOptions Options(SecretStore secrets) => new() { Port = 0, PortNatT = 0, Packets = new MemoryPacketPort(), Secrets = secrets };
-        await using var responder = await IkeNode.StartAsync(Signing(NodePair.Policy("right", "left", "10.2.0.0", "10.1.0.0", null), rightPublic, leftPublic), Options(rightSecrets), TestContext.Current.CancellationToken);
-        await using var initiator = await IkeNode.StartAsync(Signing(NodePair.Policy("left", "right", "10.1.0.0", "10.2.0.0", responder), leftPublic, rightPublic), Options(leftSecrets), TestContext.Current.CancellationToken);
+        await using var responder = await IkeNode.StartAsync(Signing(NodePair.Policy("right", "left", "10.2.0.0", "10.1.0.0", null), rightPublic, leftPublic, null), Options(rightSecrets), TestContext.Current.CancellationToken);
+        await using var initiator = await IkeNode.StartAsync(Signing(NodePair.Policy("left", "right", "10.1.0.0", "10.2.0.0", responder), leftPublic, rightPublic, Identities.Parse("ppk-1")), Options(leftSecrets), TestContext.Current.CancellationToken);
         // the responder has no PPK yet: with ppk_required it fails, and says so
         var failure = await Assert.ThrowsAsync<IkeException>(() => initiator.UpAsync("net", "lan", TestContext.Current.CancellationToken).WaitAsync(Patience));
         Assert.Equal("ppk", failure.Report!.Failure!.Reason);
@@ -89,7 +89,7 @@ public sealed class SignatureNodeTests
         return PrivateKey.Parse(Encoding.ASCII.GetBytes(ecdsa.ExportPkcs8PrivateKeyPem()));
     }
 
-    private static PolicySet Signing(PolicySet policy, ImmutableArray<byte> own, ImmutableArray<byte> peer)
+    private static PolicySet Signing(PolicySet policy, ImmutableArray<byte> own, ImmutableArray<byte> peer, Identity? ppk)
     {
         var connection = policy.Connections.Single();
         return policy with
@@ -100,8 +100,8 @@ public sealed class SignatureNodeTests
                 {
                     Local = connection.Local with { Kind = AuthKind.PublicKey, PublicKeys = [own] },
                     Remote = connection.Remote with { Kind = AuthKind.PublicKey, PublicKeys = [peer] },
-                    PpkId = Identities.Parse("ppk-1"),
-                    PpkRequired = true,
+                    PpkId = ppk,
+                    PpkRequired = ppk is not null,
                 },
             ],
         };
