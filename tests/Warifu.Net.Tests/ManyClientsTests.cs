@@ -48,7 +48,7 @@ public sealed class ManyClientsTests
         Assert.Equal(Count, File.ReadAllLines(Path.Combine(folder, "leases")).Length);
         await using var next = await StartGatewayAsync(new MemoryPacketPort(), secrets, folder, (ushort)port);
         Assert.Equal((0, Count), (next.Pools().Single().Online, next.Pools().Single().Offline));
-        // in another order, and without the clients' wish for what they had
+        // in another order; each asks for what it had
         await client.LoadAsync(PolicySet.Of());
         await client.LoadAsync(PolicySet.Of([.. Enumerable.Range(0, Count).Reverse().Select(number => Client(number, port) with { VirtualIps = [IpAddress.AnyV4] })]));
         await UpAllAsync(client);

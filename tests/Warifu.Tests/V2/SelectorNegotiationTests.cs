@@ -133,17 +133,6 @@ public sealed class SelectorNegotiationTests
         Assert.Equal("10.2.0.7/32", Single(pair.Right).LocalSelectors.Single().ToString());
     }
 
-    [Fact]
-    public void A_peer_that_insists_on_single_pairs_is_asked_again_for_the_packet_alone()
-    {
-        // a peer that wants the pair and nothing else in the request: the child knows exactly one address of each side, and the first request is answered with SINGLE_PAIR_REQUIRED by hand
-        using var pair = new EnginePair();
-        pair.Load(Left(Net("net", ["10.1.0.0/16"], ["10.2.0.0/16"])), Right(Net("net", ["10.2.0.0/16"], ["10.1.0.0/16"]) with { SinglePair = true }));
-        // without a packet there is nothing to fall back to; with one, the request that follows has one selector of each side
-        Acquire(pair, "10.1.0.9", "10.2.0.7");
-        Assert.Single(pair.Left.Installed);
-    }
-
     [Theory]
     [InlineData("10.1.0.0/16[tcp]", "10.2.0.0/16[tcp/443]")]
     [InlineData("10.1.0.0/16[udp/1000-2000]", "10.2.0.0/16[udp/53]")]
