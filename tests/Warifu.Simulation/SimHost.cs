@@ -29,6 +29,7 @@ internal sealed class SimHost : IDisposable
     private readonly World _world;
     private readonly byte[] _psk;
     private readonly EngineOptions _options;
+    private readonly IpAddress _peer;
     private readonly Dictionary<ulong, (string What, CommandResult? Result)> _commands = [];
     private readonly Dictionary<(Identity, Identity), List<uint>> _holders = [];
     private readonly Dictionary<uint, (Identity, Identity)> _claims = [];
@@ -41,8 +42,9 @@ internal sealed class SimHost : IDisposable
     private int _sentOctets;
     private int _installs;
 
-    public SimHost(World world, string name, IpAddress address, string psk, EngineOptions options)
+    public SimHost(World world, string name, IpAddress address, IpAddress peer, string psk, EngineOptions options)
     {
+        _peer = peer;
         (_world, Name, Address, _options) = (world, name, address, options with { RethrowBugs = true, KeyLog = true, CrashSecret = world.Plan.HasTokens ? new Secret(Encoding.UTF8.GetBytes(name)) : null });
         _psk = Encoding.UTF8.GetBytes(psk);
         Plane = new PacketPlane(this, world);
@@ -54,7 +56,7 @@ internal sealed class SimHost : IDisposable
 
     public IpAddress Address { get; }
 
-    public IkeEngine Engine { get; private set; }
+    public Shards Engine { get; private set; }
 
     public PacketPlane Plane { get; }
 
@@ -156,21 +158,24 @@ internal sealed class SimHost : IDisposable
         _options.CrashSecret?.Dispose();
     }
 
-    private IkeEngine Boot() => new(_options, new SeededEntropy(_world.SeedFor(Name, _boots++)), _world.Now);
+    private Shards Boot()
+    {
+        var boot = _boots++;
+        return new Shards(_options, _world.Plan.Shards, number => new SeededEntropy(_world.SeedFor(Name, boot + ((ulong)number << 32))), _peer, _world.Now);
+    }
 
     private long Drops()
     {
         var sum = 0L;
-        foreach (var drops in Engine.Counters.Drops) sum += drops;
+        for (var reason = 0; reason < 64; reason++) sum += Engine.Sum(counters => counters.Drops[reason]);
         return sum;
     }
 
     /// <summary>Requests that must be refused with TEMPORARY_FAILURE.</summary>
     private long Refusals()
     {
-        var crossings = Engine.Counters.Crossings;
         var sum = 0L;
-        foreach (var (request, own) in s_mustRefuse) sum += crossings[((int)request * V2.Collisions.Activities) + (int)own];
+        foreach (var (request, own) in s_mustRefuse) sum += Engine.Sum(counters => counters.Crossings[((int)request * V2.Collisions.Activities) + (int)own]);
         return sum;
     }
 

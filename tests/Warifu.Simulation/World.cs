@@ -45,13 +45,13 @@ internal sealed class World : IDisposable
         _adversary = new Adversary(this);
         Network = new Network(this, Plan.Network);
         var options = new EngineOptions { CookieThreshold = Plan.Cookies ? 0 : 30 };
-        Left = new SimHost(this, "left", Plan.HasNat ? WorldPlan.Inner : Plan.Left, Secret, options with { Shard = 1 });
-        Right = new SimHost(this, "right", Plan.Right, Secret, options with { Shard = 2 });
+        Left = new SimHost(this, "left", Plan.HasNat ? WorldPlan.Inner : Plan.Left, Plan.Right, Secret, options with { Shard = 16 });
+        Right = new SimHost(this, "right", Plan.Right, Plan.HasNat ? Network.NatAddress : Plan.Left, Secret, options with { Shard = 32 });
         Hosts.Add(Left);
         Hosts.Add(Right);
         if (Plan.HasNat) Network.Behind = Left;
         if (!Plan.HasImpostor) return;
-        Impostor = new SimHost(this, "impostor", Plan.Impostor, "tally-5tick/halves", options with { Shard = 3 });
+        Impostor = new SimHost(this, "impostor", Plan.Impostor, Plan.Right, "tally-5tick/halves", options with { Shard = 48 });
         Hosts.Add(Impostor);
     }
 
@@ -237,15 +237,14 @@ internal sealed class World : IDisposable
         {
             if (host.RekeyedChildren > 0) Reach("child rekeyed");
             if (host.RekeyedIkes > 0) Reach("IKE SA rekeyed");
-            var drops = host.Engine.Counters.Drops;
-            for (var reason = 0; reason < drops.Length; reason++)
+            for (var reason = 0; reason < 64; reason++)
             {
-                if (drops[reason] > 0) Reach("drop " + (DropReason)reason);
+                if (host.Engine.Sum(counters => counters.Drops[reason]) > 0) Reach("drop " + (DropReason)reason);
             }
 
-            for (var cell = 0; cell < host.Engine.Counters.Crossings.Length; cell++)
+            for (var cell = 0; cell < Collisions.Requests * Collisions.Activities; cell++)
             {
-                if (host.Engine.Counters.Crossings[cell] > 0) Reach($"{(PeerRequest)(cell / Collisions.Activities)} while {(OwnActivity)(cell % Collisions.Activities)}");
+                if (host.Engine.Sum(counters => counters.Crossings[cell]) > 0) Reach($"{(PeerRequest)(cell / Collisions.Activities)} while {(OwnActivity)(cell % Collisions.Activities)}");
             }
         }
 

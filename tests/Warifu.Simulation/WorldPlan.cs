@@ -69,6 +69,7 @@ internal sealed class WorldPlan
         Mode = (DpdMode)luck.Below(3);
         Threshold = luck.Chance(0.2) ? 3 : 0;
         HasTokens = luck.Chance(0.4);
+        Shards = luck.Chance(0.25) ? 4 : 1;
         Script = WorldScript.Draw(this, luck);
         HasLargeMessages = luck.Chance(0.15);
         Mobike = luck.Chance(0.5);
@@ -103,6 +104,9 @@ internal sealed class WorldPlan
     public bool Outages { get; }
 
     public bool HasV6 { get; }
+
+    /// <summary>Engines of each host.</summary>
+    public int Shards { get; }
 
     /// <summary>Somebody closes something.</summary>
     public bool Closes { get; }

@@ -20,6 +20,9 @@ internal sealed partial class IkeEngine
     private readonly Dictionary<string, int> _attempts = new(StringComparer.Ordinal);
     private readonly HashSet<(string Connection, string Child)> _policies = [];
     private readonly Dictionary<string, MessageCounters> _counters = new(StringComparer.Ordinal);
+    private readonly Dictionary<IkeSa, Endpoint> _outgoing = [];
+    private readonly Dictionary<Endpoint, int> _outgoingTo = [];
+    private readonly Queue<(Initiation Initiation, IpAddress Local, IpAddress Remote)> _waiting = new();
     private CommandId _shutdown;
 
     /// <summary>The host's addresses that peers may use, as far as it has told them.</summary>
@@ -231,10 +234,18 @@ internal sealed partial class IkeEngine
         // closed, or its configuration changed, while a question was open
         var connection = initiation.Connection;
         if (!_initiating.TryGetValue(connection.Name, out var current) || current != initiation) return;
+        var target = new Endpoint(remote, connection.RemotePort);
+        if (_outgoingTo.GetValueOrDefault(target) >= ProtocolTimes.InitiationsPerPeer)
+        {
+            // a peer takes only so many from one address at a time: more would be dropped there and wait for their retransmission
+            _waiting.Enqueue((initiation, local, remote));
+            return;
+        }
+
         _initiating.Remove(connection.Name);
         // other ports than 500 are shared with ESP from the start
         var ownPort = connection.LocalPort != 0 ? connection.LocalPort : connection.RemotePort == 500 ? Options.Port : Options.PortNatT;
-        Begin(connection, new Endpoint(local, ownPort), new Endpoint(remote, connection.RemotePort), initiation.Children, initiation.Waiting, initiation.RedirectedFrom);
+        Begin(connection, new Endpoint(local, ownPort), target, initiation.Children, initiation.Waiting, initiation.RedirectedFrom);
     }
 
     private IkeSa Begin(Connection connection, Endpoint local, Endpoint remote, IEnumerable<ChildRequest> children, IEnumerable<CommandId> waiting, IpAddress redirectedFrom = default)
@@ -245,6 +256,8 @@ internal sealed partial class IkeEngine
         sa.Handshake = new Handshake { RedirectedFrom = redirectedFrom };
         foreach (var child in children) sa.Handshake.Children.Enqueue(child);
         sa.Waiting.AddRange(waiting);
+        _outgoing.Add(sa, remote);
+        _outgoingTo[remote] = _outgoingTo.GetValueOrDefault(remote) + 1;
         Add(sa);
         sa.Window.Start(new InitExchange());
         sa.Reschedule();
@@ -258,6 +271,18 @@ internal sealed partial class IkeEngine
         sa.IsRenewal = true;
         foreach (var child in children) sa.Renewed.Add(child.Config.Name);
         return sa;
+    }
+
+    /// <summary>An IKE SA that we began is up or gone: others to the same peer may begin.</summary>
+    private void Outgone(IkeSa sa)
+    {
+        if (!_outgoing.Remove(sa, out var target)) return;
+        if (--_outgoingTo[target] == 0) _outgoingTo.Remove(target);
+    }
+
+    private void BeginWaiting()
+    {
+        for (var left = _waiting.Count; left > 0 && _waiting.TryDequeue(out var next); left--) Begin(next.Initiation, next.Local, next.Remote);
     }
 
     /// <summary>What an IKE SA that was closed for it had is made anew (break before make).</summary>

@@ -31,15 +31,18 @@ internal sealed partial class IkeEngine : IDisposable
     private readonly HalfOpen _halfOpen;
     private readonly Lingering _lingering = new();
     private readonly List<IkeSa> _renewals = [];
+    private int _mostOutgoing;
     private readonly Cookies _cookies;
     private ulong _nextAsk = 1;
-    private uint _nextId = 1;
+    private uint _nextId;
     private Instant _versionAnswerAt;
     private Instant _refusalReportAt;
 
     public IkeEngine(EngineOptions options, IEntropy entropy, Instant now)
     {
         (Options, Entropy, Now) = (options, entropy, now);
+        // numbers are those of all shards together
+        _nextId = ((uint)options.Shard << 24) + 1;
         _cookies = new Cookies(entropy);
         _halfOpen = new HalfOpen(options);
         _versionAnswerAt = _refusalReportAt = _strangerAt = _began = now;
@@ -89,7 +92,7 @@ internal sealed partial class IkeEngine : IDisposable
         try
         {
             var drop = Receive(local, remote, message, out sa);
-            FinishRenewals();
+            FinishCall();
             if (drop != DropReason.None) Counters.Drops[(int)drop]++;
         }
         catch (Exception bug) when (!Options.RethrowBugs)
@@ -108,7 +111,7 @@ internal sealed partial class IkeEngine : IDisposable
         try
         {
             Execute(command);
-            FinishRenewals();
+            FinishCall();
         }
         catch (Exception bug) when (!Options.RethrowBugs)
         {
@@ -133,7 +136,7 @@ internal sealed partial class IkeEngine : IDisposable
         try
         {
             waiting.Then(answer);
-            FinishRenewals();
+            FinishCall();
         }
         catch (Exception bug) when (!Options.RethrowBugs)
         {
@@ -182,7 +185,7 @@ internal sealed partial class IkeEngine : IDisposable
             }
         }
 
-        FinishRenewals();
+        FinishCall();
         RunRetries();
         _lingering.Expire(now);
     }
@@ -277,13 +280,16 @@ internal sealed partial class IkeEngine : IDisposable
     public void StateChanged(IkeSa sa, IkeState was)
     {
         if (_byConnection.TryGetValue(sa.Connection.Name, out var list)) list.StateChanged(sa, was);
+        if (was == IkeState.Connecting) Outgone(sa);
         if (sa is { State: IkeState.Established, Proven: 0 }) sa.Proven = Moment;
         if (sa is { State: IkeState.Established, Reauthenticates: not null }) _renewals.Add(sa);
     }
 
-    /// <summary>New authentications whose children are all there: the old IKE SAs go.</summary>
-    private void FinishRenewals()
+    /// <summary>The end of each call: new authentications whose children are all there replace the old IKE SAs, and what waited for its turn begins.</summary>
+    private void FinishCall()
     {
+        if (_waiting.Count > 0 && _outgoing.Count < _mostOutgoing) BeginWaiting();
+        _mostOutgoing = _outgoing.Count;
         // the end of one may be the beginning of another
         for (var i = 0; i < _renewals.Count;)
         {

@@ -105,6 +105,9 @@ internal static class ProtocolTimes
 
     public const int ReportSteps = 64;
 
+    /// <summary>IKE SAs that we set up with one peer at the same time: fewer than the half-open ones that we would take from one address.</summary>
+    public const int InitiationsPerPeer = 16;
+
     /// <summary>Children of one IKE SA; more are answered with NO_ADDITIONAL_SAS.</summary>
     public const int ChildrenPerIke = 4096;
 
