@@ -73,7 +73,7 @@ internal sealed class Shards : IDisposable
 
     public void Handle(DataPlaneEvent happening, Instant now)
     {
-        var id = happening switch { DataPlaneEvent.SoftLimit soft => soft.Id, DataPlaneEvent.HardLimit hard => hard.Id, DataPlaneEvent.PeerMoved moved => moved.Id, _ => 0 };
+        var id = happening switch { DataPlaneEvent.SoftLimit soft => soft.Id, DataPlaneEvent.HardLimit hard => hard.Id, DataPlaneEvent.PeerMoved moved => moved.Id, _ => 0u };
         (_engines.FirstOrDefault(engine => engine.Options.Shard == id >> 24) ?? Owner).Handle(happening, now);
     }
 
