@@ -51,7 +51,7 @@ internal sealed class WorldPlan
         LeftKeeps = HasNat || HasAdversary || Outages || luck.Chance(0.6);
         RightKeeps = !HasNat && !HasImpostor && luck.Chance(LeftKeeps ? 0.4 : 0.2);
         // a peer that lost everything is noticed by liveness only
-        Dpd = IsPerfect && luck.Chance(0.5) ? TimeSpan.Zero : TimeSpan.FromSeconds(8 + luck.Below(25));
+        Dpd = IsPerfect && !HasNat && luck.Chance(0.5) ? TimeSpan.Zero : TimeSpan.FromSeconds(8 + luck.Below(25));
         IkeLife = luck.Chance(0.4) ? TimeSpan.FromSeconds(40 + luck.Below(200)) : TimeSpan.FromHours(4);
         ChildLife = luck.Chance(0.4) ? TimeSpan.FromSeconds(20 + luck.Below(120)) : TimeSpan.FromHours(1);
         // the same lifetimes without a spread on both sides: they begin together

@@ -218,6 +218,9 @@ internal sealed class IkeSa : ITimed
     /// <summary>Children that were asked for because the old one has them.</summary>
     public HashSet<string> Renewed { get; } = new(StringComparer.Ordinal);
 
+    /// <summary>Children that were closed on the old one meanwhile.</summary>
+    public HashSet<string> Dropped { get; } = new(StringComparer.Ordinal);
+
     /// <summary>What is made anew once this one is closed: break before make.</summary>
     public (List<ChildRequest> Children, CommandId Command)? Again { get; set; }
 

@@ -182,6 +182,7 @@ internal static class Lifetimes
     /// <summary>Starts the delete of a pair.</summary>
     public static void Delete(IkeSa sa, ChildState child, string reason, CommandId command = default)
     {
+        if (child.IsLive && reason is "down" or "inactive") Reauthentication.Drop(sa, child);
         child.Phase = ChildPhase.Deleting;
         child.HasExpired = reason == "expired";
         child.RekeyAt = Instant.Never;

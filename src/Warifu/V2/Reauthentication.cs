@@ -143,7 +143,7 @@ internal static class Reauthentication
 
         if (making.Count > 0) return false;
         // what was closed on the old one meanwhile
-        foreach (var child in made.Children.Values.Where(child => child.IsLive && made.Renewed.Contains(child.Config.Name) && !old.Children.HasLive(child.Config.Name)).ToArray()) Lifetimes.Delete(made, child, "down");
+        foreach (var child in made.Children.Values.Where(child => child.IsLive && made.Dropped.Contains(child.Config.Name) && !old.Children.HasLive(child.Config.Name)).ToArray()) Lifetimes.Delete(made, child, "down");
         (made.Reauthenticates, old.Renewal) = (null, null);
         made.Engine.Raise(new IkeSaReauthenticated(made.Id) { Connection = old.Connection.Name, IkeId = old.Id });
         Lifetimes.Delete(old, "reauthenticated", Text);
@@ -175,6 +175,9 @@ internal static class Reauthentication
         foreach (var child in old.Children.Values.Where(child => child.Phase == ChildPhase.Installed && child.Config.RekeyTime > TimeSpan.Zero).ToArray()) child.RekeyAt = Lifetimes.RetryRekey(old, child.ExpireAt);
         old.Reschedule();
     }
+
+    /// <summary>Somebody closes a child of the old one: the new one is not to keep it.</summary>
+    public static void Drop(IkeSa old, ChildState child) => old.Renewal?.Dropped.Add(child.Config.Name);
 
     /// <summary>The old IKE SA was rekeyed while it is being replaced.</summary>
     public static void Follow(IkeSa from, IkeSa to)

@@ -206,6 +206,7 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         (old.Successor, old.PeerRekey, old.Rival, made.Rival) = (made, null, null, null);
         old.State = IkeState.Rekeyed;
         (old.RekeyAt, old.DpdAt, old.RetryAt, old.ExpireAt) = (Instant.Never, Instant.Never, Instant.Never, old.Engine.Now + ProtocolTimes.DeleteWait);
+        made.SettleAt = Instant.Min(made.SettleAt, old.SettleAt);
         (old.ReauthAt, old.SettleAt) = (Instant.Never, Instant.Never);
         Reauthentication.Follow(old, made);
         foreach (var waiting in old.Window.TakeQueued().Concat(old.Later).ToArray())
