@@ -4,7 +4,6 @@ using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Threading.Tasks;
-using Warifu.Engine;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Xunit;

@@ -5,7 +5,6 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Threading.Tasks;
 using Warifu.Crypto.Signatures;
-using Warifu.Engine;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Xunit;

@@ -4,7 +4,6 @@ using System.Globalization;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
-using Warifu.App.Configuration;
 using Warifu.App.Vici;
 using Warifu.Crypto.Signatures;
 using Warifu.Pki;

@@ -3,7 +3,6 @@ using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Linq;
 using Warifu.Policy;
-using Warifu.Primitives;
 
 namespace Warifu.App.Configuration;
 

@@ -1,13 +1,10 @@
 using System;
 using System.Collections.Generic;
-using System.Globalization;
 using System.Linq;
-using System.Security.Cryptography;
 using System.Threading.Tasks;
 using Warifu.App.Configuration;
 using Warifu.App.Vici;
 using Warifu.Crypto.Signatures;
-using Warifu.Engine;
 
 namespace Warifu.App.Daemon;
 

@@ -5,7 +5,6 @@ using System.Linq;
 using Warifu.App.Configuration;
 using Warifu.App.Daemon;
 using Warifu.Policy;
-using Warifu.Primitives;
 
 namespace Warifu.App.Vici;
 

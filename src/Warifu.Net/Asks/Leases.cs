@@ -128,6 +128,8 @@ internal sealed class Leases : IDisposable
 
     private void Rewrite()
     {
+        // rights of files as Linux has them
+        if (OperatingSystem.IsWindows()) throw new PlatformNotSupportedException();
         _file?.Dispose();
         _file = null;
         try

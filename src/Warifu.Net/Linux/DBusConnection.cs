@@ -1,8 +1,10 @@
 using System;
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Globalization;
 using System.IO;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
@@ -119,19 +121,19 @@ internal sealed class DBusConnection : IDisposable
 /// <summary>Values in D-Bus form, little-endian, each aligned to its own size.</summary>
 internal sealed class DBusWriter
 {
-    private readonly MemoryStream _octets = new();
+    private readonly ArrayBufferWriter<byte> _octets = new();
 
-    public ReadOnlySpan<byte> Written => _octets.GetBuffer().AsSpan(0, (int)_octets.Length);
+    public ReadOnlySpan<byte> Written => _octets.WrittenSpan;
 
     public DBusWriter Align(int size)
     {
-        while (_octets.Length % size != 0) _octets.WriteByte(0);
+        while (_octets.WrittenCount % size != 0) Octet(0);
         return this;
     }
 
     public DBusWriter Octet(byte value)
     {
-        _octets.WriteByte(value);
+        _octets.Write([value]);
         return this;
     }
 
@@ -175,7 +177,7 @@ internal sealed class DBusWriter
     public int BeginArray(int alignment)
     {
         UInt32(0);
-        var at = (int)_octets.Length - 4;
+        var at = _octets.WrittenCount - 4;
         Align(alignment);
         return at;
     }
@@ -184,7 +186,9 @@ internal sealed class DBusWriter
     public DBusWriter EndArray(int at, int alignment)
     {
         var first = (at + 4 + alignment - 1) / alignment * alignment;
-        BinaryPrimitives.WriteUInt32LittleEndian(_octets.GetBuffer().AsSpan(at), (uint)(_octets.Length - first));
+        var length = (uint)(_octets.WrittenCount - first);
+        // what is written already is patched where it stands
+        BinaryPrimitives.WriteUInt32LittleEndian(MemoryMarshal.AsMemory(_octets.WrittenMemory).Span[at..], length);
         return this;
     }
 }

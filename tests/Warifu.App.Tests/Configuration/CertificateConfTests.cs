@@ -1,11 +1,9 @@
 using System;
 using System.IO;
 using System.Linq;
-using System.Threading.Tasks;
 using Warifu.App.Configuration;
 using Warifu.App.Tests.Lab;
 using Warifu.Policy;
-using Warifu.Primitives;
 using Xunit;
 
 namespace Warifu.App.Tests.Configuration;

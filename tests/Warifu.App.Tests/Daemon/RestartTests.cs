@@ -78,7 +78,7 @@ public sealed class RestartTests
         }
     }
 
-    private static Task UpAsync(Gateway left, Gateway right) => Until.HoldsAsync(
+    private static async Task UpAsync(Gateway left, Gateway right) => await Until.HoldsAsync(
         $"{Tunnels} tunnels on both sides",
         async () => (await left.SasAsync(), await right.SasAsync()),
         seen => seen.Item1.Count(sa => sa is { State: "ESTABLISHED", Children.Count: 1 }) == Tunnels && seen.Item1.Select(sa => sa.Spis).ToHashSet().SetEquals(seen.Item2.Select(sa => sa.Spis)),

@@ -4,7 +4,6 @@ using System.Collections.Generic;
 using System.Linq;
 using Warifu.Policy;
 using Warifu.Primitives;
-using Warifu.Simulation;
 using Warifu.Wire;
 using Xunit;
 

@@ -2,7 +2,6 @@ using System;
 using System.Linq;
 using Warifu.Engine;
 using Warifu.Primitives;
-using Warifu.Wire;
 using Xunit;
 
 namespace Warifu.Tests.Conformance;

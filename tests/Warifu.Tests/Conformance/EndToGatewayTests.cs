@@ -1,7 +1,5 @@
 using System.Linq;
-using Warifu.Ipsec;
 using Warifu.Primitives;
-using Warifu.Wire;
 using Xunit;
 
 namespace Warifu.Tests.Conformance;

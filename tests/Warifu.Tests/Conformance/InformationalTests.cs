@@ -1,6 +1,4 @@
 using System;
-using System.Linq;
-using Warifu.Engine;
 using Warifu.Primitives;
 using Warifu.Wire;
 using Xunit;

@@ -4,7 +4,6 @@ using Warifu.Engine;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
-using Warifu.Wire;
 using Xunit;
 
 namespace Warifu.Tests.Conformance;

@@ -1,10 +1,7 @@
 using System;
 using System.Linq;
 using Warifu.Crypto;
-using Warifu.Engine;
-using Warifu.Policy;
 using Warifu.Primitives;
-using Warifu.Simulation;
 using Warifu.Wire;
 using Xunit;
 

@@ -1,9 +1,7 @@
 using System;
 using System.Linq;
 using Warifu.Engine;
-using Warifu.Policy;
 using Warifu.Primitives;
-using Warifu.Wire;
 using Xunit;
 
 namespace Warifu.Tests.Conformance;

@@ -1,4 +1,3 @@
-using System;
 using System.Collections.Generic;
 using System.Linq;
 using Warifu.Crypto;
@@ -6,8 +5,6 @@ using Warifu.Engine;
 using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;
-using Warifu.Simulation;
-using Warifu.Wire;
 using Xunit;
 
 namespace Warifu.Tests.Conformance;

@@ -1,9 +1,6 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
-using System.Security.Cryptography;
-using System.Text;
-using Warifu.Crypto;
 using Warifu.Engine;
 using Warifu.Policy;
 using Warifu.Primitives;

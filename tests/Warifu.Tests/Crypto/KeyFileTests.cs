@@ -10,7 +10,6 @@ using Org.BouncyCastle.Security;
 using Org.BouncyCastle.X509;
 using Warifu.Crypto;
 using Warifu.Crypto.Signatures;
-using Warifu.Primitives;
 using Warifu.Tests.Pki;
 using Xunit;
 
@@ -174,7 +173,7 @@ public sealed class KeyFileTests
         Refuses(Ascii("-----BEGIN PRIVATE KEY-----\nAAAA"), [], "no complete PEM block");
         Refuses(Ascii("-----BEGIN PRIVATE KEY-----\n!!!!\n-----END PRIVATE KEY-----"), [], "no complete PEM block");
         Refuses(Pem("OPENSSH PRIVATE KEY", [1, 2, 3]), [], "ssh-keygen");
-        Refuses(Keys.Pkcs8("p256")[..40], [], "");
+        Refuses(Keys.Pkcs8("p256").AsSpan(0, 40), [], "");
         // a curve that IKE has no signatures for
         using var other = ECDsa.Create(ECCurve.NamedCurves.brainpoolP256r1);
         Refuses(other.ExportPkcs8PrivateKey(), [], "not supported");

@@ -119,13 +119,13 @@ public sealed class SuiteTests
 
     private static ImmutableArray<Proposal> Parse(ProtocolId protocol, string word) => ProposalKeywords.TryParse(protocol, word, out var proposals, out var error, out _) ? proposals : throw new ArgumentException(error);
 
-    private static IEnumerable<Proposal> Offered(byte[] message, IkeAction.LogIkeKeys keys)
+    private static Proposal[] Offered(byte[] message, IkeAction.LogIkeKeys keys)
     {
         using var cipher = Warifu.Crypto.PacketCipher.Create((EncrId)keys.Encr.Id, keys.Encr.KeyBits, (IntegId)keys.Integ.Id, keys.SkEi.Span, keys.SkAi.Span, new SeededEntropy(1));
         return Offered(message, cipher);
     }
 
-    private static IEnumerable<Proposal> Offered(byte[] message, Warifu.Crypto.PacketCipher cipher)
+    private static Proposal[] Offered(byte[] message, Warifu.Crypto.PacketCipher cipher)
     {
         Assert.True(IkeHeader.TryRead(message, out var header));
         var copy = message.ToArray();
@@ -135,7 +135,7 @@ public sealed class SuiteTests
         return Offered(sk.First, chain);
     }
 
-    private static IEnumerable<Proposal> Offered(PayloadType type, ReadOnlySpan<byte> chain)
+    private static Proposal[] Offered(PayloadType type, ReadOnlySpan<byte> chain)
     {
         Assert.Equal(ParseError.None, MessageView.TryParse(type, chain, out var view));
         Assert.True(view.TryGet(PayloadType.Sa, out var body));

@@ -150,7 +150,7 @@ public sealed class ExtensionTests
         Assert.NotNull(impostor.Request(ExchangeType.Informational, window.First, window.Chain));
         impostor.Victim.Outbox.Clear();
         for (var i = 0; i < 5; i++) impostor.Victim.Command(id => new IkeCommand.Rekey(id, new SaTarget("net")), impostor.Now);
-        Assert.Single(impostor.Victim.Outbox.Where(sent => IkeHeader.TryRead(sent.Message, out var header) && !header.IsResponse));
+        Assert.Single(impostor.Victim.Outbox, sent => IkeHeader.TryRead(sent.Message, out var header) && !header.IsResponse);
     }
 
     [Fact]

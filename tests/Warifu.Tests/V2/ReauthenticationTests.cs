@@ -2,7 +2,6 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using Warifu.Engine;
-using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
 using Warifu.V2;

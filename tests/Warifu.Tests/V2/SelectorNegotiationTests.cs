@@ -1,12 +1,10 @@
 using System;
-using System.Collections.Immutable;
 using System.Linq;
 using Warifu.Engine;
 using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
-using Warifu.Wire;
 using Xunit;
 
 namespace Warifu.Tests.V2;

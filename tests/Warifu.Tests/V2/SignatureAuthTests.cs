@@ -1,17 +1,13 @@
 using System;
 using System.Collections.Generic;
-using System.Collections.Immutable;
 using System.Linq;
-using Warifu.Crypto.Signatures;
 using Warifu.Engine;
-using Warifu.Pki;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
 using Warifu.Tests.Crypto;
 using Warifu.Tests.Pki;
 using Warifu.V2.Exchanges;
-using Warifu.Wire;
 using Xunit;
 
 namespace Warifu.Tests.V2;

@@ -5,7 +5,6 @@ using System.Globalization;
 using System.Linq;
 using System.Security.Cryptography;
 using Warifu.Crypto.Signatures;
-using Warifu.Pki;
 
 namespace Warifu.App.Cli.Ca;
 
