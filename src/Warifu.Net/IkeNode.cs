@@ -116,6 +116,7 @@ public sealed class IkeNode : IAsyncDisposable
     {
         var node = new IkeNode(options ?? new IkeNodeOptions());
         node._pump.Start();
+        node._hub.Prepare();
         node._options.Secrets.PpksChanged += node.TellPpks;
         node.TellPpks();
         node._addresses?.Tell();

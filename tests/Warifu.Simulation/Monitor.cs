@@ -47,7 +47,7 @@ internal sealed class Monitor(World world, SimHost host, EngineOptions options)
         if (!_streams.TryGetValue(spis, out var stream))
         {
             if (header.MessageId > 1) world.Fail($"{host.Name} begins with message id {header.MessageId}");
-            _streams.Add(spis, stream = new Stream { Id = header.MessageId, Digest = digest, Total = total, At = world.Now, Count = 1 });
+            _streams.Add(spis, stream = new Stream { Id = header.MessageId, Digest = digest, Total = total, At = world.Now, Count = 1, Path = (send.Local, send.Remote) });
             return;
         }
 
@@ -64,6 +64,14 @@ internal sealed class Monitor(World world, SimHost host, EngineOptions options)
 
             if (digest != stream.Digest) world.Fail($"{host.Name} repeats request {header.MessageId} with other octets");
             if (stream.IsAnswered) world.Fail($"{host.Name} repeats request {header.MessageId}, which was answered");
+            if (stream.Path != (send.Local, send.Remote))
+            {
+                // the peer has moved: what perhaps never reached it has all its tries again (RFC 4555 section 3.5)
+                world.Reach("request repeated on a new path");
+                (stream.Path, stream.Count, stream.Wait, stream.At) = ((send.Local, send.Remote), 1, default, world.Now);
+                return;
+            }
+
             if (++stream.Count > options.RetransmitTries + (world.Plan.Threshold > 0 ? 4 : 1)) world.Fail($"{host.Name} sends request {header.MessageId} {stream.Count} times");
             var wait = world.Now - stream.At;
             // 1.8 times the wait before, each 10 % more or less, at most half a minute
@@ -75,7 +83,7 @@ internal sealed class Monitor(World world, SimHost host, EngineOptions options)
 
         if (header.MessageId != stream.Id + 1) world.Fail($"{host.Name} sends request {header.MessageId} after {stream.Id}");
         if (!stream.IsAnswered) world.Fail($"{host.Name} sends request {header.MessageId} before {stream.Id} is answered: the window is 1");
-        (stream.Id, stream.Digest, stream.Total, stream.At, stream.Count, stream.Wait, stream.IsAnswered) = (header.MessageId, digest, total, world.Now, 1, default, false);
+        (stream.Id, stream.Digest, stream.Total, stream.At, stream.Count, stream.Wait, stream.IsAnswered, stream.Path) = (header.MessageId, digest, total, world.Now, 1, default, false, (send.Local, send.Remote));
         stream.Came.Clear();
         stream.CameTotal = 0;
     }
@@ -120,6 +128,8 @@ internal sealed class Monitor(World world, SimHost host, EngineOptions options)
         public HashSet<int> Came { get; } = [];
 
         public int CameTotal { get; set; }
+
+        public (Endpoint Local, Endpoint Remote) Path { get; set; }
 
         public Instant At { get; set; }
 

@@ -26,6 +26,7 @@ internal sealed class UdpHub : IDisposable
     private readonly DatagramSocket?[] _raw = new DatagramSocket?[2];
     private volatile bool _stopping;
     private long _keepalivesReceived;
+    private readonly ManualResetEventSlim _open = new();
     private int _started;
 
     /// <param name="port">IKE; 0 = any free port.</param>
@@ -94,6 +95,13 @@ internal sealed class UdpHub : IDisposable
     /// <summary>Begins to receive; what came since the ports were bound waits for it. Harmless when called again.</summary>
     public void Start()
     {
+        Prepare();
+        _open.Set();
+    }
+
+    /// <summary>Makes the threads, which belong to the caller's network namespace; they wait for <see cref="Start"/>.</summary>
+    public void Prepare()
+    {
         if (Interlocked.Exchange(ref _started, 1) != 0) return;
         foreach (var socket in _sockets)
         {
@@ -136,9 +144,11 @@ internal sealed class UdpHub : IDisposable
             }
         }
 
+        _open.Set();
         foreach (var thread in _threads) thread.Join();
         foreach (var socket in _sockets) socket.Dispose();
         if (_wake >= 0) _ = Libc.close(_wake);
+        _open.Dispose();
     }
 
     private DatagramSocket Add(DatagramSocket socket)
@@ -152,6 +162,7 @@ internal sealed class UdpHub : IDisposable
         using var batch = new ReceiveBatch();
         var raw = Array.IndexOf(_raw, socket) >= 0;
         var shared = Array.IndexOf(_shared, socket) >= 0;
+        _open.Wait();
         while (!_stopping)
         {
             Libc.WaitForInput(socket.File, _wake);

@@ -486,10 +486,10 @@ internal sealed partial class IkeEngine : IDisposable
     }
 
     /// <summary>A version 2 message for a peer that is configured for version 1.</summary>
-    public void RefuseVersion2(Endpoint local, Endpoint remote) => Versions.Refuse(this, local, remote, 2, MayReportRefusal);
+    public void RefuseVersion2(Endpoint local, Endpoint remote) => Versions.Refuse(this, local, remote, 2);
 
     /// <summary>A bucket that holds one second: anybody can send what is refused.</summary>
-    private bool MayReportRefusal()
+    public bool MayReportRefusal()
     {
         if (_refusalReportAt > Now + TimeSpan.FromSeconds(1)) return false;
         _refusalReportAt = (_refusalReportAt > Now ? _refusalReportAt : Now) + TimeSpan.FromSeconds(1.0 / ProtocolTimes.RefusalReportsPerSecond);
@@ -505,9 +505,9 @@ internal sealed partial class IkeEngine : IDisposable
     /// <summary>A message for an IKE SA that is gone: if it is the last request again, its answer was lost.</summary>
     private DropReason ReceiveLate(in IkeHeader header, IkeSpi own, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
     {
-        if (!header.IsResponse && _lingering.Holds(own) && _lingering.Find(own, Window.DigestOf(message)) is { } answer && answer.Sum(part => part.Length) * 2 <= message.Length * 3)
+        if (!header.IsResponse && _lingering.Holds(own) && _lingering.Find(own, Window.DigestOf(message)) is [{ } answer] && answer.Length * 2 <= message.Length * 3)
         {
-            foreach (var part in answer) Emit(new IkeAction.Send(local, remote, part, NeedsMarker(local)));
+            Emit(new IkeAction.Send(local, remote, answer, NeedsMarker(local)));
             return DropReason.None;
         }
 
@@ -520,7 +520,7 @@ internal sealed partial class IkeEngine : IDisposable
         sa = null;
         if (!IkeHeader.TryRead(message, out var header) || header.MajorVersion == 0) return DropReason.BadHeader;
         // no fallback in either direction (RFC 9395): a version 1 message never makes state here
-        if (header.MajorVersion != 2) Versions.Refuse(this, local, remote, header.MajorVersion, MayReportRefusal);
+        if (header.MajorVersion != 2) Versions.Refuse(this, local, remote, header.MajorVersion);
         if (header.MajorVersion == 1) return DropReason.Version1;
         if (header.MajorVersion > 2) return AnswerVersion(header, local, remote, message.Length);
         if (header.Exchange is not (ExchangeType.IkeSaInit or ExchangeType.IkeAuth or ExchangeType.CreateChildSa or ExchangeType.Informational)) return DropReason.UnknownExchange;

@@ -24,13 +24,12 @@ internal sealed class VersionGuard
     /// <param name="local">Own end of the message.</param>
     /// <param name="remote">The peer's end, which nobody verified.</param>
     /// <param name="version">Major version of the message.</param>
-    /// <param name="mayTell">A limit for all peers together.</param>
-    public void Refuse(IkeEngine engine, Endpoint local, Endpoint remote, int version, Func<bool> mayTell)
+    public void Refuse(IkeEngine engine, Endpoint local, Endpoint remote, int version)
     {
         Mismatches++;
         if (_told.TryGetValue(remote.Address, out var last) && engine.Now - last < s_pause) return;
         if (_told.Count >= MaxPeers && !TryMakeRoom(engine.Now)) return;
-        if (!mayTell()) return;
+        if (!engine.MayReportRefusal()) return;
         _told[remote.Address] = engine.Now;
         var connection = First(engine, local, remote, IkeVersion.V2) ?? First(engine, local, remote, IkeVersion.V1);
         var text = connection is null

@@ -332,8 +332,8 @@ internal sealed class IkeSa : ITimed
         if (header.FromInitiator == Initiator) return DropReason.BadFlags;
         if (header.Exchange == ExchangeType.IkeSaInit) return header.IsResponse ? ReceiveInitResponse(header, local, remote, message) : DropReason.UnexpectedResponse;
         if (_opener is null) return DropReason.NotEstablished;
-        if (header.NextPayload is not (PayloadType.Sk or PayloadType.Skf)) return ReceiveUnprotected(header, message);
         var located = SkFraming.TryLocate(header, message, out var sk);
+        if (located != ParseError.None && header.NextPayload is not (PayloadType.Sk or PayloadType.Skf)) return ReceiveUnprotected(header, message);
         if (header.IsResponse && !Window.Expects(header.Exchange, header.MessageId)) return DropReason.UnexpectedResponse;
         if (!header.IsResponse)
         {
@@ -556,11 +556,13 @@ internal sealed class IkeSa : ITimed
         // without a NAT the port may change, from 500 to 4500, the address may not
         if (!MayFollow && !(floats && remote.Address == Remote.Address)) return;
         if (remote == Remote && local.Address == Local.Address && !floats) return;
-        // with MOBIKE the peer says so itself (RFC 4555 section 3.8)
-        if (Mobike.IsActive(this)) return;
+        // with MOBIKE the peer says so itself (RFC 4555 section 3.8), unless it is the responder, which cannot when its NAT gives it another mapping
+        if (Mobike.IsActive(this) && !(Origin.IsOurs && RemoteBehindNat)) return;
         (Local, Remote) = (local, remote);
         foreach (var child in Children.Values) Engine.Emit(new IkeAction.MoveChild(child.Id, Local, Remote, child.Encapsulated, LocalBehindNat));
-        if (State == IkeState.Established) Engine.Raise(new PathChanged(Local, Remote) { Connection = Connection.Name, IkeId = Id });
+        if (State != IkeState.Established) return;
+        Engine.Raise(new PathChanged(Local, Remote) { Connection = Connection.Name, IkeId = Id });
+        Window.RepeatAnew();
     }
 
     /// <summary>
@@ -576,6 +578,7 @@ internal sealed class IkeSa : ITimed
         Remote = remote;
         foreach (var child in Children.Values) Engine.Emit(new IkeAction.MoveChild(child.Id, Local, Remote, child.Encapsulated, LocalBehindNat));
         Engine.Raise(new PathChanged(Local, Remote) { Connection = Connection.Name, IkeId = Id });
+        Window.RepeatAnew();
     }
 
     /// <summary>Counts a message for the connection and for all.</summary>
@@ -654,10 +657,10 @@ internal sealed class IkeSa : ITimed
         _ => Established != default,
     };
 
-    /// <summary>An answer goes to where the request came from; to another address than the peer's, which nobody verified, never much more than came.</summary>
+    /// <summary>An answer goes to where the request came from; to another address than the peer's, which nobody verified, never more than one message, and never one that is much longer than what came.</summary>
     private void Answer(byte[][] messages, (Endpoint Local, Endpoint Remote, int Length) request)
     {
-        if (request.Remote.Address == Remote.Address || messages.Sum(message => message.Length) * 2 <= request.Length * 3) Transmit(messages, request.Local, request.Remote);
+        if (request.Remote.Address == Remote.Address || (messages.Length == 1 && messages[0].Length * 2 <= request.Length * 3)) Transmit(messages, request.Local, request.Remote);
         else Transmit(messages);
     }
 

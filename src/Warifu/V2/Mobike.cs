@@ -233,6 +233,7 @@ internal static class Mobike
             sa.Moves++;
             sa.Peer.PacketLength = 0;
             if (asksNat) ReadNat(sa, view, local, remote);
+            if (isNew) sa.Window.RepeatAnew();
             sa.Window.StartFirst(new RoutabilityExchange(sa.Moves, isNew));
         }
         else if (told && sa.Origin.IsOurs && remote.Address != sa.Remote.Address && !sa.Peer.Addresses.Contains(sa.Remote.Address))

@@ -84,6 +84,15 @@ internal sealed class Window(IkeSa sa)
         if (Active is not null && _request is not null && _sent <= sa.Engine.Options.RetransmitTries) sa.Transmit(_request);
     }
 
+    /// <summary>The peer has moved: the running request, which perhaps never reached it, goes to where it is now and has all its tries again (RFC 4555 section 3.5).</summary>
+    public void RepeatAnew()
+    {
+        if (Active is null || _request is null) return;
+        _sent = 0;
+        _wait = sa.Engine.Options.RetransmitTimeout;
+        Transmit();
+    }
+
     /// <summary>Starts an exchange at once, with the message id of the running one: INIT again with a cookie or another group.</summary>
     public void Restart(Exchange exchange)
     {
