@@ -82,8 +82,10 @@ internal static class Commands
         if (target.IsEmpty) return Failure("missing rekey selector");
         var matching = Matches(await daemon.Node.SnapshotAsync(), target);
         if (matching == 0) return new ViciMessage().Add("success", "no").Add("matches", 0L).Add("errmsg", "no matching SAs to rekey found");
-        if (request.Message.Bool("reauth") && target.NamesChild) return Failure("only IKE SAs are re-authenticated: name one by ike or ike-id");
-        var running = daemon.Node.RunAsync(id => request.Message.Bool("reauth") ? new IkeCommand.Reauth(id, target) : new IkeCommand.Rekey(id, target));
+        // read now: the message is erased before the engine's thread comes to it
+        var anew = request.Message.Bool("reauth");
+        if (anew && target.NamesChild) return Failure("only IKE SAs are re-authenticated: name one by ike or ike-id");
+        var running = daemon.Node.RunAsync(id => anew ? new IkeCommand.Reauth(id, target) : new IkeCommand.Rekey(id, target));
         // as its users know it, the command does not wait; our own client asks for the end
         if (!request.Message.Bool("x-wait")) return Success().Add("matches", matching);
         var result = await running;

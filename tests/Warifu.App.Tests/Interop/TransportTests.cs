@@ -22,8 +22,8 @@ public sealed class TransportTests
     /// <summary>Sixty further networks on our side (strongSwan's own would each need an address of it): IKE_AUTH takes more than a kilobyte in both directions.</summary>
     private static Site Wide(bool v6, bool weAreLeft)
     {
-        var more = string.Concat(Enumerable.Range(0, 60).Select(i => $",10.51.{2 * i}.0/24"));
-        var site = new Site { OuterV6 = v6 };
+        var more = string.Concat(Enumerable.Range(0, 60).Select(i => v6 ? $",fd51:{2 * i:x}::/64" : $",10.51.{2 * i}.0/24"));
+        var site = new Site { OuterV6 = v6, InnerV6 = v6 };
         return weAreLeft ? site with { LeftTs = site.LeftNet + more } : site with { RightTs = site.RightNet + more };
     }
 
@@ -63,7 +63,7 @@ public sealed class TransportTests
     public async Task A_chain_of_three_RSA_4096_certificates_gets_through_that_path(bool weInitiate, bool v6)
     {
         var (root, upper, lower, left, right) = s_chain.Value;
-        var site = new Site { OuterV6 = v6, LeftAuth = "auth = pubkey\ncerts = left.pem", RightAuth = "auth = pubkey\ncerts = right.pem", LeftExpects = "auth = pubkey", RightExpects = "auth = pubkey", Connection = "send_cert = always" };
+        var site = new Site { OuterV6 = v6, InnerV6 = v6, LeftAuth = "auth = pubkey\ncerts = left.pem", RightAuth = "auth = pubkey\ncerts = right.pem", LeftExpects = "auth = pubkey", RightExpects = "auth = pubkey", Connection = "send_cert = always" };
         await using var tunnel = await Tunnel.StartAsync(site, new Layout
         {
             WeAreLeft = weInitiate,
