@@ -143,7 +143,7 @@ public static class PoolText
             (ConfigurationType.InternalIp6Address or ConfigurationType.InternalIp6Subnet or ConfigurationType.InternalIp6Prefix, 17) => $"{IpAddress.FromOctets(value[..16])}/{value[16]}",
             (ConfigurationType.ApplicationVersion or ConfigurationType.InternalDnsDomain, _) => Printable(value),
             (ConfigurationType.InternalDnssecTa, > 4) => $"{BinaryPrimitives.ReadUInt16BigEndian(value)} {value[2]} {value[3]} {Printable(value[4..])}",
-            (<= ConfigurationType.PCscfIp6Address or ConfigurationType.InternalIp4Server or ConfigurationType.InternalIp6Server, 4 or 16) => IpAddress.FromOctets(value).ToString(),
+            ( <= ConfigurationType.PCscfIp6Address or ConfigurationType.InternalIp4Server or ConfigurationType.InternalIp6Server, 4 or 16) => IpAddress.FromOctets(value).ToString(),
             _ => Convert.ToHexStringLower(value[..Math.Min(value.Length, 64)]),
         };
         return $"{NameOf(type)} {text}";

@@ -125,11 +125,15 @@ public sealed class TransportTests
     public async Task The_initiator_moves_to_another_address(bool weInitiate)
     {
         var site = new Site { LeftFromAnywhere = true, LeftLocal = "192.0.2.2,192.0.2.3", Connection = "mobike = yes" };
-        await using var tunnel = await Tunnel.StartAsync(site, new Layout { WeAreLeft = weInitiate, Prepare = async lab =>
+        await using var tunnel = await Tunnel.StartAsync(site, new Layout
+        {
+            WeAreLeft = weInitiate,
+            Prepare = async lab =>
         {
             await Topology.InAsync(lab.Left, "sysctl", "-qw", "net.ipv4.conf.all.promote_secondaries=1", "net.ipv4.conf.wan.promote_secondaries=1");
             (await Topology.InAsync(lab.Left, "ip", "addr", "add", "192.0.2.3/24", "dev", "wan")).OrThrow("addr");
-        } });
+        }
+        });
         await tunnel.UpAsync(weInitiate);
         await tunnel.PingBothAsync();
         var before = await tunnel.OurSaAsync();

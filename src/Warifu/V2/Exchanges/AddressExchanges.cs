@@ -53,7 +53,8 @@ internal sealed class UpdateAddressesExchange(int move, int tries = 0) : Exchang
 
         sa.Engine.Raise(new Notice(NoticeLevel.Warning, hasNat
             ? $"the path from {sa.Local} to {sa.Remote} leads through a NAT, and NAT traversal is switched off (connections.{sa.Connection.Name}.nat_traversal)"
-            : $"the peer does not want the path from {sa.Local} to {sa.Remote} (UNACCEPTABLE_ADDRESSES)") { Connection = sa.Connection.Name, IkeId = sa.Id });
+            : $"the peer does not want the path from {sa.Local} to {sa.Remote} (UNACCEPTABLE_ADDRESSES)")
+        { Connection = sa.Connection.Name, IkeId = sa.Id });
         if (!sa.Peer.Addresses.IsEmpty) Mobike.ChoosePath(sa, 1, moveOnly: true);
     }
 }
