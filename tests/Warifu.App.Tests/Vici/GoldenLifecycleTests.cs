@@ -148,6 +148,8 @@ public sealed class GoldenLifecycleTests
         var compared = 0;
         foreach (var exchange in GoldenSession.Exchanges(name))
         {
+            // the recording daemon breaks before it makes, which tells other events and counts other messages than making first: ReauthTests has it
+            if (exchange.Sent.Words == "rekey ike=gw reauth=yes") continue;
             if (exchange.Sent.Name == "list-sas") await SettleAsync(ours);
             var received = await client.ExchangeAsync(exchange.Sent);
             if (!s_excluded.ContainsKey(exchange.Sent.Words))

@@ -16,6 +16,7 @@ public sealed class GoldenTests
     internal const string Configuration = """
         daemon {
           psk_policy = off
+          crash_detection = no
         }
         connections {
           gw {
