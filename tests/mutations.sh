@@ -1,10 +1,10 @@
 #!/bin/bash
 # Plants the bugs of tests/mutations.txt in a copy of the sources, all in one build, and plays worlds with each, then crossings: at least 15 must come to a bad end.
 # Those that survive show what the worlds do not reach yet.
-# Usage: tests/mutations.sh [WORLDS]      (1,000 worlds at most for each; the first bad end counts)
+# Usage: tests/mutations.sh [WORLDS]      (300 worlds at most for each unless told; the first bad end counts)
 set -euo pipefail
 root=$(dirname "$(dirname "$(realpath "$0")")")
-worlds=${1:-1000}
+worlds=${1:-300}
 . "$root/build/env.sh"
 copy=$(mktemp -d); trap 'rm -rf "$copy"' EXIT
 mkdir -p "$copy/src" "$copy/tests"
