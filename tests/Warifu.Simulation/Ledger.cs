@@ -58,6 +58,8 @@ internal sealed class Ledger(World world)
             if (candidate != other.Pair && candidate.Sa.Name == pair.Sa.Name && candidate.OutboundReady) return;
         }
 
+        // there was another one, which has come to its own end meanwhile
+        if (other.Host.Plane.HadSuccessor(other.Pair.Sa.Id)) return;
         if (host.Plane.ReplacedAt(pair.Sa.Id) is { } at && world.Now - at < TimeSpan.FromSeconds(70)) world.Fail($"{host.Name} takes pair {pair.Sa.InboundSpi} away, which is the only one that {other.Host.Name} can send on");
     }
 

@@ -52,6 +52,8 @@ internal sealed class PacketPlane(SimHost host, World world)
     private readonly Dictionary<uint, PlanePair> _byInbound = [];
     private readonly HashSet<string> _had = new(StringComparer.Ordinal);
     private readonly Dictionary<uint, Instant> _replaced = [];
+    private readonly HashSet<uint> _succeeded = [];
+    private readonly List<PlanePair> _retired = [];
 
     public IReadOnlyDictionary<uint, PlanePair> Pairs => _pairs;
 
@@ -65,6 +67,7 @@ internal sealed class PacketPlane(SimHost host, World world)
         if (!_pairs.TryAdd(sa.Id, pair)) world.Fail($"{host.Name} installs pair {sa.Id} twice");
         if (!_byInbound.TryAdd(sa.InboundSpi.Value, pair)) world.Fail($"{host.Name} gives out SPI {sa.InboundSpi} twice");
         _had.Add(sa.Name);
+        if (pair.OutboundReady) _succeeded.Add(sa.Replaces);
         world.Note(host.Name, $"  + pair {sa.Id} {sa.Name} in {sa.InboundSpi} out {sa.OutboundSpi}{(sa.Replaces == 0 ? "" : $" for {sa.Replaces}")}");
         world.Ledger.Installed(host, pair);
     }
@@ -74,12 +77,15 @@ internal sealed class PacketPlane(SimHost host, World world)
     /// <summary>When it was rekeyed; null = never.</summary>
     public Instant? ReplacedAt(uint id) => _replaced.TryGetValue(id, out var at) ? at : null;
 
+    /// <summary>Traffic could once move from it to the pair that replaces it.</summary>
+    public bool HadSuccessor(uint id) => _succeeded.Contains(id);
+
     /// <summary>A pair for this child was there once.</summary>
     public bool HasHad(string child) => _had.Contains(child);
 
     public void UseOutbound(uint id)
     {
-        if (_pairs.TryGetValue(id, out var pair)) pair.OutboundReady = true;
+        if (_pairs.TryGetValue(id, out var pair)) Use(pair);
         else world.Fail($"{host.Name} wants to use pair {id}, which is not there");
     }
 
@@ -100,10 +106,17 @@ internal sealed class PacketPlane(SimHost host, World world)
         }
 
         world.Note(host.Name, $"  - pair {id} {pair.Sa.Name} in {pair.Sa.InboundSpi} out {pair.Sa.OutboundSpi}");
-        if (stillInFlight) world.Ledger.Retired(host, pair);
+        if (stillInFlight) _retired.Add(pair);
         pair.Sa.Dispose();
         if (stillInFlight) world.After(TimeSpan.FromSeconds(5), () => Forget(pair));
         else Forget(pair);
+    }
+
+    /// <summary>The end of a step: was it right that replaced pairs went in it? Those of a peer that counts as dead are no question.</summary>
+    public void CheckRetired(bool isPeerDead)
+    {
+        if (!isPeerDead) _retired.ForEach(pair => world.Ledger.Retired(host, pair));
+        _retired.Clear();
     }
 
     private void Forget(PlanePair pair)
@@ -170,9 +183,15 @@ internal sealed class PacketPlane(SimHost host, World world)
         if (pair.HardRaised) return;
         Received++;
         pair.LastIn = world.Now;
-        pair.OutboundReady = true;
+        Use(pair);
         Count(pair);
         if (pair.Sa.RemoteBehindNat && remote != pair.Remote) host.Tell(new DataPlaneEvent.PeerMoved(pair.Sa.Id, remote));
+    }
+
+    private void Use(PlanePair pair)
+    {
+        pair.OutboundReady = true;
+        _succeeded.Add(pair.Sa.Replaces);
     }
 
     private void Count(PlanePair pair)

@@ -26,6 +26,7 @@ internal sealed class SimHost : IDisposable
         (V2.PeerRequest.RekeyChild, V2.OwnActivity.DeletingThisChild),
     ];
 
+    private bool _losesPeer;
     private readonly World _world;
     private readonly byte[] _psk;
     private readonly EngineOptions _options;
@@ -184,6 +185,8 @@ internal sealed class SimHost : IDisposable
         call();
         var engine = Engine;
         while (engine.TryDequeue(out var action)) Do(action);
+        Plane.CheckRetired(_losesPeer);
+        _losesPeer = false;
         if (engine == Engine) _world.CheckStep(this);
     }
 
@@ -260,6 +263,7 @@ internal sealed class SimHost : IDisposable
                 break;
             case IkeSaDown down:
                 Release(happening.IkeId);
+                _losesPeer |= down.Reason is "dead-peer" or "peer-restarted";
                 if (down.Reason == "peer-restarted") _world.Reach("peer restarted, as its token proves");
                 if (down.Reason == "dead-peer" && _world.IsRunning && _world.Plan.IsPerfect && !_world.HasDone(Deed.Crash) && (!_world.HasDone(Deed.Rebind) || (_world.Plan.Dpd > TimeSpan.Zero && _world.Plan.Mode != DpdMode.Optimized))) _world.Fail($"{Name} takes its peer for dead on a perfect network");
                 break;

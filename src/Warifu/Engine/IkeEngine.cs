@@ -339,9 +339,7 @@ internal sealed partial class IkeEngine : IDisposable
         }
 
         // if it authenticates anew it closes this one itself, once it knows that the new one is up
-        sa.IsReplaced = true;
-        (sa.RekeyAt, sa.ReauthAt) = (Instant.Never, Instant.Never);
-        sa.ExpireAt = Instant.Min(sa.ExpireAt, Now + ProtocolTimes.ReplacedPatience);
+        (sa.ReplacedBy, sa.ReplacedAt) = (by, Instant.Min(sa.ReplacedAt, Now + ProtocolTimes.ReplacedPatience));
         sa.Reschedule();
     }
 

@@ -224,8 +224,10 @@ internal sealed class IkeSa : ITimed
     /// <summary>What is made anew once this one is closed: break before make.</summary>
     public (List<ChildRequest> Children, CommandId Command)? Again { get; set; }
 
-    /// <summary>A newer one of the same peer replaces it; it stays for a moment, since the peer may know nothing of the newer one yet.</summary>
-    public bool IsReplaced { get; set; }
+    /// <summary>A newer one of the same peer, which replaces it, and when; it stays until then, since the peer may know nothing of the newer one yet, or may take that one back.</summary>
+    public IkeSa? ReplacedBy { get; set; }
+
+    public Instant ReplacedAt { get; set; } = Instant.Never;
 
     /// <summary>Numbers of questions without an answer.</summary>
     public HashSet<ulong> Asks { get; } = [];
@@ -425,7 +427,7 @@ internal sealed class IkeSa : ITimed
         var next = Window.RetransmitAt;
         next = Instant.Min(next, Instant.Min(RekeyAt, Instant.Min(ExpireAt, Instant.Min(DpdAt, RetryAt))));
         next = Instant.Min(next, Instant.Min(_requestParts?.ExpireAt ?? Instant.Never, _responseParts?.ExpireAt ?? Instant.Never));
-        next = Instant.Min(next, Instant.Min(ReauthAt, SettleAt));
+        next = Instant.Min(next, Instant.Min(ReauthAt, Instant.Min(SettleAt, ReplacedAt)));
         return Instant.Min(next, Children.NextTimeout);
     }
 

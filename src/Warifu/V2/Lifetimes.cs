@@ -100,6 +100,14 @@ internal static class Lifetimes
             foreach (var exchange in later) sa.Window.Start(exchange);
         }
 
+        if (sa.ReplacedAt <= now) EndReplaced(sa);
+        if (sa.ReplacedAt != Instant.Never)
+        {
+            // new keys for what is about to go are of no use
+            if (sa.RekeyAt <= now) sa.RekeyAt = sa.ReplacedAt;
+            if (sa.ReauthAt <= now) sa.ReauthAt = sa.ReplacedAt;
+        }
+
         if (sa.RekeyAt <= now)
         {
             sa.RekeyAt = Instant.Never;
@@ -144,6 +152,8 @@ internal static class Lifetimes
                     }
 
                     child.ExpireAt = now + ProtocolTimes.DeleteWait;
+                    // the peer has made another one already, and the answer to our own rekeying says who deletes this one
+                    if (child.PeerRekey is { Made.Table: not null }) continue;
                     Delete(sa, child, "expired");
                     continue;
                 }
@@ -223,7 +233,8 @@ internal static class Lifetimes
 
         sa.Engine.Raise(new Notice(NoticeLevel.Debug, $"closing the IKE SA ({reason}): {text}") { Connection = sa.Connection.Name, IkeId = sa.Id });
         sa.State = IkeState.Deleting;
-        (sa.RekeyAt, sa.DpdAt, sa.RetryAt, sa.ReauthAt, sa.SettleAt) = (Instant.Never, Instant.Never, Instant.Never, Instant.Never, Instant.Never);
+        (sa.RekeyAt, sa.DpdAt, sa.RetryAt, sa.ReauthAt) = (Instant.Never, Instant.Never, Instant.Never, Instant.Never);
+        (sa.SettleAt, sa.ReplacedAt, sa.ReplacedBy) = (Instant.Never, Instant.Never, null);
         // if nothing else ends it, time does
         sa.ExpireAt = sa.Engine.Now + ProtocolTimes.DeleteWait;
         foreach (var waiting in sa.Window.TakeQueued().Concat(sa.Later).ToArray()) waiting.OnAbandoned(sa, reason, text);
@@ -319,6 +330,15 @@ internal static class Lifetimes
         sa.Close(sa.State == IkeState.Deleting ? "down" : "dead-peer", $"{sa.Remote} does not answer any more: {tries} messages were sent");
     }
 
+    /// <summary>A newer IKE SA of the same peer replaces this one, unless the peer has taken the newer one back: both sides may have begun at the same time.</summary>
+    private static void EndReplaced(IkeSa sa)
+    {
+        var by = sa.ReplacedBy;
+        (sa.ReplacedBy, sa.ReplacedAt) = (null, Instant.Never);
+        while (by is { State: IkeState.Rekeyed or IkeState.Closed, Successor: { } successor }) by = successor;
+        if (by is { State: IkeState.Established } && by != sa && sa.State == IkeState.Established) DeleteButWant(sa, "replaced", "the same peer connected anew");
+    }
+
     private static void Expire(IkeSa sa)
     {
         sa.ExpireAt = sa.Engine.Now + ProtocolTimes.DeleteWait;
@@ -329,8 +349,7 @@ internal static class Lifetimes
                 break;
             case IkeState.Established:
                 // no rekeying worked (section 2.8)
-                if (sa.IsReplaced) DeleteButWant(sa, "replaced", "the same peer connected anew");
-                else DeleteButWant(sa, "expired", "its hard lifetime is over");
+                DeleteButWant(sa, "expired", "its hard lifetime is over");
                 break;
             default:
                 sa.Close("expired", "the peer did not finish the delete in time");

@@ -207,7 +207,8 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         old.State = IkeState.Rekeyed;
         (old.RekeyAt, old.DpdAt, old.RetryAt, old.ExpireAt) = (Instant.Never, Instant.Never, Instant.Never, old.Engine.Now + ProtocolTimes.DeleteWait);
         made.SettleAt = Instant.Min(made.SettleAt, old.SettleAt);
-        (old.ReauthAt, old.SettleAt) = (Instant.Never, Instant.Never);
+        if (old.ReplacedAt < made.ReplacedAt) (made.ReplacedBy, made.ReplacedAt) = (old.ReplacedBy, old.ReplacedAt);
+        (old.ReauthAt, old.SettleAt, old.ReplacedAt, old.ReplacedBy) = (Instant.Never, Instant.Never, Instant.Never, null);
         Reauthentication.Follow(old, made);
         foreach (var waiting in old.Window.TakeQueued().Concat(old.Later).ToArray())
         {
