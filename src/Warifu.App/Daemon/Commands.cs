@@ -70,7 +70,9 @@ internal static class Commands
         if (target.IsEmpty) return Failure("missing terminate selector");
         var matching = Matches(await daemon.Node.SnapshotAsync(), target);
         if (matching == 0) return new ViciMessage().Add("success", "no").Add("matches", 0L).Add("terminated", 0L).Add("errmsg", "no matching SAs to terminate found");
-        var result = await FollowAsync(daemon, request, target.Connection, request.Message.Number("timeout", 0), node => node.RunAsync(id => new IkeCommand.Down(id, target, request.Message.Bool("force")), CancellationToken.None), stop);
+        // read now: who does not wait has its message erased before the engine's thread comes to it
+        var force = request.Message.Bool("force");
+        var result = await FollowAsync(daemon, request, target.Connection, request.Message.Number("timeout", 0), node => node.RunAsync(id => new IkeCommand.Down(id, target, force), CancellationToken.None), stop);
         if (result is null) return Success().Add("matches", matching).Add("terminated", 0L);
         var answer = new ViciMessage().Add("success", result is { Success: true, Matches: > 0 } ? "yes" : "no").Add("matches", result.Matches).Add("terminated", result.Done);
         return result.Success ? answer : answer.Add("errmsg", result.Done < result.Matches ? "not all matching SAs could be terminated" : Why(result));

@@ -5,6 +5,7 @@ using System.Linq;
 using System.Text;
 using System.Threading.Tasks;
 using Warifu.App.Tests.Daemon;
+using Warifu.App.Tests.Lab;
 using Warifu.App.Vici;
 using Warifu.Engine;
 using Xunit;
@@ -49,6 +50,21 @@ public sealed class ViciRobustnessTests
         await client.WriteAsync([(byte)(length >> 24), (byte)(length >> 16), (byte)(length >> 8), (byte)length]);
         Assert.True(await client.IsClosedAsync());
         Assert.Equal("warifu", (await daemon.AskAsync("version")).Text("daemon"));
+    }
+
+    [Fact]
+    public async Task What_a_request_says_holds_although_it_is_erased_with_its_answer()
+    {
+        // who does not wait is answered at once: the engine's thread comes to the command when the message is gone
+        await using var pair = await Pair.StartAsync(Side.Left, Side.Right);
+        for (var i = 0; i < 20; i++)
+        {
+            Assert.True((await pair.InitiateAsync()).Bool("success"));
+            Assert.True((await pair.Left.AskAsync("terminate", new ViciMessage().Add("ike", "site").Add("force", "yes").Add("timeout", "-1"))).Bool("success"));
+            await Until.HoldsAsync("no IKE SA", () => pair.Left.ListAsync("list-sas", "list-sa"), sas => sas.Count == 0);
+            await pair.Left.Daemon.Events.CaughtUpAsync();
+            Assert.Equal("closed from here by force", pair.Left.Daemon.Events.DownReason("site"));
+        }
     }
 
     [Fact]
