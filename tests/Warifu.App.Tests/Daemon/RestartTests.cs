@@ -36,9 +36,8 @@ public sealed class RestartTests
             var started = watch.Elapsed;
             await UpAsync(left, right);
             var up = watch.Elapsed;
-            TestContext.Current.TestOutputHelper?.WriteLine(string.Create(CultureInfo.InvariantCulture, $"ready after {started.TotalSeconds:F2} s, {Tunnels} tunnels up on both sides after {up.TotalSeconds:F2} s"));
-            // from the moment when the daemon is there: how long a program takes to start is its build's matter, and the machine's
-            Assert.True(up - started < TimeSpan.FromSeconds(3), $"{Tunnels} tunnels took {up.TotalSeconds:F2} s, the start {started.TotalSeconds:F2} s of it");
+            TestContext.Current.TestOutputHelper?.WriteLine(string.Create(CultureInfo.InvariantCulture, $"counted from the start of the program: ready after {started.TotalSeconds:F2} s, {Tunnels} tunnels up on both sides after {up.TotalSeconds:F2} s"));
+            Assert.True(up < TimeSpan.FromSeconds(3), $"{Tunnels} tunnels took {up.TotalSeconds:F2} s, the start {started.TotalSeconds:F2} s of it");
             // none of the old ones is left
             Assert.DoesNotContain(await right.SasAsync(), sa => before.Contains(sa.Spis));
             foreach (var number in new[] { 1, 42, Tunnels }) Assert.Equal((3, 3), await Topology.PingAsync(lab.Left, Inner(1, number), Inner(2, number), count: 3));

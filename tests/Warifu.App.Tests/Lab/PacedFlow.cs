@@ -27,6 +27,7 @@ internal sealed class PacedFlow : IDisposable
 
     private PacedFlow(string fromNs, string from, string toNs, string to, double megabits, int size)
     {
+        Size = size;
         _to = new Namespace(toNs).Udp(to, 0);
         _to.SetRawSocketOption(1, ForceBuffer, BitConverter.GetBytes(Buffer));
         _to.ReceiveTimeout = 200;
@@ -39,6 +40,9 @@ internal sealed class PacedFlow : IDisposable
     }
 
     public int Sent => _sent.Count;
+
+    /// <summary>Octets of a datagram.</summary>
+    public int Size { get; }
 
     /// <param name="fromNs">Namespace of the sender.</param>
     /// <param name="from">Its inner address.</param>
