@@ -463,7 +463,7 @@ internal sealed class IkeSa : ITimed
         State = IkeState.Closed;
         foreach (var child in Children.Values.ToArray()) RemoveChild(child, reason, text);
         // whoever asks for a child asks the peer as it is now
-        if (reason == "peer-restarted" && Window.TakeCreations(Later) is { Count: > 0 } creations) Again = (creations, default);
+        if (reason == "peer-restarted") Again = WishesLeft();
         // the peer has authenticated anew: what waits here goes on there
         var heir = Successor ?? (wasEstablished && reason is "peer-deleted" or "replaced" or "reauthenticated" ? Engine.HeirOf(this) : null);
         if (heir is not null) Window.MoveTo(heir, Later);
@@ -495,6 +495,12 @@ internal sealed class IkeSa : ITimed
         if (Again is not { } again) return;
         Again = null;
         Engine.MakeAgain(this, again.Children, again.Command);
+    }
+
+    private (List<ChildRequest>, CommandId)? WishesLeft()
+    {
+        List<CreateChildExchange> creations = [.. Window.TakeActiveCreation() is { } active ? [active] : Array.Empty<CreateChildExchange>(), .. Window.TakeCreations(Later)];
+        return creations.Count > 0 ? ([.. creations.Select(creation => creation.Request)], default) : null;
     }
 
     /// <summary>Takes a pair out of the data plane.</summary>

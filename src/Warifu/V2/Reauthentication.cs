@@ -134,21 +134,37 @@ internal static class Reauthentication
         }
 
         var making = made.Window.Queued.Append(made.Window.Active).Concat(made.Later).OfType<CreateChildExchange>().Where(exchange => exchange.Old is null).Select(exchange => exchange.Request.Config.Name).ToHashSet(StringComparer.Ordinal);
-        // what came to the old one meanwhile
-        foreach (var child in old.Children.Values.Where(child => child.IsLive && !made.Children.HasLive(child.Config.Name) && !making.Contains(child.Config.Name) && made.Renewed.Add(child.Config.Name)).ToArray())
+        // what was closed on the old one meanwhile
+        foreach (var name in made.Dropped.Where(name => !making.Contains(name)).ToArray())
         {
-            making.Add(child.Config.Name);
-            made.Window.Start(new CreateChildExchange(RequestOf(old, child)));
+            made.Dropped.Remove(name);
+            made.Renewed.Remove(name);
+            foreach (var child in made.Children.Values.Where(child => child.IsLive && child.Config.Name == name).ToArray()) Lifetimes.Delete(made, child, "down");
+        }
+
+        if (made.Dropped.Count > 0) return false;
+        // what came to it meanwhile, or is still to come
+        foreach (var child in old.Children.Values.Where(child => child.IsLive).ToArray()) Want(child.Config.Name, () => RequestOf(old, child));
+        if (old.Window.Active is CreateChildExchange { Old: null, Request: var request }) Want(request.Config.Name, () => request with { Command = default });
+        foreach (var waiting in old.Window.TakeCreations(old.Later))
+        {
+            making.Add(waiting.Request.Config.Name);
+            made.Window.Start(waiting);
         }
 
         if (making.Count > 0) return false;
-        // what was closed on the old one meanwhile
-        foreach (var child in made.Children.Values.Where(child => child.IsLive && made.Dropped.Contains(child.Config.Name) && !old.Children.HasLive(child.Config.Name)).ToArray()) Lifetimes.Delete(made, child, "down");
         (made.Reauthenticates, old.Renewal) = (null, null);
         made.Engine.Raise(new IkeSaReauthenticated(made.Id) { Connection = old.Connection.Name, IkeId = old.Id });
         Lifetimes.Delete(old, "reauthenticated", Text);
         made.Reschedule();
         return true;
+
+        void Want(string name, Func<ChildRequest> wish)
+        {
+            if (made.Children.HasLive(name) || making.Contains(name) || !made.Renewed.Add(name)) return;
+            making.Add(name);
+            made.Window.Start(new CreateChildExchange(wish()));
+        }
     }
 
     /// <summary>The new IKE SA was not established. Credentials that are not good any more end the tunnel; for any other reason the old one stays until its hard lifetime, and another try comes before.</summary>

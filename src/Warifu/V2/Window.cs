@@ -202,25 +202,33 @@ internal sealed class Window(IkeSa sa)
         }
     }
 
-    /// <summary>Takes the wishes for new children, begun or not.</summary>
-    public List<ChildRequest> TakeCreations(List<Exchange> later)
+    /// <summary>Takes the creations of children that have not begun.</summary>
+    public List<CreateChildExchange> TakeCreations(List<Exchange> later)
     {
-        var wishes = new List<ChildRequest>();
+        var creations = new List<CreateChildExchange>();
         bool Takes(Exchange exchange)
         {
-            if (exchange is not CreateChildExchange { Old: null } creation || !creation.TryMove(sa)) return false;
-            wishes.Add(creation.Request);
+            if (exchange is not CreateChildExchange { Old: null } creation) return false;
+            creations.Add(creation);
             return true;
         }
 
-        if (Active is { } active && Takes(active)) (Active, _request, RetransmitAt) = (null, null, Instant.Never);
         foreach (var exchange in TakeQueued().ToArray())
         {
             if (!Takes(exchange)) _queue.Enqueue(exchange);
         }
 
         later.RemoveAll(Takes);
-        return wishes;
+        creations.ForEach(creation => creation.TryMove(sa));
+        return creations;
+    }
+
+    /// <summary>Takes the creation of a child that is under way; nothing else is sent on this IKE SA.</summary>
+    public CreateChildExchange? TakeActiveCreation()
+    {
+        if (Active is not CreateChildExchange { Old: null } creation || !creation.TryMove(sa)) return null;
+        (Active, _request, RetransmitAt) = (null, null, Instant.Never);
+        return creation;
     }
 
     /// <summary>Ends everything; whoever waits is told.</summary>
