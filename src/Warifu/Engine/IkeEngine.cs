@@ -352,12 +352,8 @@ internal sealed partial class IkeEngine : IDisposable
         if (sa.State != IkeState.Established || sa.RemoteId is not { } peer) return;
         foreach (var other in OfConnection(sa.Connection.Name).With(peer).ToArray())
         {
-            if (other.Origin.IsOurs == sa.Origin.IsOurs || !Equals(other.LocalId, sa.LocalId)) continue;
-            var (ours, theirs) = sa.Origin.IsOurs ? (sa, other) : (other, sa);
-            // many may have one identity; but two new authentications of the same IKE SA would double it each time
-            if (sa.Connection.Unique == UniquePolicy.Never && !(ours.IsRenewal && ours.Remote.Address == theirs.Remote.Address && theirs.Began <= ours.Proven)) continue;
-            // begun on purpose beside the other one: a new authentication
-            if (ours.Origin.Spi.Value > theirs.Origin.Spi.Value || ours.Began > theirs.Proven) continue;
+            if (RedundantOf(sa, other) is not { } ours) continue;
+            var theirs = ours == sa ? other : sa;
             if (!isLate)
             {
                 // the peer may not know yet that both are up; and one that was begun later is perhaps its new authentication: then it closes the old one itself
@@ -378,6 +374,25 @@ internal sealed partial class IkeEngine : IDisposable
             Lifetimes.Delete(ours, "redundant", "both sides set up the connection at the same time");
             if (sa.State != IkeState.Established) return;
         }
+    }
+
+    /// <summary>Which of two IKE SAs with the same peer is one too many and ours to close; null = none.</summary>
+    private static IkeSa? RedundantOf(IkeSa sa, IkeSa other)
+    {
+        if (!Equals(other.LocalId, sa.LocalId)) return null;
+        if (other.Origin.IsOurs == sa.Origin.IsOurs)
+        {
+            // both are ours: one that crossed the peer's, and the new authentication of the peer's
+            if (!sa.Origin.IsOurs || sa.Connection.Unique == UniquePolicy.Never) return null;
+            var (older, newer) = sa.Began < other.Began ? (sa, other) : (other, sa);
+            return newer.IsRenewal && newer.Reauthenticates != older ? older : null;
+        }
+
+        var (ours, theirs) = sa.Origin.IsOurs ? (sa, other) : (other, sa);
+        // many may have one identity; but two new authentications of the same IKE SA would double it each time
+        if (sa.Connection.Unique == UniquePolicy.Never && !(ours.IsRenewal && ours.Remote.Address == theirs.Remote.Address && theirs.Began <= ours.Proven)) return null;
+        // begun on purpose beside the other one: a new authentication
+        return ours.Origin.Spi.Value > theirs.Origin.Spi.Value || ours.Began > theirs.Proven ? null : ours;
     }
 
     /// <summary>A pair that carries the traffic of <paramref name="made"/> already, on another IKE SA with the same host: one of the two is about to go.</summary>
