@@ -406,6 +406,7 @@ internal sealed class IkeSa : ITimed
             }
 
             exchange.OnResponse(this, view);
+            if (exchange is { Type: ExchangeType.Informational } and not UpdateAddressesExchange) Mobike.CheckMapping(this, view);
             Mobike.Answered(this, _answeredOn.Local, _answeredOn.Remote);
             Window.StartNext();
         }

@@ -22,7 +22,10 @@ internal static class Liveness
             if (sa.State != IkeState.Established) return;
             var (lastIn, lastOut) = answer is Answer.Traffic traffic ? (traffic.LastIn, traffic.LastOut) : default;
             var now = sa.Engine.Now;
-            (sa.DpdAt, sa.UnansweredSince) = Next(sa.Connection.DpdMode, sa.Connection.DpdDelay, now, lastIn > sa.LastHeard ? lastIn : sa.LastHeard, lastOut, sa.UnansweredSince);
+            var heard = lastIn > sa.LastHeard ? lastIn : sa.LastHeard;
+            // that the peer answers does not say that it reaches us by itself (RFC 4555 section 3.8)
+            if (sa.Connection.DpdMode != DpdMode.Optimized && Mobike.WatchesMapping(sa)) heard = Instant.Min(heard, sa.Peer.MappingSeen);
+            (sa.DpdAt, sa.UnansweredSince) = Next(sa.Connection.DpdMode, sa.Connection.DpdDelay, now, heard, lastOut, sa.UnansweredSince);
             if (sa.DpdAt <= now)
             {
                 sa.DpdAt = now + (sa.Connection.DpdMode == DpdMode.Optimized ? sa.Connection.DpdDelay / Looks : sa.Connection.DpdDelay);

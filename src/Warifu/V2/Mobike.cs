@@ -193,10 +193,20 @@ internal static class Mobike
         return true;
     }
 
+    /// <summary>Only we can tell the peer that the mapping of our NAT has changed: it must not follow by itself (section 3.8).</summary>
+    public static bool WatchesMapping(IkeSa sa) => Decides(sa) && sa.LocalBehindNat && sa.Connection.NatTraversal;
+
+    /// <summary>The answer shows whether our NAT has another mapping by now (section 3.8).</summary>
+    public static void AskMapping(IkeSa sa, MessageBuilder builder)
+    {
+        if (WatchesMapping(sa)) NatDetection.Write(builder, sa.SpiI, sa.SpiR, sa.Local, sa.Remote, sa.ForceEncapsulation);
+    }
+
     /// <summary>The mapping of our NAT is no longer the one that the peer knows (section 3.8).</summary>
     public static void CheckMapping(IkeSa sa, scoped in MessageView view)
     {
         if (!Decides(sa) || !view.TryGetNotify(NotifyType.NatDetectionDestinationIp, out var destination)) return;
+        sa.Peer.MappingSeen = sa.Engine.Now;
         if (sa.Peer.SeenAs.AsSpan().SequenceEqual(destination.Data)) return;
         sa.Peer.SeenAs = [.. destination.Data];
         Update(sa, sa.Local, sa.Remote);

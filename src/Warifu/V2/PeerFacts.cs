@@ -29,4 +29,7 @@ internal sealed class PeerFacts
 
     /// <summary>NAT_DETECTION_DESTINATION_IP as the peer sent it last: it changes with the mapping of our NAT (RFC 4555 section 3.8).</summary>
     public ImmutableArray<byte> SeenAs { get; set; } = [];
+
+    /// <summary>When the peer sent it.</summary>
+    public Instant MappingSeen { get; set; }
 }

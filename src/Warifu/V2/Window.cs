@@ -257,6 +257,7 @@ internal sealed class Window(IkeSa sa)
 
         var builder = new MessageBuilder();
         if (!exchange.TryBuild(sa, builder)) return;
+        if (exchange is { Type: ExchangeType.Informational } and not UpdateAddressesExchange) Mobike.AskMapping(sa, builder);
         Active = exchange;
         _requestLimit = Fragments.PacketLimit(sa);
         _request = sa.Seal(exchange.Type, isResponse: false, _nextSend++, builder, _requestLimit);

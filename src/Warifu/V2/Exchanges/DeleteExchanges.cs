@@ -113,10 +113,10 @@ internal sealed class LivenessExchange : Exchange
     {
         // so many intervals without an answer; within them the waits grow as always (section 2.4)
         if (sa.Connection is { DpdThreshold: > 0, DpdDelay: var delay } && delay > System.TimeSpan.Zero) _giveUpAt = sa.Engine.Now + (delay * sa.Connection.DpdThreshold);
-        // the answer shows whether our NAT has another mapping by now (RFC 4555 section 3.8)
-        if (Mobike.Decides(sa) && sa.LocalBehindNat) NatDetection.Write(builder, sa.SpiI, sa.SpiR, sa.Local, sa.Remote, sa.ForceEncapsulation);
         return true;
     }
 
-    public override void OnResponse(IkeSa sa, scoped in MessageView view) => Mobike.CheckMapping(sa, view);
+    public override void OnResponse(IkeSa sa, scoped in MessageView view)
+    {
+    }
 }
