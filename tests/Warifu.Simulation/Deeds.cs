@@ -17,7 +17,7 @@ internal static class Deeds
         switch (act.Deed)
         {
             // who cannot reach the other by address cannot begin
-            case Deed.Up or Deed.UpAll or Deed.Acquire when !act.OnLeft && (world.Plan.HasNat || world.Plan.HasImpostor):
+            case Deed.Up or Deed.UpAll or Deed.Acquire when !act.OnLeft && (world.Plan.HasNat || world.Plan.HasImpostor || world.Plan.HasRoaming):
                 break;
             case Deed.Up:
                 host.Command($"up {child}", id => new IkeCommand.Up(id, "net", child));
@@ -60,6 +60,10 @@ internal static class Deeds
             case Deed.Outage:
                 world.Reach(act.Span > TimeSpan.FromSeconds(75) ? "long outage" : "outage");
                 world.Network.DeadUntil = world.Now + act.Span;
+                break;
+            case Deed.Roam:
+                world.Reach("address changed");
+                host.Roam();
                 break;
             case Deed.Rebind:
                 world.Reach("NAT rebound");

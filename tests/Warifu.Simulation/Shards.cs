@@ -61,7 +61,7 @@ internal sealed class Shards : IDisposable
 
     public void Handle(IkeCommand command, Instant now)
     {
-        if (_engines.Length == 1 || command is not (IkeCommand.Load or IkeCommand.Shutdown))
+        if (_engines.Length == 1 || command is not (IkeCommand.Load or IkeCommand.Addresses or IkeCommand.Shutdown))
         {
             Owner.Handle(command, now);
             return;

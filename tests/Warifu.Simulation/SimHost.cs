@@ -36,6 +36,7 @@ internal sealed class SimHost : IDisposable
     private readonly Dictionary<uint, (Identity, Identity)> _claims = [];
     private readonly HashSet<UInt128> _accepted = [];
     private readonly HashSet<Instant> _authenticated = [];
+    private readonly HashSet<IpAddress> _former = [];
     private ulong _nextCommand = 1;
     private ulong _boots;
     private int _actions;
@@ -55,7 +56,7 @@ internal sealed class SimHost : IDisposable
 
     public string Name { get; }
 
-    public IpAddress Address { get; }
+    public IpAddress Address { get; private set; }
 
     public Shards Engine { get; private set; }
 
@@ -72,7 +73,7 @@ internal sealed class SimHost : IDisposable
 
     public int RekeyedIkes { get; private set; }
 
-    public bool Owns(IpAddress address) => address == Address || (this == _world.Network.Behind && address == Network.NatAddress);
+    public bool Owns(IpAddress address) => address == Address || _former.Contains(address) || (this == _world.Network.Behind && address == Network.NatAddress);
 
     public IEnumerable<string> OpenCommands => _commands.Where(command => command.Value.Result is null).Select(command => command.Value.What);
 
@@ -92,6 +93,14 @@ internal sealed class SimHost : IDisposable
         _claims.Clear();
         foreach (var (id, command) in _commands.Where(command => command.Value.Result is null).ToArray()) _commands[id] = (command.What, new CommandResult(false, "crashed"));
         Load(Policy);
+    }
+
+    /// <summary>The address is gone, another one is there.</summary>
+    public void Roam()
+    {
+        _former.Add(Address);
+        Address = IpAddress.FromBits(Address.Bits + 1, Address.Version);
+        Command($"roam to {Address}", id => new IkeCommand.Addresses(id, [Address]));
     }
 
     public ulong Load(PolicySet policy)
@@ -265,7 +274,7 @@ internal sealed class SimHost : IDisposable
                 Release(happening.IkeId);
                 _losesPeer |= down.Reason is "dead-peer" or "peer-restarted";
                 if (down.Reason == "peer-restarted") _world.Reach("peer restarted, as its token proves");
-                if (down.Reason == "dead-peer" && _world.IsRunning && _world.Plan.IsPerfect && !_world.HasDone(Deed.Crash) && (!_world.HasDone(Deed.Rebind) || (_world.Plan.Dpd > TimeSpan.Zero && _world.Plan.Mode != DpdMode.Optimized))) _world.Fail($"{Name} takes its peer for dead on a perfect network");
+                if (down.Reason == "dead-peer" && _world.IsRunning && _world.Plan.IsPerfect && !_world.HasDone(Deed.Crash) && !_world.HasDone(Deed.Roam) && (!_world.HasDone(Deed.Rebind) || (_world.Plan.Dpd > TimeSpan.Zero && _world.Plan.Mode != DpdMode.Optimized))) _world.Fail($"{Name} takes its peer for dead on a perfect network");
                 break;
             case IkeSaReauthenticated:
                 _world.Reach("authenticated anew");

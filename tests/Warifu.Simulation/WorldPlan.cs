@@ -76,15 +76,20 @@ internal sealed class WorldPlan
         if (HasLargeMessages && luck.Chance(0.7)) Network = Network with { Mtu = luck.Chance(0.5) ? 600 : 420, DropsFragments = true };
         // no link of IPv6 is narrower (RFC 8200 section 5)
         if (HasV6 && Network.Mtu < 1280) Network = Network with { Mtu = 1280 };
+        HasRoaming = Mobike && !HasNat && !HasImpostor && !RightKeeps && luck.Chance(0.6);
+        if (HasRoaming) Script = [.. Script.Concat(WorldScript.Roaming(this, luck)).OrderBy(act => act.At)];
         // who neither sends nor asks never notices
         if (Mode == DpdMode.Optimized && (IsQuiet || Script.Exists(act => act.Deed == Deed.Crash))) Mode = DpdMode.ProbeIdleTunnel;
-        IsSeamless = IsPerfect && !Script.Exists(act => act.Deed is Deed.DownChild or Deed.DownIke or Deed.Crash or Deed.Reload or Deed.DropChild) && !(IsNervous && Closes) && !LeftKeeps && !RightKeeps && Packets == 0;
+        IsSeamless = IsPerfect && !HasRoaming && !Script.Exists(act => act.Deed is Deed.DownChild or Deed.DownIke or Deed.Crash or Deed.Reload or Deed.DropChild) && !(IsNervous && Closes) && !LeftKeeps && !RightKeeps && Packets == 0;
     }
 
     /// <summary>Children have many selectors, so that their messages are cut; on some paths no IP fragment passes.</summary>
     public bool HasLargeMessages { get; }
 
     public bool Mobike { get; }
+
+    /// <summary>The left side's address changes.</summary>
+    public bool HasRoaming { get; }
 
     public LinkPlan Network { get; }
 
@@ -213,8 +218,8 @@ internal sealed class WorldPlan
                 new Connection
                 {
                     Name = "net",
-                    LocalAddresses = [HostPattern.Of(isLeft ? (HasNat ? Inner : Left) : Right)],
-                    RemoteAddresses = isLeft ? [HostPattern.Of(Right)] : HasNat || HasImpostor ? [] : [HostPattern.Of(Left)],
+                    LocalAddresses = isLeft && HasRoaming ? [] : [HostPattern.Of(isLeft ? (HasNat ? Inner : Left) : Right)],
+                    RemoteAddresses = isLeft ? [HostPattern.Of(Right)] : HasNat || HasImpostor || HasRoaming ? [] : [HostPattern.Of(Left)],
                     Proposals = EnginePair.Proposals(ProtocolId.Ike, isLeft ? LeftIke : RightIke),
                     Local = new LocalAuth { Id = Identity.Fqdn(isLeft ? "left.example.org" : "right.example.org") },
                     Remote = new RemoteAuth { Id = IdentityPattern.Of(Identity.Fqdn(isLeft ? "right.example.org" : "left.example.org")) },

@@ -20,6 +20,7 @@ internal enum Deed
     Attack,
     Acquire,
     Reauth,
+    Roam,
 }
 
 /// <summary>Something that happens to a world.</summary>
@@ -70,6 +71,18 @@ internal static class WorldScript
     {
         var deed = s_crossing[luck.Below(s_crossing.Length)];
         return plan.Closes ? deed : Harmless(deed);
+    }
+
+    /// <summary>The left side gets other addresses now and then.</summary>
+    public static IEnumerable<Act> Roaming(WorldPlan plan, SeededEntropy luck)
+    {
+        for (var i = 1 + luck.Below(4); i > 0; i--)
+        {
+            var at = TimeSpan.FromMilliseconds(luck.Below((int)plan.Length.TotalMilliseconds));
+            yield return new Act(at, true, Deed.Roam);
+            // and again before the first change is through
+            if (luck.Chance(0.3)) yield return new Act(at + TimeSpan.FromMilliseconds(luck.Below(400)), true, Deed.Roam);
+        }
     }
 
     private static Deed Harmless(Deed deed) => deed switch { Deed.DownChild => Deed.RekeyChild, Deed.DownIke => Deed.RekeyIke, _ => deed };

@@ -114,7 +114,12 @@ internal sealed partial class IkeEngine
                 break;
             case IkeCommand.Addresses addresses:
                 OwnAddresses = addresses.Own;
-                foreach (var sa in _byId.Values.ToArray()) Mobike.OwnAddressesChanged(sa);
+                foreach (var sa in _byId.Values.ToArray())
+                {
+                    if (sa.State == IkeState.Connecting) LeaveAddress(sa);
+                    else Mobike.OwnAddressesChanged(sa);
+                }
+
                 Complete(addresses.Id, new CommandResult(true));
                 break;
             case IkeCommand.Shutdown shutdown:
@@ -294,7 +299,7 @@ internal sealed partial class IkeEngine
             return;
         }
 
-        if (Current(connection.Name) is null && !_initiating.ContainsKey(connection.Name))
+        if (Current(connection.Name) is null && !_initiating.ContainsKey(connection.Name) && HasAddress(closed.Local.Address))
         {
             Begin(connection, closed.Local, closed.Remote, children, command.Value == 0 ? [] : [command]);
             return;
@@ -305,29 +310,101 @@ internal sealed partial class IkeEngine
         Complete(command, new CommandResult(true, Matches: 1, Done: 1));
     }
 
-    /// <summary>A round of retransmissions of the first message had no answer. The peer's name may mean another address by now.</summary>
+    /// <summary>A round of retransmissions of the first message had no answer, or the address that they came from is gone. The peer's name may mean another address by now, and the way to it may begin at another one of ours.</summary>
     public void TryAgain(IkeSa sa, InitExchange init)
     {
+        sa.Window.Pause();
         var name = sa.Connection.RemoteAddresses.FirstOrDefault(pattern => pattern.Single is not null || pattern.DnsName is not null)?.DnsName;
         if (name is null)
         {
-            init.Again(sa);
+            FindLocalAgain(sa, init);
             return;
         }
 
-        sa.Window.Pause();
         Ask(sa, new Ask.Resolve(name), answer =>
         {
-            if (sa.State != IkeState.Connecting || sa.Window.Active != init) return;
+            if (!IsWaiting(sa, init)) return;
             if (answer is Answer.Addresses { Values: { Length: > 0 } found } && !found.Contains(sa.Remote.Address) && found.FirstOrDefault(address => address.Version == sa.Local.Address.Version) is { IsNone: false } first)
             {
                 sa.Report.Add(Now, StepDirection.Here, $"{name} is {first} now");
                 sa.Remote = sa.Remote with { Address = first };
             }
 
+            FindLocalAgain(sa, init);
+        });
+    }
+
+    private void FindLocalAgain(IkeSa sa, InitExchange init)
+    {
+        if (sa.Connection.LocalAddresses.Any(pattern => pattern.Single is not null))
+        {
+            init.Again(sa);
+            sa.Reschedule();
+            return;
+        }
+
+        Ask(sa, new Ask.SourceAddress(sa.Remote.Address), answer =>
+        {
+            if (!IsWaiting(sa, init)) return;
+            if (answer is Answer.Addresses { Values: [var best, ..] } && best != sa.Local.Address)
+            {
+                sa.Report.Add(Now, StepDirection.Here, $"the way to {sa.Remote.Address} begins at {best} now");
+                sa.Local = sa.Local with { Address = best };
+            }
+
             init.Again(sa);
             sa.Reschedule();
         });
+    }
+
+    /// <summary>The first message waits for its next round: somebody else may have begun that meanwhile, or the answer has come.</summary>
+    private static bool IsWaiting(IkeSa sa, InitExchange init) => sa.State == IkeState.Connecting && sa.Window.Active == init && sa.Window.RetransmitAt == Instant.Never;
+
+    /// <summary>False only when the host has told its addresses and this is none of them.</summary>
+    private bool HasAddress(IpAddress address) => OwnAddresses.IsEmpty || OwnAddresses.Contains(address);
+
+    /// <summary>Before the peers are authenticated nothing can be moved (RFC 4555): what is set up from an address that is gone begins anew from another one.</summary>
+    private void LeaveAddress(IkeSa sa)
+    {
+        if (!sa.Initiator || HasAddress(sa.Local.Address) || sa.Connection.LocalAddresses.Any(pattern => pattern.Single is not null)) return;
+        if (sa.Window.Active is InitExchange init)
+        {
+            TryAgain(sa, init);
+            return;
+        }
+
+        Ask(sa, new Ask.SourceAddress(sa.Remote.Address), answer =>
+        {
+            if (sa.State == IkeState.Connecting && answer is Answer.Addresses { Values: [var best, ..] } && best != sa.Local.Address) BeginAnew(sa);
+        });
+    }
+
+    private void BeginAnew(IkeSa sa)
+    {
+        var text = $"this host has lost the address {sa.Local.Address} while the connection was set up";
+        if (sa.IsRenewal)
+        {
+            // the old one moves, and has another one made later
+            Lifetimes.Fail(sa, "timeout", text);
+            return;
+        }
+
+        // the child that was asked for is asked for again
+        sa.Window.Abandon("address-lost", text);
+        var initiation = new Initiation(sa.Connection) { Target = sa.Handshake is { RedirectedFrom.IsNone: false } ? HostPattern.Of(sa.Remote.Address) : null, RedirectedFrom = sa.Handshake?.RedirectedFrom ?? default };
+        TakeWishes(sa, initiation);
+        sa.Close("address-lost", text);
+        if (_initiating.TryAdd(sa.Connection.Name, initiation)) Initiate(initiation);
+    }
+
+    /// <summary>What waits for an IKE SA that is being set up waits for another one.</summary>
+    private static void TakeWishes(IkeSa sa, Initiation initiation)
+    {
+        initiation.Waiting.AddRange(sa.Waiting);
+        sa.Waiting.Clear();
+        if (sa.Handshake is not { } handshake) return;
+        initiation.Children.AddRange(handshake.Children);
+        handshake.Children.Clear();
     }
 
     private void CannotInitiate(Initiation initiation, NegotiationFailure failure)

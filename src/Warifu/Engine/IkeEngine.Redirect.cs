@@ -44,14 +44,7 @@ internal sealed partial class IkeEngine
         sa.Report.Add(Now, StepDirection.Here, text);
         Raise(new Notice(NoticeLevel.Info, text) { Connection = connection.Name, IkeId = sa.Id });
         var initiation = new Initiation(connection) { Target = target, RedirectedFrom = sa.Remote.Address };
-        initiation.Waiting.AddRange(sa.Waiting);
-        sa.Waiting.Clear();
-        if (sa.Handshake is { } handshake)
-        {
-            initiation.Children.AddRange(handshake.Children);
-            handshake.Children.Clear();
-        }
-
+        TakeWishes(sa, initiation);
         initiation.Children.AddRange(sa.Children.Values.Where(child => child.IsLive).Select(child => new ChildRequest(child.Config, default)));
         if (sa.State == IkeState.Connecting) sa.Close("redirected", text);
         else Lifetimes.Delete(sa, "redirected", text);

@@ -495,7 +495,7 @@ internal sealed partial class IkeEngine : IDisposable
         sa.Waiting.Clear();
         if (!sa.Initiator || sa.Established != default) return;
         if (sa.Reauthenticates is not null) Reauthentication.Failed(sa, reason, text);
-        else if (reason is not ("down" or "shutdown" or "redirected")) RetryStarted(sa.Connection);
+        else if (reason is not ("down" or "shutdown" or "redirected" or "address-lost")) RetryStarted(sa.Connection);
     }
 
     /// <summary>A version 2 message for a peer that is configured for version 1.</summary>

@@ -365,7 +365,7 @@ internal sealed class IkeSa : ITimed
         if (!header.IsResponse) Begin(local, remote, message.Length, Window.DigestOf(message), int.MaxValue);
         else _answeredOn = (local, remote);
         LastHeard = Engine.Now;
-        Follow(local, remote);
+        Follow(local, remote, header.IsResponse);
         if (sk.UnknownCritical != PayloadType.None) return Misbehaved(header, NotifyType.UnsupportedCriticalPayload, [(byte)sk.UnknownCritical]);
         return unpadded ? Process(header, sk.First, chain) : Misbehaved(header, NotifyType.InvalidSyntax, default);
     }
@@ -531,8 +531,8 @@ internal sealed class IkeSa : ITimed
     private DropReason ReceiveInitResponse(in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
     {
         if (!Window.Expects(ExchangeType.IkeSaInit, header.MessageId) || Window.Active is not InitExchange exchange) return DropReason.UnexpectedResponse;
-        // the answer must come from where the request went: IKE_SA_INIT is not authenticated yet
-        if (remote.Address != Remote.Address) return DropReason.UnexpectedResponse;
+        // the answer must come from where the request went, and to where it came from: IKE_SA_INIT is not authenticated yet, and after a move the answer to what was sent before is to another message
+        if (remote.Address != Remote.Address || local.Address != Local.Address) return DropReason.UnexpectedResponse;
         if (MessageView.TryParse(header.NextPayload, message[IkeHeader.Length..], out var view) != ParseError.None) return DropReason.Malformed;
         if (PayloadRules.Check(ExchangeType.IkeSaInit, true, view) is not null) return DropReason.Malformed;
         Trace(StepDirection.In, header, view);
@@ -558,7 +558,7 @@ internal sealed class IkeSa : ITimed
     }
 
     /// <summary>Behind a NAT the mapping may change: the address of authentic messages is followed (RFC 7296 section 2.23).</summary>
-    private void Follow(Endpoint local, Endpoint remote)
+    private void Follow(Endpoint local, Endpoint remote, bool isResponse)
     {
         if (remote == Remote && local == Local) return;
         var floats = State == IkeState.Connecting && !Initiator;
@@ -571,7 +571,8 @@ internal sealed class IkeSa : ITimed
         foreach (var child in Children.Values) Engine.Emit(new IkeAction.MoveChild(child.Id, Local, Remote, child.Encapsulated, LocalBehindNat));
         if (State != IkeState.Established) return;
         Engine.Raise(new PathChanged(Local, Remote) { Connection = Connection.Name, IkeId = Id });
-        Window.RepeatAnew();
+        // what this answers has reached the peer
+        if (!isResponse) Window.Repeat();
     }
 
     /// <summary>
@@ -587,7 +588,7 @@ internal sealed class IkeSa : ITimed
         Remote = remote;
         foreach (var child in Children.Values) Engine.Emit(new IkeAction.MoveChild(child.Id, Local, Remote, child.Encapsulated, LocalBehindNat));
         Engine.Raise(new PathChanged(Local, Remote) { Connection = Connection.Name, IkeId = Id });
-        Window.RepeatAnew();
+        Window.Repeat();
     }
 
     /// <summary>Counts a message for the connection and for all.</summary>
@@ -644,7 +645,7 @@ internal sealed class IkeSa : ITimed
         parts = null;
         if (!header.IsResponse) Begin(local, remote, whole.Received, whole.Digest, whole.Count == 1 ? int.MaxValue : Math.Max(Fragments.PacketLength(this, whole.Largest), Fragments.SmallestPacket));
         else _answeredOn = (local, remote);
-        Follow(local, remote);
+        Follow(local, remote, header.IsResponse);
         Report.Add(Engine.Now, StepDirection.Here, string.Create(CultureInfo.InvariantCulture, $"received in {whole.Count} fragments"));
         var chain = whole.Take();
         var drop = whole.UnknownCritical != PayloadType.None ? Misbehaved(header, NotifyType.UnsupportedCriticalPayload, [(byte)whole.UnknownCritical]) : Process(header, whole.First, chain);

@@ -131,7 +131,7 @@ internal static class Mobike
             sa.ProbedFrom ??= (sa.Local, sa.Remote);
             (sa.Local, sa.Remote) = (from, to);
             sa.Report.Add(sa.Engine.Now, StepDirection.Here, $"no answer: trying the path from {from} to {to}");
-            sa.Window.RepeatNow();
+            sa.Window.Repeat(isProbe: true);
         });
     }
 
@@ -149,7 +149,7 @@ internal static class Mobike
     public static void Update(IkeSa sa, Endpoint local, Endpoint remote)
     {
         Move(sa, local, remote);
-        sa.Window.RepeatNow();
+        sa.Window.Repeat();
         sa.Window.StartFirst(new UpdateAddressesExchange(sa.Moves));
         sa.Reschedule();
     }
@@ -243,7 +243,7 @@ internal static class Mobike
             sa.Moves++;
             sa.Peer.PacketLength = 0;
             if (asksNat) ReadNat(sa, view, local, remote);
-            if (isNew) sa.Window.RepeatAnew();
+            if (isNew) sa.Window.Repeat();
             sa.Window.StartFirst(new RoutabilityExchange(sa.Moves, isNew));
         }
         else if (told && sa.Origin.IsOurs && remote.Address != sa.Remote.Address && !sa.Peer.Addresses.Contains(sa.Remote.Address))

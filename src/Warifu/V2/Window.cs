@@ -78,16 +78,17 @@ internal sealed class Window(IkeSa sa)
         if (Active is null) StartNext();
     }
 
-    /// <summary>The running request goes out once more, at once: the path has changed.</summary>
-    public void RepeatNow()
-    {
-        if (Active is not null && _request is not null && _sent <= sa.Engine.Options.RetransmitTries) sa.Transmit(_request);
-    }
-
-    /// <summary>The peer has moved: the running request, which perhaps never reached it, goes to where it is now and has all its tries again (RFC 4555 section 3.5).</summary>
-    public void RepeatAnew()
+    /// <summary>The path has changed: the running request, which perhaps never reached the peer, goes out at once, and has all its tries again (RFC 4555 section 3.5).</summary>
+    /// <param name="isProbe">Nobody knows whether this path works: its tries go on being counted.</param>
+    public void Repeat(bool isProbe = false)
     {
         if (Active is null || _request is null) return;
+        if (isProbe)
+        {
+            if (_sent <= sa.Engine.Options.RetransmitTries) sa.Transmit(_request);
+            return;
+        }
+
         _sent = 0;
         _wait = sa.Engine.Options.RetransmitTimeout;
         Transmit();

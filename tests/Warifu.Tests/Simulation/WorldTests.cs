@@ -33,6 +33,8 @@ public sealed class WorldTests
         ("other group demanded", 100),
         ("NAT rebound", 150),
         ("peer followed", 100),
+        ("address changed", 50),
+        ("request repeated on a new path", 20),
         ("message sent in fragments", 100),
         ("message too large for the path", 50),
         ("smaller fragments tried", 30),

@@ -222,6 +222,53 @@ public sealed class MobikeTests
         Assert.Equal(s_leftToo, pair.Left.Moved[pair.Left.Installed.Keys.Single()].Local.Address);
     }
 
+    [Theory]
+    [InlineData(ExchangeType.IkeSaInit)]
+    [InlineData(ExchangeType.IkeAuth)]
+    public void What_is_set_up_from_an_address_that_is_gone_begins_anew_from_another(ExchangeType during)
+    {
+        using var pair = Roaming(left => left with { KeyingTries = 0 });
+        IkeAction.Send? late = null;
+        pair.Wire = (_, from, sent) =>
+        {
+            if (!IkeHeader.TryRead(sent.Message, out var header) || from == pair.Left || header.Exchange != during) return 1;
+            late ??= sent;
+            return 0;
+        };
+        var up = pair.Left.Up("net", "net", pair.Now);
+        pair.Run(TimeSpan.FromMilliseconds(500));
+        pair.Sent.Clear();
+        pair.Left.Address = s_leftToo;
+        pair.Left.Command(id => new IkeCommand.Addresses(id, [s_leftToo]), pair.Now);
+        // the answer to what went out from the former address comes late
+        pair.Left.Receive(late!.Remote, late.Local, late.Message, pair.Now);
+        pair.Wire = null;
+        pair.Run(TimeSpan.FromSeconds(1));
+        Assert.True(pair.Left.Results[up].Success);
+        Assert.All(pair.Sent.Where(sent => sent.From == pair.Left), sent => Assert.Equal(s_leftToo, sent.Message.Local.Address));
+        Assert.Equal(s_leftToo, Assert.Single(pair.Left.Engine.IkeSas).Local.Address);
+        pair.Run(TimeSpan.FromMinutes(1));
+        Assert.Equal(s_leftToo, Assert.Single(pair.Right.Installed.Values).Remote.Address);
+        Assert.Single(pair.Right.Engine.IkeSas);
+    }
+
+    [Fact]
+    public void A_round_without_an_answer_is_followed_by_one_from_where_the_way_begins_then_but_never_from_another_than_the_configured_address()
+    {
+        foreach (var isFixed in new[] { false, true })
+        {
+            using var pair = Roaming(left => left with { KeyingTries = 0, LocalAddresses = isFixed ? [HostPattern.Of(s_left)] : [] });
+            pair.Wire = (_, _, _) => 0;
+            pair.Left.Up("net", "net", pair.Now);
+            pair.Settle();
+            pair.Left.Address = s_leftToo;
+            if (isFixed) pair.Left.Command(id => new IkeCommand.Addresses(id, [s_leftToo]), pair.Now);
+            pair.Run(TimeSpan.FromMinutes(5));
+            Assert.Equal(isFixed ? s_left : s_leftToo, Assert.Single(pair.Left.Engine.IkeSas).Local.Address);
+            Assert.Equal(isFixed ? s_left : s_leftToo, pair.Sent[^1].Message.Local.Address);
+        }
+    }
+
     private static EnginePair Roaming(Func<Connection, Connection>? left = null, Func<Connection, Connection>? right = null, bool keyLog = false)
     {
         var pair = new EnginePair(3, new EngineOptions { KeyLog = keyLog });

@@ -6,6 +6,7 @@ using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
+using Warifu.V2;
 using Warifu.Wire;
 using Xunit;
 
@@ -140,6 +141,43 @@ public sealed class NatTests
         Assert.Single(world.Pair.Right.Installed);
         Assert.DoesNotContain(world.Pair.Left.Events.Concat(world.Pair.Right.Events), happening => happening is IkeSaDown or ChildDown);
         Assert.Equal(100, world.Pair.Right.Events.OfType<PathChanged>().Count());
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void What_is_under_way_goes_to_the_new_mapping_unless_it_is_what_the_peer_answers(bool answers)
+    {
+        using var world = new Translated(leftNat: true, rightNat: false, mobike: false);
+        var pair = world.Pair;
+        Assert.True(pair.Up().Success);
+        pair.Sent.Clear();
+        if (answers)
+        {
+            // the answer itself comes through the new mapping
+            pair.Wire = (_, from, _) =>
+            {
+                if (from == pair.Right) return 1;
+                world.Rebind();
+                pair.Wire = null;
+                return 1;
+            };
+            pair.Right.Command(id => new IkeCommand.Rekey(id, new SaTarget("net")), pair.Now);
+        }
+        else
+        {
+            // nobody hears our request; then one of the peer's own shows where it is now
+            world.Rebind();
+            pair.Right.Command(id => new IkeCommand.Rekey(id, new SaTarget("net")), pair.Now);
+            pair.Settle();
+            pair.Left.Command(id => new IkeCommand.Rekey(id, new SaTarget("net", "net")), pair.Now);
+        }
+
+        pair.Settle();
+        Assert.Equal(world.Mapped(pair.Left.Address, 4500), Assert.Single(pair.Right.Engine.IkeSas, sa => sa.State == IkeState.Established).Remote);
+        var first = pair.Sent.First(sent => sent.From == pair.Right);
+        Assert.Equal(answers ? 1 : 2, pair.Sent.Count(sent => sent.From == pair.Right && sent.Message.Message.AsSpan().SequenceEqual(first.Message.Message)));
+        Assert.Contains(pair.Right.Events, happening => happening is PathChanged);
     }
 
     [Fact]
