@@ -2,6 +2,7 @@ using System;
 using System.Linq;
 using Warifu.Crypto;
 using Warifu.Engine;
+using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
 using Warifu.Wire;
@@ -19,10 +20,13 @@ internal sealed class Impostor : IDisposable
 
     /// <param name="seed">Of the pair.</param>
     /// <param name="ike">IKE proposal.</param>
-    public Impostor(ulong seed = 1, string ike = "aes128gcm16-prfsha256-x25519")
+    /// <param name="right">Changes the connection of the side that is attacked.</param>
+    /// <param name="pools">Its pools.</param>
+    public Impostor(ulong seed = 1, string ike = "aes128gcm16-prfsha256-x25519", Func<Connection, Connection>? right = null, params Pool[] pools)
     {
         _pair = new EnginePair(seed, new EngineOptions { KeyLog = true }, new EngineOptions());
-        _pair.Load(EnginePair.LeftGateway(ike), EnginePair.RightGateway(ike));
+        _pair.Load(EnginePair.LeftGateway(ike), null);
+        _pair.Right.Load(new PolicySet { Connections = [right?.Invoke(EnginePair.RightGateway(ike)) ?? EnginePair.RightGateway(ike)], Pools = [.. pools] }, _pair.Now);
         if (!_pair.Up().Success) throw new InvalidOperationException("the pair does not come up");
         var keys = _pair.Left.IkeKeys.Single();
         (SpiI, SpiR) = (keys.Initiator, keys.Responder);

@@ -1,10 +1,13 @@
 using System;
+using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Linq;
 using Warifu.Engine;
+using Warifu.Fuzz;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
+using Warifu.Wire;
 using Xunit;
 
 namespace Warifu.Tests.V2;
@@ -234,6 +237,155 @@ public sealed class ConfigurationTests
         var left = Left(["0.0.0.0"], []);
         pair.Left.Load(PolicySet.Of(left with { Children = [left.Children[0] with { StartAction = StartAction.Trap }] }), pair.Now);
         Assert.Equal(["0.0.0.0/0"], pair.Left.Policies[("net", "net")].LocalSelectors.Select(one => one.ToString()));
+    }
+
+    [Theory]
+    [InlineData(ChildlessPolicy.Prefer)]
+    [InlineData(ChildlessPolicy.Force)]
+    public void A_client_without_a_child_in_IKE_AUTH_gets_its_address_there_all_the_same(ChildlessPolicy childless)
+    {
+        using var pair = Client(["0.0.0.0"], Pool("v4", "10.3.0.0/24"));
+        pair.Left.Load(PolicySet.Of(Left(["0.0.0.0"], []) with { Childless = childless }), pair.Now);
+        var right = pair.Right.Engine.Policy;
+        pair.Right.Load(right with { Connections = [right.Connections[0] with { Childless = childless }] }, pair.Now);
+        Assert.True(pair.Up().Success);
+        // CP rides on IKE_AUTH (RFC 6023 section 3), the child is made by an exchange of its own
+        Assert.Equal([ExchangeType.IkeSaInit, ExchangeType.IkeSaInit, ExchangeType.IkeAuth, ExchangeType.IkeAuth, ExchangeType.CreateChildSa, ExchangeType.CreateChildSa], pair.Sent.Select(sent => IkeHeader.TryRead(sent.Message.Message, out var header) ? header.Exchange : default));
+        Assert.Equal(["10.3.0.1/32"], Single(pair.Left).LocalSelectors.Select(one => one.ToString()));
+        Assert.Equal(["10.3.0.1/32"], Single(pair.Right).RemoteSelectors.Select(one => one.ToString()));
+        Assert.Single(pair.Left.Configured);
+    }
+
+    [Fact]
+    public void A_client_without_any_child_gets_its_address()
+    {
+        using var pair = Client(["0.0.0.0"], Pool("v4", "10.3.0.0/24"));
+        foreach (var host in new[] { pair.Left, pair.Right })
+        {
+            var policy = host.Engine.Policy;
+            host.Load(policy with { Connections = [policy.Connections[0] with { Childless = ChildlessPolicy.Prefer, Children = [] }] }, pair.Now);
+        }
+
+        var up = pair.Left.Up("net", null, pair.Now);
+        pair.Run();
+        Assert.True(pair.Left.Results[up].Success);
+        Assert.Equal(["10.3.0.1"], pair.Left.Configured.Values.Single().Addresses.Select(one => one.ToString()));
+    }
+
+    [Fact]
+    public void An_address_is_kept_when_the_peers_authenticate_anew()
+    {
+        using var pair = Client(["0.0.0.0"], Pool("v4", "10.3.0.0/24"));
+        Assert.True(pair.Up().Success);
+        for (var i = 0; i < 3; i++)
+        {
+            var id = pair.Left.Command(command => new IkeCommand.Reauth(command, new SaTarget("net")), pair.Now);
+            pair.Run();
+            pair.Run(TimeSpan.FromSeconds(30));
+            Assert.True(pair.Left.Results[id].Success);
+            Assert.Equal(i + 1, pair.Left.Events.OfType<IkeSaReauthenticated>().Count());
+            Assert.Equal(["10.3.0.1"], Assert.Single(pair.Left.Configured.Values).Addresses.Select(one => one.ToString()));
+            Assert.Equal((1, 0), (pair.Right.Leases.Status().Single().Online, pair.Right.Leases.Status().Single().Offline));
+            Assert.Equal(["10.3.0.1/32"], Single(pair.Right).RemoteSelectors.Select(one => one.ToString()));
+        }
+
+        pair.Left.Command(id => new IkeCommand.Down(id, new SaTarget("net")), pair.Now);
+        pair.Run();
+        Assert.Equal((0, 1), (pair.Right.Leases.Status().Single().Online, pair.Right.Leases.Status().Single().Offline));
+    }
+
+    [Fact]
+    public void Who_asks_for_information_later_gets_what_it_asks_for_and_no_address()
+    {
+        var pool = Pool("v4", "10.3.0.0/24") with { Attributes = [.. Attribute("dns", "10.2.0.53"), .. Attribute("subnet", "10.2.0.0/16"), .. Attribute("7", "Warifu")] };
+        using var impostor = new Impostor(right: right => right with { Pools = ["v4"] }, pools: pool);
+        // RFC 7296 section 2.20
+        Assert.Equal([(ConfigurationType.ApplicationVersion, "576172696675")], Ask(ConfigurationType.ApplicationVersion));
+        Assert.Equal([(ConfigurationType.InternalIp4Dns, "0a020035"), (ConfigurationType.InternalIp4Subnet, "0a020000ffff0000")], Ask(ConfigurationType.InternalIp4Dns, ConfigurationType.InternalIp4Subnet, (ConfigurationType)0x3FFF));
+        Assert.Equal([(ConfigurationType.InternalIp4Subnet, "0a020000ffff0000")], Ask(ConfigurationType.InternalIp4Address));
+        Assert.Equal(ConfigurationType.SupportedAttributes, Assert.Single(Ask(ConfigurationType.SupportedAttributes)).Type);
+        Assert.Empty(Ask());
+        Assert.Equal((0, 0), (impostor.Victim.Leases.Status().Single().Online, impostor.Victim.Leases.Status().Single().Offline));
+        // CFG_SET may be ignored (section 3.15.1); and nobody gets a CFG_REPLY who has not asked
+        var set = new MessageBuilder().Configuration(ConfigurationKind.Set, [new ConfigurationAttribute((ushort)ConfigurationType.InternalIp4Dns, [1, 2, 3, 4])]);
+        Assert.Equal(PayloadType.None, Answer(impostor, ExchangeType.Informational, set).First);
+        Assert.True(impostor.IsUp);
+
+        (ConfigurationType Type, string Value)[] Ask(params ConfigurationType[] types)
+        {
+            var request = new MessageBuilder().Configuration(ConfigurationKind.Request, [.. types.Select(type => new ConfigurationAttribute((ushort)type, []))]);
+            return Replied(Answer(impostor, ExchangeType.Informational, request));
+        }
+    }
+
+    [Fact]
+    public void A_version_that_is_not_told_is_an_empty_one()
+    {
+        using var impostor = new Impostor();
+        var request = new MessageBuilder().Configuration(ConfigurationKind.Request, [new ConfigurationAttribute((ushort)ConfigurationType.ApplicationVersion, [])]);
+        Assert.Equal([(ConfigurationType.ApplicationVersion, "")], Replied(Answer(impostor, ExchangeType.Informational, request)));
+    }
+
+    [Theory]
+    [InlineData("10.3.0.0/24")]
+    [InlineData("10.3.0.1-10.3.0.1")]
+    public void An_address_that_is_asked_for_with_a_later_child_is_given_before_the_child_is_looked_at(string addresses)
+    {
+        using var impostor = new Impostor(right: right => right with { Pools = ["v4"], Children = [right.Children[0], right.Children[0] with { Name = "clients", LocalSelectors = [EnginePair.Ts("10.8.0.0/16")], RemoteSelectors = [] }] }, pools: Pool("v4", addresses));
+        var isFull = addresses.Contains('-', StringComparison.Ordinal);
+        if (isFull) impostor.Victim.Leases.Grant(new LeaseWish(Identity.Fqdn("other.example.org"), ["v4"], [IpAddress.AnyV4], Share: false));
+        Assert.Equal(NotifyType.FailedCpRequired, ErrorOf(Answer(impostor, ExchangeType.CreateChildSa, Request(false))));
+        for (var i = 0; i < 2; i++)
+        {
+            var answer = Answer(impostor, ExchangeType.CreateChildSa, Request(true));
+            Assert.True(impostor.IsUp);
+            if (isFull)
+            {
+                Assert.Equal(NotifyType.InternalAddressFailure, ErrorOf(answer));
+                Assert.Single(impostor.Victim.Installed);
+                Assert.Equal("no-address", impostor.Victim.LastReport!.Failure!.Reason);
+                continue;
+            }
+
+            // CP before SA (section 2.19); the second child belongs to the same address
+            Assert.Equal(PayloadType.Cp, answer.First);
+            Assert.Equal([(ConfigurationType.InternalIp4Address, "0a030001")], Replied(answer));
+            Assert.Equal(["10.3.0.1/32"], impostor.Victim.Installed.Values.Last().RemoteSelectors.Select(one => one.ToString()));
+            Assert.Equal(1, impostor.Victim.Leases.Status().Single().Online);
+        }
+
+        impostor.Victim.Command(id => new IkeCommand.Down(id, new SaTarget("net"), Force: true), impostor.Now);
+        Assert.Equal(isFull ? 1 : 0, impostor.Victim.Leases.Status().Single().Online);
+
+        static MessageBuilder Request(bool asks)
+        {
+            var builder = new MessageBuilder();
+            if (asks) builder.Configuration(ConfigurationKind.Request, [new ConfigurationAttribute((ushort)ConfigurationType.InternalIp4Address, [])]);
+            return builder.Sa([new OfferedProposal(1, s_spi++, 4, EnginePair.Proposals(ProtocolId.Esp, "aes128gcm16")[0])]).Nonce(new byte[32])
+                .Ts(PayloadType.TsI, [TrafficSelector.Of(new IpPrefix(IpAddress.AnyV4, 0))]).Ts(PayloadType.TsR, [TrafficSelector.Of(new IpPrefix(IpAddress.Parse("10.8.0.0"), 16))]);
+        }
+    }
+
+    private static ulong s_spi = 0x1000;
+
+    private static (PayloadType First, byte[] Chain) Answer(Impostor impostor, ExchangeType exchange, MessageBuilder request)
+    {
+        var chain = impostor.Open(impostor.Request(exchange, request.First, request.Chain)!, out var first);
+        return (first, chain);
+    }
+
+    private static NotifyType ErrorOf((PayloadType First, byte[] Chain) answer) =>
+        MessageView.TryParse(answer.First, answer.Chain, out var view) == ParseError.None && view.TryGetError(out var error) ? error.Type : default;
+
+    private static (ConfigurationType Type, string Value)[] Replied((PayloadType First, byte[] Chain) answer)
+    {
+        Assert.Equal(ParseError.None, MessageView.TryParse(answer.First, answer.Chain, out var view));
+        Assert.True(view.TryGet(PayloadType.Cp, out var body));
+        Assert.Equal(ParseError.None, CpView.TryParse(body, out var cp));
+        Assert.Equal(ConfigurationKind.Reply, cp.Kind);
+        var found = new List<(ConfigurationType, string)>();
+        foreach (var attribute in cp) found.Add((attribute.Type, Convert.ToHexStringLower(attribute.Value)));
+        return [.. found];
     }
 
     private static Warifu.Ipsec.ChildSa Single(EngineHost host) => Assert.Single(host.Installed.Values);

@@ -20,6 +20,7 @@ internal sealed class ChildProposal
     private KeId _method;
     private byte[] _public = [];
     private bool _isFirst;
+    private ConfigurationRequest? _configuration;
 
     /// <summary>Null when the message has no child in it.</summary>
     public static ChildProposal? Read(scoped in MessageView view)
@@ -28,6 +29,8 @@ internal sealed class ChildProposal
         if (!view.TryGet(PayloadType.Sa, out var sa) || !view.TryGet(PayloadType.TsI, out var tsI) || !view.TryGet(PayloadType.TsR, out var tsR)) return null;
         if (SaPayload.TryParse(sa, out proposal._offers) != ParseError.None || TsPayload.TryParse(tsI, out proposal._remote) != ParseError.None || TsPayload.TryParse(tsR, out proposal._local) != ParseError.None) return null;
         if (view.TryGet(PayloadType.Ke, out var ke) && KeView.TryParse(ke, out var key) == ParseError.None) (proposal._method, proposal._public) = (key.Method, key.Public.ToArray());
+        // in IKE_AUTH a part of its own answers it
+        if (!proposal._isFirst) proposal._configuration = ConfigurationRequest.Read(view);
         return proposal;
     }
 
@@ -181,6 +184,8 @@ internal sealed class ChildProposal
         var spi = sa.Engine.NewChildSpi();
         var transport = config.Mode == ChildMode.Transport;
         if (transport) builder.Notify(NotifyType.UseTransportMode);
+        // CP goes before SA (section 2.19)
+        if (_configuration is not null) builder.Configuration(ConfigurationKind.Reply, ConfigurationReply.Make(sa, _configuration).AsSpan());
         builder.Sa([new OfferedProposal(offer.Number, spi.Value, 4, chosen)]);
         if (!_isFirst) builder.Nonce(nr);
         if (keyExchange is not null) builder.Ke(method, keyExchange.PublicValue);

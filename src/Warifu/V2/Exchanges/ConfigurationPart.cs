@@ -34,6 +34,30 @@ internal sealed class ConfigurationPart : AuthPart
             return;
         }
 
+        Lease(sa, request, failure =>
+        {
+            sa.Handshake!.AddressFailure = failure;
+            next();
+        });
+    }
+
+    /// <summary>A request for a child may ask for an address later, too (section 2.19): it is given before the child is looked at. False: the request does not ask, or the client has one.</summary>
+    public static bool LeaseLater(IkeSa sa, scoped in MessageView view, Action<NegotiationFailure?> next)
+    {
+        if (sa.Virtual is not null || sa.Connection.Pools.IsEmpty || ConfigurationRequest.Read(view) is not { Addresses.IsEmpty: false } request) return false;
+        sa.HasConfiguration = true;
+        Lease(sa, request, next);
+        return true;
+    }
+
+    /// <summary>CFG_REQUEST in INFORMATIONAL (sections 2.20 and 3.15.1): information about what is there; nothing is given out.</summary>
+    public static void Inform(IkeSa sa, scoped in MessageView view, MessageBuilder builder)
+    {
+        if (sa.State == IkeState.Established && ConfigurationRequest.Read(view) is { } request) builder.Configuration(ConfigurationKind.Reply, ConfigurationReply.Make(sa, request).AsSpan());
+    }
+
+    private static void Lease(IkeSa sa, ConfigurationRequest request, Action<NegotiationFailure?> next)
+    {
         var wish = new LeaseWish(sa.RemoteId!, sa.Connection.Pools, request.Addresses, sa.Connection.Unique is UniquePolicy.Replace or UniquePolicy.Keep);
         sa.Engine.Ask(sa, new Ask.Lease(wish), answer =>
         {
@@ -41,16 +65,14 @@ internal sealed class ConfigurationPart : AuthPart
             ImmutableArray<IpAddress> given = leased is null ? [] : leased.Given.RemoveAll(address => address.IsNone);
             if (given.IsEmpty)
             {
-                sa.Handshake!.AddressFailure = NoAddress(sa, (answer as Answer.Failed)?.Why);
-            }
-            else
-            {
-                sa.Share(new VirtualAddresses { Remote = given, Lease = leased!.Lease });
-                sa.Report.Add(sa.Engine.Now, StepDirection.Here, $"{Identities.Print(sa.RemoteId)} gets {string.Join(", ", given)}");
-                sa.Engine.Raise(new VirtualIpsGiven(given) { Connection = sa.Connection.Name, IkeId = sa.Id });
+                next(NoAddress(sa, request, (answer as Answer.Failed)?.Why));
+                return;
             }
 
-            next();
+            sa.Share(new VirtualAddresses { Remote = given, Lease = leased!.Lease });
+            sa.Report.Add(sa.Engine.Now, StepDirection.Here, $"{Identities.Print(sa.RemoteId)} gets {string.Join(", ", given)}");
+            sa.Engine.Raise(new VirtualIpsGiven(given) { Connection = sa.Connection.Name, IkeId = sa.Id });
+            next(null);
         });
     }
 
@@ -90,10 +112,10 @@ internal sealed class ConfigurationPart : AuthPart
         sa.Engine.Raise(new VirtualIpsReceived(reply.Addresses, reply.DnsServers, reply.Domains, reply.Lines) { Connection = connection.Name, IkeId = sa.Id });
     }
 
-    private static NegotiationFailure NoAddress(IkeSa sa, string? why) => new(
+    private static NegotiationFailure NoAddress(IkeSa sa, ConfigurationRequest request, string? why) => new(
         "no-address",
         $"no pool of connection {sa.Connection.Name} has an address for {Identities.Print(sa.RemoteId)} (INTERNAL_ADDRESS_FAILURE){(why is null ? "" : ": " + why)}",
-        [.. sa.Handshake!.Configuration!.Addresses.Select(address => $"wanted: {(address.IsUnspecified ? $"any IPv{address.Version} address" : address.ToString())}")],
+        [.. request.Addresses.Select(address => $"wanted: {(address.IsUnspecified ? $"any IPv{address.Version} address" : address.ToString())}")],
         [.. sa.Connection.Pools.Select(name => $"pool {name}: {PrintPool(sa.Engine.Policy.Pools.FirstOrDefault(pool => pool.Name == name))}")],
         [],
         $"here: make a pool of connections.{sa.Connection.Name}.pools larger, add one of the IP version that is wanted, or close clients that are not needed; or at the peer: ask for the other IP version");

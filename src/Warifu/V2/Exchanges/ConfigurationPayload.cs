@@ -86,7 +86,7 @@ internal sealed record ConfigurationReply(ImmutableArray<IpAddress> Addresses, I
         ConfigurationType.PCscfIp4Address, ConfigurationType.PCscfIp6Address, ConfigurationType.InternalDnsDomain, ConfigurationType.InternalDnssecTa,
     ];
 
-    /// <summary>The responder's: the addresses of the lease, then what the pools of the connection say, in their order, as far as it was asked for. Subnets always go: they say what belongs into the tunnel.</summary>
+    /// <summary>The responder's: the addresses of the lease, then what the pools of the connection say, in their order, as far as it was asked for. Subnets go with every address: they say what belongs into the tunnel.</summary>
     public static ImmutableArray<ConfigurationAttribute> Make(IkeSa sa, ConfigurationRequest request)
     {
         var attributes = ImmutableArray.CreateBuilder<ConfigurationAttribute>();
@@ -96,7 +96,7 @@ internal sealed record ConfigurationReply(ImmutableArray<IpAddress> Addresses, I
         }
 
         ImmutableArray<PoolAttribute> told = [.. sa.Connection.Pools.SelectMany(name => sa.Engine.Policy.Pools.Where(pool => pool.Name == name)).SelectMany(pool => pool.Attributes)];
-        var given = sa.Virtual?.Remote ?? [];
+        ImmutableArray<IpAddress> given = [.. (sa.Virtual?.Remote ?? []).Where(address => request.Asks(address.IsV4 ? ConfigurationType.InternalIp4Address : ConfigurationType.InternalIp6Address))];
         foreach (var address in given)
         {
             if (address.IsV4) Add(ConfigurationType.InternalIp4Address, address.ToOctets());
@@ -120,7 +120,7 @@ internal sealed record ConfigurationReply(ImmutableArray<IpAddress> Addresses, I
                     if (request.Asks(one.Type) && single.Add(one.Type)) Add(one.Type, one.Value.AsSpan());
                     break;
                 case ConfigurationType.InternalIp4Subnet or ConfigurationType.InternalIp6Subnet:
-                    Add(one.Type, one.Value.AsSpan());
+                    if (!request.Addresses.IsEmpty || request.Asks(one.Type)) Add(one.Type, one.Value.AsSpan());
                     break;
                 case ConfigurationType.InternalDnsDomain:
                     if (domains) Add(one.Type, one.Value.AsSpan());
@@ -134,6 +134,8 @@ internal sealed record ConfigurationReply(ImmutableArray<IpAddress> Addresses, I
             }
         }
 
+        // who does not tell its version says so by an empty one (section 2.20)
+        if (request.Asks(ConfigurationType.ApplicationVersion) && single.Add(ConfigurationType.ApplicationVersion)) Add(ConfigurationType.ApplicationVersion, []);
         if (request.Asks(ConfigurationType.SupportedAttributes)) Add(ConfigurationType.SupportedAttributes, [.. s_supported.SelectMany(type => new[] { (byte)((ushort)type >> 8), (byte)type })]);
         return attributes.ToImmutable();
     }

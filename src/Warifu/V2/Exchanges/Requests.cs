@@ -77,6 +77,7 @@ internal static class Requests
             return;
         }
 
+        if (!rekeys && AsksForAddress(sa, view)) return;
         if (!view.TryGet(PayloadType.Nonce, out var nonce) || ChildProposal.Read(view) is not { } proposal)
         {
             Malformed(sa, "a CREATE_CHILD_SA request without all of its payloads");
@@ -105,6 +106,27 @@ internal static class Requests
         }, sa.Report);
         sa.Respond(ExchangeType.CreateChildSa, builder);
         done?.Invoke();
+    }
+
+    /// <summary>The request waits for the address that it asks for, then it is looked at anew: what goes on may be something else by then.</summary>
+    private static bool AsksForAddress(IkeSa sa, scoped in MessageView view)
+    {
+        if (view.IndexOf(PayloadType.Cp) < 0) return false;
+        var request = view.Keep();
+        return ConfigurationPart.LeaseLater(sa, view, failure =>
+        {
+            if (failure is null)
+            {
+                OnCreateChild(sa, request.View);
+            }
+            else
+            {
+                sa.Refuse(ExchangeType.CreateChildSa, NotifyType.InternalAddressFailure);
+                sa.Engine.ReportDone(sa, null, failure);
+            }
+
+            sa.Reschedule();
+        });
     }
 
     /// <summary>The peer deletes the old pair; if it forgets, so do we.</summary>
@@ -184,6 +206,7 @@ internal static class Requests
         if (view.TryGetNotify(NotifyType.AuthLifetime, out var lifetime)) Reauthentication.Told(sa, lifetime.Data);
         var builder = new MessageBuilder();
         var (local, remote) = sa.RequestPath;
+        ConfigurationPart.Inform(sa, view, builder);
         Mobike.OnRequest(sa, view, builder, local, remote);
         if (ours.Count > 0) builder.Delete(ProtocolId.Esp, ours.ToArray());
         sa.Respond(ExchangeType.Informational, builder);
