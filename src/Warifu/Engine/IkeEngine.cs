@@ -379,7 +379,7 @@ internal sealed partial class IkeEngine : IDisposable
     /// <summary>Which of two IKE SAs with the same peer is one too many and ours to close; null = none.</summary>
     private static IkeSa? RedundantOf(IkeSa sa, IkeSa other)
     {
-        if (!Equals(other.LocalId, sa.LocalId)) return null;
+        if (other == sa || !Equals(other.LocalId, sa.LocalId)) return null;
         if (other.Origin.IsOurs == sa.Origin.IsOurs)
         {
             // both are ours: one that crossed the peer's, and the new authentication of the peer's

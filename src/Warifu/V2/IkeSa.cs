@@ -464,7 +464,7 @@ internal sealed class IkeSa : ITimed
         State = IkeState.Closed;
         foreach (var child in Children.Values.ToArray()) RemoveChild(child, reason, text);
         // whoever asks for a child asks the peer as it is now
-        if (reason == "peer-restarted") Again = WishesLeft();
+        if (reason is "peer-restarted" or "dead-peer") Again = WishesLeft();
         // the peer has authenticated anew: what waits here goes on there
         var heir = Successor ?? (wasEstablished && reason is "peer-deleted" or "replaced" or "reauthenticated" ? Engine.HeirOf(this) : null);
         if (heir is not null) Window.MoveTo(heir, Later);

@@ -96,8 +96,7 @@ internal static class Reauthentication
         if (sa.Connection.Unique != UniquePolicy.Never && sa.Engine.NewerOf(sa) is { } newer)
         {
             // the peer's own has come already
-            (newer.Reauthenticates, sa.Renewal) = (sa, newer);
-            sa.Engine.AwaitRenewal(newer);
+            Adopt(sa, newer);
             sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
             return;
         }
@@ -121,6 +120,21 @@ internal static class Reauthentication
 
         sa.Renewal = sa.Engine.Renew(sa, children, command);
         sa.Renewal.Reauthenticates = sa;
+    }
+
+    /// <summary>A new authentication that came from elsewhere takes over. One that the peer began may be unknown to it yet, and it closes the old one itself once it is not: it gets the time for that.</summary>
+    private static void Adopt(IkeSa old, IkeSa newer)
+    {
+        var until = newer.Established + ProtocolTimes.ReplacedPatience;
+        if (!newer.Origin.IsOurs && old.Engine.Now < until)
+        {
+            old.ReauthAt = until;
+            old.Reschedule();
+            return;
+        }
+
+        (newer.Reauthenticates, old.Renewal) = (old, newer);
+        old.Engine.AwaitRenewal(newer);
     }
 
     /// <summary>The new IKE SA is up. Once all its children are, the old one goes. True when that is done.</summary>
@@ -182,8 +196,7 @@ internal static class Reauthentication
         if (old.Engine.NewerOf(old) is { } newer)
         {
             // another new authentication did it, perhaps the peer's
-            (newer.Reauthenticates, old.Renewal) = (old, newer);
-            old.Engine.AwaitRenewal(newer);
+            Adopt(old, newer);
             return;
         }
 
