@@ -44,6 +44,10 @@ public sealed class CertificateTests
     [
         new("RSA, PKCS#1 v1.5 by RFC 7427", side => s_rsaCa.Issue(side, "rsa", 2048), "rsa-sha256") { Ca = s_rsaCa },
         new("RSA, PSS", side => s_rsaCa.Issue(side, "rsa", 2048), "ike:rsa/pss-sha256") { Ca = s_rsaCa },
+        new("RSA, PSS with SHA-384", side => s_rsaCa.Issue(side, "rsa", 2048), "ike:rsa/pss-sha384") { Ca = s_rsaCa },
+        new("RSA, PSS with SHA-512", side => s_rsaCa.Issue(side, "rsa", 2048), "ike:rsa/pss-sha512") { Ca = s_rsaCa },
+        new("RSA, PKCS#1 v1.5 with SHA-384", side => s_rsaCa.Issue(side, "rsa", 2048), "ike:rsa-sha384") { Ca = s_rsaCa },
+        new("RSA, PKCS#1 v1.5 with SHA-512", side => s_rsaCa.Issue(side, "rsa", 2048), "ike:rsa-sha512") { Ca = s_rsaCa },
         new("RSA of 4096 bits", side => s_rsaCa.Issue(side, "rsa", 4096), "rsa-4096-sha512-rsa-2048-sha256") { Ca = s_rsaCa },
         new("RSA, method 1", side => s_rsaCa.Issue(side, "rsa", 2048)) { Ca = s_rsaCa, PeerDaemon = "signature_authentication = no" },
         new("RSA, signed by a CA with PSS", side => s_pssCa.Issue(side, "rsa", 2048)) { Ca = s_pssCa },
@@ -57,6 +61,8 @@ public sealed class CertificateTests
         new("Ed25519", side => s_edwardsCa.Issue(side, "ed25519")) { Ca = s_edwardsCa },
         new("Ed448", side => s_edwardsCa.Issue(side, "ed448")) { Ca = s_edwardsCa },
         new("raw public keys, ECDSA", side => EcdsaCa.Issue(side)) { Raw = true },
+        new("raw public keys, RSA", side => s_rsaCa.Issue(side, "rsa", 2048)) { Raw = true },
+        new("raw public keys, Ed448", side => s_edwardsCa.Issue(side, "ed448")) { Raw = true },
         new("raw public keys, Ed25519", side => EcdsaCa.Issue(side, "ed25519")) { Raw = true },
     ];
 

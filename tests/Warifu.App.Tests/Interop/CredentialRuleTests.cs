@@ -41,6 +41,65 @@ public sealed class CredentialRuleTests
     [StrongSwanTheory]
     [InlineData(true)]
     [InlineData(false)]
+    public async Task RSA_one_way_and_ECDSA_the_other_way(bool weInitiate)
+    {
+        foreach (var (left, right, scenario) in new[] { ("rsa", "ecdsa", "RSA of ours, ECDSA of the peer"), ("ecdsa", "rsa", "ECDSA of ours, RSA of the peer") })
+        {
+            await using var tunnel = await StartAsync(s_certified, s_ca.Issue("left", left, left == "rsa" ? 2048 : 256), s_ca.Issue("right", right, right == "rsa" ? 2048 : 256));
+            await tunnel.UpAsync(weInitiate);
+            await tunnel.PingBothAsync();
+            await tunnel.AgreeAsync();
+            Coverage.Passed(scenario, weInitiate, s_certified);
+        }
+    }
+
+    [StrongSwanTheory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public Task Two_rounds_of_certificates(bool weInitiate) => UpAsync("two rounds (RFC 4739), both with certificates", weInitiate, s_certified with
+    {
+        LeftRounds = "local-2 {\nround = 2\nauth = pubkey\ncerts = left.pem\nid = left.example.org\n}\nremote-2 {\nround = 2\nauth = pubkey\nid = right.example.org\n}",
+        RightRounds = "local-2 {\nround = 2\nauth = pubkey\ncerts = right.pem\nid = right.example.org\n}\nremote-2 {\nround = 2\nauth = pubkey\nid = left.example.org\n}",
+    });
+
+    /// <summary>Each side has certificates of two CAs and trusts one: the request for certificates says which is wanted.</summary>
+    [StrongSwanTheory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Of_two_certificates_the_one_is_sent_that_the_other_side_asks_for(bool weInitiate)
+    {
+        var other = TestCa.Root("Other CA");
+        foreach (var oursHasTwo in new[] { true, false })
+        {
+            var two = "auth = pubkey\ncerts = first.pem,second.pem";
+            var site = oursHasTwo ? s_certified with { LeftAuth = two } : s_certified with { RightAuth = two };
+            await using var tunnel = await Tunnel.StartAsync(site, new Layout { Files = folder => Write(folder, "left", oursHasTwo), PeerFiles = folder => Write(folder, "right", !oursHasTwo) });
+            await tunnel.UpAsync(weInitiate);
+            await tunnel.PingBothAsync();
+            await tunnel.AgreeAsync();
+            Coverage.Passed(oursHasTwo ? "two certificates of ours: CERTREQ chooses" : "two certificates of the peer: CERTREQ chooses", weInitiate, site);
+        }
+
+        void Write(string folder, string side, bool hasTwo)
+        {
+            s_ca.Own.TrustIn(folder);
+            if (!hasTwo)
+            {
+                s_ca.Issue(side).WriteTo(folder);
+                return;
+            }
+
+            // the wrong one comes first; the side itself knows both CAs
+            other.Own.TrustIn(folder);
+            var (first, second) = (other.Issue(side) with { Name = "first" }, s_ca.Issue(side, "ecdsa", 384) with { Name = "second" });
+            first.WriteTo(folder);
+            second.WriteTo(folder);
+        }
+    }
+
+    [StrongSwanTheory]
+    [InlineData(true)]
+    [InlineData(false)]
     public async Task A_certificate_that_a_CRL_revokes_is_refused_and_the_reason_is_told(bool weInitiate)
     {
         var (left, right) = (s_ca.Issue("left"), s_ca.Issue("right"));

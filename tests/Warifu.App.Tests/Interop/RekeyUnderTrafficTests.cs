@@ -77,7 +77,7 @@ public sealed partial class RekeyUnderTrafficTests
     /// <summary>The flow kept its pace, to a twentieth; then what was measured.</summary>
     private static void Tell(PacedFlow flow, IReadOnlyCollection<DateTime> lost, (int Sent, int Received) pings, List<DateTime> rekeyings)
     {
-        var megabits = flow.Sent * (flow.Size + 28) * 8 / s_span.TotalSeconds / 1e6;
+        var megabits = 8.0 * flow.Sent * (flow.Size + 28) / s_span.TotalSeconds / 1e6;
         TestContext.Current.TestOutputHelper?.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{rekeyings.Count} rekeyings, {pings.Sent} pings, all answered, {flow.Sent} datagrams at {megabits:F1} Mbit/s, {lost.Count} lost"));
         Assert.True(megabits > Megabits * 0.95, $"{megabits} Mbit/s");
     }

@@ -119,27 +119,32 @@ public sealed class TransportTests
     }
 
     [StrongSwanTheory]
-    [InlineData(true)]
-    [InlineData(false)]
+    [InlineData(true, false)]
+    [InlineData(false, false)]
+    [InlineData(true, true)]
+    [InlineData(false, true)]
     [Trait("Item", "2.13")]
-    public async Task The_initiator_moves_to_another_address(bool weInitiate)
+    public async Task The_initiator_moves_to_another_address(bool weInitiate, bool v6)
     {
-        var site = new Site { LeftFromAnywhere = true, LeftLocal = "192.0.2.2,192.0.2.3", Connection = "mobike = yes" };
+        var (old, next) = v6 ? ("2001:db8:1::2", "2001:db8:1::3") : ("192.0.2.2", "192.0.2.3");
+        var length = v6 ? 64 : 24;
+        var site = new Site { OuterV6 = v6, InnerV6 = v6, LeftFromAnywhere = true, LeftLocal = $"{old},{next}", Connection = "mobike = yes" };
         await using var tunnel = await Tunnel.StartAsync(site, new Layout
         {
             WeAreLeft = weInitiate,
             Prepare = async lab =>
         {
             await Topology.InAsync(lab.Left, "sysctl", "-qw", "net.ipv4.conf.all.promote_secondaries=1", "net.ipv4.conf.wan.promote_secondaries=1");
-            (await Topology.InAsync(lab.Left, "ip", "addr", "add", "192.0.2.3/24", "dev", "wan")).OrThrow("addr");
+            // the first address is the one that is taken
+            (await Topology.InAsync(lab.Left, "bash", "-c", $"ip addr add {next}/{length} dev wan {(v6 ? "nodad preferred_lft 0" : "")}")).OrThrow("addr");
         }
         });
         await tunnel.UpAsync(weInitiate);
         await tunnel.PingBothAsync();
         var before = await tunnel.OurSaAsync();
-        Assert.Equal("192.0.2.2", weInitiate ? before.LocalHost : before.RemoteHost);
-        (await Topology.InAsync(tunnel.Lab.Left, "bash", "-c", "ip addr del 192.0.2.2/24 dev wan; ip route replace default via 192.0.2.1")).OrThrow("addr del");
-        await Until.HoldsAsync("the tunnel has moved", tunnel.OurSaAsync, sa => (weInitiate ? sa.LocalHost : sa.RemoteHost) == "192.0.2.3", sa => $"{sa.LocalHost} {sa.RemoteHost}{tunnel.Logs}", seconds: 15);
+        Assert.Equal(old, weInitiate ? before.LocalHost : before.RemoteHost);
+        (await Topology.InAsync(tunnel.Lab.Left, "bash", "-c", $"ip addr del {old}/{length} dev wan; {(v6 ? $"ip addr change {next}/64 dev wan preferred_lft forever" : "ip route replace default via 192.0.2.1")}")).OrThrow("addr del");
+        await Until.HoldsAsync("the tunnel has moved", tunnel.OurSaAsync, sa => (weInitiate ? sa.LocalHost : sa.RemoteHost) == next, sa => $"{sa.LocalHost} {sa.RemoteHost}{tunnel.Logs}", seconds: 15);
         await Task.Delay(500);
         await tunnel.PingBothAsync();
         var after = await tunnel.AgreeAsync();

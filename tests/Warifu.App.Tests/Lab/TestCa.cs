@@ -1,9 +1,16 @@
 using System;
 using System.Collections.Concurrent;
+using System.Collections.Generic;
 using System.IO;
 using System.Linq;
 using System.Security.Cryptography;
 using System.Text;
+using Org.BouncyCastle.Asn1;
+using Org.BouncyCastle.Asn1.Ocsp;
+using Org.BouncyCastle.Asn1.X509;
+using Org.BouncyCastle.Crypto;
+using Org.BouncyCastle.Ocsp;
+using Org.BouncyCastle.OpenSsl;
 using Warifu.App.Cli.Ca;
 using Warifu.Crypto.Signatures;
 
@@ -84,8 +91,27 @@ internal sealed class TestCa
     /// <summary>A list of revoked certificates, in PEM.</summary>
     public string Crl(params Credential[] revoked) => Crl(DateTimeOffset.UtcNow.AddDays(7), revoked);
 
-    public string Crl(DateTimeOffset until, params Credential[] revoked) => PemEncoding.WriteString(
-        "X509 CRL", CertificateMaker.Crl(Own.Der, _key, revoked.Select(one => new Revoked(CertificateMaker.SerialOf(one.Der), DateTimeOffset.UtcNow.AddHours(-1), "key-compromise")), 1, until < DateTimeOffset.UtcNow ? until.AddDays(-1) : DateTimeOffset.UtcNow.AddMinutes(-5), until));
+    public string Crl(DateTimeOffset until, params Credential[] revoked) => PemEncoding.WriteString("X509 CRL", CrlDer(until, revoked));
+
+    public byte[] CrlDer(params Credential[] revoked) => CrlDer(DateTimeOffset.UtcNow.AddDays(7), revoked);
+
+    /// <summary>What an OCSP responder with the CA's own key says to a request.</summary>
+    public byte[] OcspResponse(byte[] request, params Credential[] revoked)
+    {
+        var asked = new OcspReq(request);
+        using var pem = new StringReader(Own.KeyPem);
+        var key = new PemReader(pem).ReadObject() switch { AsymmetricCipherKeyPair pair => pair.Private, var single => (AsymmetricKeyParameter)single };
+        var certificate = new Org.BouncyCastle.X509.X509Certificate(Own.Der);
+        var bad = revoked.Select(one => new Org.BouncyCastle.Math.BigInteger(CertificateMaker.SerialOf(one.Der))).ToHashSet();
+        var made = new BasicOcspRespGenerator(new RespID(certificate.SubjectDN));
+        foreach (var one in asked.GetRequestList())
+            made.AddResponse(one.GetCertID(), bad.Contains(one.GetCertID().SerialNumber) ? new RevokedStatus(DateTime.UtcNow.AddHours(-1), 1) : CertificateStatus.Good, DateTime.UtcNow.AddMinutes(-5), DateTime.UtcNow.AddHours(1), null);
+        if (asked.GetExtensionValue(OcspObjectIdentifiers.PkixOcspNonce) is { } nonce) made.SetResponseExtensions(new X509Extensions(new Dictionary<DerObjectIdentifier, X509Extension> { [OcspObjectIdentifiers.PkixOcspNonce] = new(false, nonce) }));
+        return new OCSPRespGenerator().Generate(OcspRespStatus.Successful, made.Generate("SHA256withECDSA", key, null, DateTime.UtcNow)).GetEncoded();
+    }
+
+    private byte[] CrlDer(DateTimeOffset until, Credential[] revoked) =>
+        CertificateMaker.Crl(Own.Der, _key, revoked.Select(one => new Revoked(CertificateMaker.SerialOf(one.Der), DateTimeOffset.UtcNow.AddHours(-1), "key-compromise")), 1, until < DateTimeOffset.UtcNow ? until.AddDays(-1) : DateTimeOffset.UtcNow.AddMinutes(-5), until);
 
     /// <summary>RSA keys take long to make: one for each kind and holder in a run.</summary>
     private static string KeyOf(string kind, int size, string holder) => s_keys.GetOrAdd($"{kind} {size} {holder}", _ => KeyMaker.Generate(kind, size));
