@@ -46,6 +46,7 @@ internal static class CoverageTable
             yield return new(peer, "native ESP, ESN", Wanted.V4);
         }
 
+        yield return new(UmlKernelTests.Peer, "transport mode, we are behind a NAT", Wanted.V4 | Wanted.OnlyOurs);
         foreach (var word in SuiteWordTests.GmacWords) yield return new(NativeEspTests.ShimmedStrongSwan, word.Scenario, Wanted.V4);
     }
 

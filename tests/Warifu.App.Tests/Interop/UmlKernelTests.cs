@@ -25,6 +25,9 @@ public sealed class UmlFixture : IAsyncLifetime
         if (PeersTheoryAttribute.WhyNot(UmlKernelTests.Needs) is not null) return;
         var cases = UmlKernelTests.Cases().ToArray();
         Lab = await Topology.CreateAsync();
+        // one address of ours is behind a NAT
+        (await Topology.InAsync(Lab.Left, "ip", "addr", "add", KernelCase.HiddenHost + "/24", "dev", "wan")).OrThrow("addr");
+        await Lab.NftAsync($"add rule ip labnat leaving oifname tor ip saddr {KernelCase.HiddenHost} masquerade");
         Kernel = await UmlKernel.StartAsync(Lab, File(cases, left: false));
         Ours = await Gateway.StartAsync(Lab.Left, Path.Combine(Lab.Folder, "ours"), File(cases, left: true));
     }
@@ -46,8 +49,8 @@ public sealed class UmlFixture : IAsyncLifetime
             text.Append(CultureInfo.InvariantCulture, $$"""
                 {{one.Name}} {
                   version = 2
-                  local_addrs = {{(left ? site.LeftHost : site.RightHost)}}
-                  remote_addrs = {{(left ? site.RightHost : site.LeftHost)}}
+                  local_addrs = {{(!left ? site.RightHost : one.IsHidden ? KernelCase.HiddenHost : site.LeftHost)}}
+                  remote_addrs = {{(left ? site.RightHost : one.IsHidden ? "%any" : site.LeftHost)}}
                   proposals = aes128gcm16-prfsha256-x25519
                   mobike = no
                   local {
@@ -79,14 +82,19 @@ public sealed class UmlFixture : IAsyncLifetime
 /// <summary>A tunnel to the kernel.</summary>
 internal sealed record KernelCase(string Esp, bool OuterV6, bool InnerV6, bool WeInitiate, string Mode)
 {
-    public string Name => $"{Esp}-{Mode}-{(OuterV6 ? 6 : 4)}{(InnerV6 ? 6 : 4)}";
+    public const string HiddenHost = "192.0.2.9";
+
+    /// <summary>We are behind a NAT.</summary>
+    public bool IsHidden { get; init; }
+
+    public string Name => $"{Esp}-{Mode}-{(OuterV6 ? 6 : 4)}{(InnerV6 ? 6 : 4)}{(IsHidden ? "-nat" : "")}";
 
     public Site Site
     {
         get
         {
             var site = new Site { OuterV6 = OuterV6, InnerV6 = InnerV6 };
-            return Mode == "tunnel" ? site : site with { LeftTs = site.LeftHost, RightTs = site.RightHost };
+            return IsHidden ? site with { LeftTs = "dynamic", RightTs = "dynamic" } : Mode == "tunnel" ? site : site with { LeftTs = site.LeftHost, RightTs = site.RightHost };
         }
     }
 }
@@ -120,9 +128,10 @@ public sealed partial class UmlKernelTests(UmlFixture fixture) : IClassFixture<U
         new("aes128-sha256-esn", true, true, false, "transport"),
         new("aes256gcm16", true, true, true, "transport"),
         new("aes128gmac", false, false, false, "transport"),
+        new("aes256gcm16", false, false, true, "transport") { IsHidden = true },
     ];
 
-    public static TheoryData<string> Names() => [.. s_cases.Select(one => one.Name)];
+    public static TheoryData<string> Names() => [.. s_cases.Where(one => !one.IsHidden).Select(one => one.Name)];
 
     internal static IEnumerable<KernelCase> Cases() => s_cases;
 
@@ -163,6 +172,35 @@ public sealed partial class UmlKernelTests(UmlFixture fixture) : IClassFixture<U
         Assert.Equal("", (await kernel.RunAsync("ip xfrm state")).Output);
         Coverage.Passed(Peer, one.Mode == "tunnel" ? "native ESP, tunnel mode" : "native ESP, transport mode", one.WeInitiate, one.OuterV6, one.InnerV6);
         if (!one.OuterV6 && !one.InnerV6 && one.Esp.EndsWith("-esn", StringComparison.Ordinal)) Coverage.Passed(Peer, "native ESP, ESN", one.WeInitiate);
+    }
+
+    [PeersFact(Needs)]
+    [Trait("Item", "2.12")]
+    public async Task Transport_mode_behind_a_NAT_carries_streams_whose_checksums_the_kernel_made_for_another_address()
+    {
+        var one = s_cases.Single(candidate => candidate.IsHidden);
+        var (lab, kernel, ours) = (fixture.Lab!, fixture.Kernel!, fixture.Ours!);
+        try
+        {
+            var up = await ours.CliAsync("up", $"{one.Name}/{one.Name}");
+            Assert.True(up.Ok, $"{up.All}\n{ours.Log}\n{kernel.CharonLog}");
+            Assert.Equal((5, 5), await Topology.PingAsync(lab.Left, KernelCase.HiddenHost, one.Site.RightHost));
+            (await kernel.RunAsync($"{UmlKernel.Busybox} nc -ll -p 7007 -e /bin/cat >/dev/null 2>&1 & for i in $(seq 50); do grep -q ':1B5F ' /proc/net/tcp /proc/net/tcp6 && break; sleep 0.1; done")).OrThrow("echo");
+            await ManyNatsTests.StreamAsync(lab.Left, one.Site.RightHost, 7007, KernelCase.HiddenHost);
+            var state = (await kernel.RunAsync("ip -s xfrm state; grep -v '\\s0$' /proc/net/xfrm_stat; true")).Output;
+            Assert.Equal(2, Regex.Count(state, "proto esp .* mode transport\n"));
+            Assert.Equal(2, Regex.Count(state, "encap type espinudp"));
+            Assert.Equal(2, Stats().Count(state));
+            var sas = (await ours.CliAsync("list", "sas", "--json")).Output;
+            Assert.True(Json.Sum(sas, "packets-in") > 100 && Json.Sum(sas, "packets-out") > 100 && Json.Sum(sas, "x-integrity-drops") == 0, sas);
+        }
+        finally
+        {
+            _ = await ours.CliAsync("down", one.Name);
+            for (var i = 0; i < 20 && (await kernel.RunAsync("ip xfrm state")).Output.Length > 0; i++) await Task.Delay(50);
+        }
+
+        Coverage.Passed(Peer, "transport mode, we are behind a NAT", true);
     }
 
     [GeneratedRegex(@"lifetime current:\s+\d+\(bytes\), (\d+)\(packets\)")]

@@ -78,10 +78,13 @@ internal sealed partial class Topology : IAsyncDisposable
               counter seen_natt {"{"} {"}"}
               counter seen_esp {"{"} {"}"}
               counter seen_inner {"{"} {"}"}
+              counter seen_clear {"{"} {"}"}
               chain seen {"{"} type filter hook prerouting priority -600;
                 udp dport 500 counter name seen_ike
                 udp dport 4500 counter name seen_natt
                 meta l4proto 50 counter name seen_esp
+                udp dport != {"{"} 500, 4500 {"}"} udp sport != {"{"} 500, 4500 {"}"} counter name seen_clear
+                meta l4proto {"{"} 1, 6 {"}"} counter name seen_clear
                 ip daddr 10.0.0.0/8 counter name seen_inner
                 ip6 daddr fd10::/16 counter name seen_inner
               {"}"}
@@ -155,7 +158,7 @@ internal sealed partial class Topology : IAsyncDisposable
             (await InAsync(Router, "sysctl", "-qw", $"net.netfilter.{name}={seconds.ToString(CultureInfo.InvariantCulture)}")).OrThrow("conntrack timeout");
     }
 
-    /// <summary>Packets that the router saw: "ike" to UDP 500, "natt" to UDP 4500, "esp" protocol 50, "inner" to an address of a LAN, which must not be seen here.</summary>
+    /// <summary>Packets that the router saw: "ike" to UDP 500, "natt" to UDP 4500, "esp" protocol 50, "clear" neither of them, "inner" to an address of a LAN, which must not be seen here.</summary>
     public async Task<long> SeenAsync(string counter)
     {
         var listed = (await InAsync(Router, "nft", "list", "counter", "inet", "lab", "seen_" + counter)).OrThrow("nft list counter");

@@ -15,7 +15,7 @@ namespace Warifu.App.Tests.Lab;
 /// </summary>
 internal sealed class UmlKernel : IAsyncDisposable
 {
-    private static readonly string s_busybox = Path.Combine(Tree, "usr/bin/busybox");
+    public static string Busybox { get; } = Path.Combine(Tree, "usr/bin/busybox");
 
     private readonly Topology _lab;
     private readonly Process _process;
@@ -134,11 +134,11 @@ internal sealed class UmlKernel : IAsyncDisposable
         return $$"""
             #!/bin/bash
             export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C
-            off() { echo "$*" >/dev/kmsg; {{s_busybox}} poweroff -f; sleep 60; }
+            off() { echo "$*" >/dev/kmsg; {{Busybox}} poweroff -f; sleep 60; }
             mount -t proc proc /proc
             mount -t tmpfs -o mode=755 tmpfs /mnt || off no tmpfs
             mkdir /mnt/u /mnt/w /mnt/n /mnt/l
-            {{s_busybox}} insmod {{modules}}/kernel/fs/overlayfs/overlay.ko || off no overlay
+            {{Busybox}} insmod {{modules}}/kernel/fs/overlayfs/overlay.ko || off no overlay
             mount -t hostfs -o {{StrongSwan.Tree}} none /mnt/l || off no layer
             mount -t overlay -o lowerdir=/mnt/l:/,upperdir=/mnt/u,workdir=/mnt/w root /mnt/n || off no root
             N=/mnt/n
@@ -149,9 +149,9 @@ internal sealed class UmlKernel : IAsyncDisposable
             ln -sfn /proc/self/fd $N/dev/fd
             ln -sfn {{modules}} $N/lib/modules/{{Path.GetFileName(modules)}}
             mkdir -p $N{{folder}}; mount -t hostfs -o {{folder}} none $N{{folder}} || off no folder
-            mkdir -p $N/sbin; ln -sfn {{s_busybox}} $N/run/modprobe; echo /run/modprobe >$N/proc/sys/kernel/modprobe
-            cd $N && {{s_busybox}} pivot_root . mnt/.old || off no pivot
-            exec {{s_busybox}} chroot . /bin/bash {{folder}}/stage2 </dev/tty1 >/dev/tty1 2>/dev/kmsg
+            mkdir -p $N/sbin; ln -sfn {{Busybox}} $N/run/modprobe; echo /run/modprobe >$N/proc/sys/kernel/modprobe
+            cd $N && {{Busybox}} pivot_root . mnt/.old || off no pivot
+            exec {{Busybox}} chroot . /bin/bash {{folder}}/stage2 </dev/tty1 >/dev/tty1 2>/dev/kmsg
             """;
     }
 
@@ -173,6 +173,6 @@ internal sealed class UmlKernel : IAsyncDisposable
               bash {folder}/run/$n </dev/null >{folder}/run/$n.out 2>&1
               echo ":done$n $?"
             done
-            {s_busybox} poweroff -f
+            {Busybox} poweroff -f
             """;
 }
