@@ -383,14 +383,14 @@ internal sealed partial class IkeEngine : IDisposable
         if (other.Origin.IsOurs == sa.Origin.IsOurs)
         {
             // both are ours: one that crossed the peer's, and the new authentication of the peer's
-            if (!sa.Origin.IsOurs || sa.Connection.Unique == UniquePolicy.Never) return null;
+            if (!sa.Origin.IsOurs || !IsSameHost(sa, other)) return null;
             var (older, newer) = sa.Began < other.Began ? (sa, other) : (other, sa);
             return newer.IsRenewal && newer.Reauthenticates != older ? older : null;
         }
 
         var (ours, theirs) = sa.Origin.IsOurs ? (sa, other) : (other, sa);
         // many may have one identity; but two new authentications of the same IKE SA would double it each time
-        if (sa.Connection.Unique == UniquePolicy.Never && !(ours.IsRenewal && ours.Remote.Address == theirs.Remote.Address && theirs.Began <= ours.Proven)) return null;
+        if (sa.Connection.Unique == UniquePolicy.Never && !(ours.IsRenewal && IsSameHost(ours, theirs) && theirs.Began <= ours.Proven)) return null;
         // begun on purpose beside the other one: a new authentication
         return ours.Origin.Spi.Value > theirs.Origin.Spi.Value || ours.Began > theirs.Proven ? null : ours;
     }
@@ -442,8 +442,11 @@ internal sealed partial class IkeEngine : IDisposable
 
     /// <summary>An IKE SA with the same peer at the same address that was begun later, and that replaces nothing itself.</summary>
     public IkeSa? NewerOf(IkeSa sa) => sa.RemoteId is { } peer
-        ? OfConnection(sa.Connection.Name).With(peer).FirstOrDefault(other => other != sa && other.Began > sa.Began && other.Reauthenticates is null && other.Remote.Address == sa.Remote.Address && Equals(other.LocalId, sa.LocalId))
+        ? OfConnection(sa.Connection.Name).With(peer).FirstOrDefault(other => other != sa && other.Began > sa.Began && other.Reauthenticates is null && IsSameHost(sa, other) && Equals(other.LocalId, sa.LocalId))
         : null;
+
+    /// <summary>Where many may have one identity, also behind one address, the port tells them apart.</summary>
+    private static bool IsSameHost(IkeSa sa, IkeSa other) => sa.Connection.Unique == UniquePolicy.Never ? other.Remote == sa.Remote : other.Remote.Address == sa.Remote.Address;
 
     /// <summary>An established IKE SA takes over from the one that it reauthenticates as soon as its children are there.</summary>
     public void AwaitRenewal(IkeSa sa) => _renewals.Add(sa);

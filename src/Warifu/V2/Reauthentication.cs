@@ -93,7 +93,7 @@ internal static class Reauthentication
             return;
         }
 
-        if (sa.Connection.Unique != UniquePolicy.Never && sa.Engine.NewerOf(sa) is { } newer)
+        if (sa.Engine.NewerOf(sa) is { } newer)
         {
             // the peer's own has come already
             Adopt(sa, newer);
