@@ -110,7 +110,7 @@ internal static class Reauthentication
             return;
         }
 
-        var children = sa.Children.Values.Where(child => child.IsLive).OrderBy(child => child.Id).Select(child => RequestOf(sa, child)).ToList();
+        var children = sa.Children.Values.Where(child => IsWanted(sa, child)).OrderBy(child => child.Id).Select(child => RequestOf(sa, child)).ToList();
         if (sa.Engine.Options.BreakBeforeMake)
         {
             sa.Again = (children, command);
@@ -158,7 +158,7 @@ internal static class Reauthentication
 
         if (made.Dropped.Count > 0) return false;
         // what came to it meanwhile, or is still to come
-        foreach (var child in old.Children.Values.Where(child => child.IsLive).ToArray()) Want(child.Config.Name, () => RequestOf(old, child));
+        foreach (var child in old.Children.Values.Where(child => IsWanted(old, child)).ToArray()) Want(child.Config.Name, () => RequestOf(old, child));
         if (old.Window.Active is CreateChildExchange { Old: null, Request: var request }) Want(request.Config.Name, () => request with { Command = default });
         foreach (var waiting in old.Window.TakeCreations(old.Later))
         {
@@ -235,6 +235,9 @@ internal static class Reauthentication
             if (sa.Window.Active is not CreateChildExchange { Old: { } old } || old != child) child.Phase = ChildPhase.Installed;
         }
     }
+
+    /// <summary>It carries traffic, or its time is over and it is to come back.</summary>
+    private static bool IsWanted(IkeSa sa, ChildState child) => child.IsLive || (child is { HasExpired: true, Config.CloseAction: StartAction.Start } && !sa.Children.HasLive(child.Config.Name));
 
     /// <summary>A child as it is: where a packet made it, its selectors go along.</summary>
     private static ChildRequest RequestOf(IkeSa sa, ChildState child)
