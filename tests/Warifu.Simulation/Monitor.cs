@@ -7,7 +7,7 @@ using Warifu.Wire;
 
 namespace Warifu.Simulation;
 
-/// <summary>Watches what one host sends: message ids, the window of one, repetitions octet for octet, back-off (RFC 7296 sections 2.1 to 2.4).</summary>
+/// <summary>Watches what one host sends: message ids, the window, repetitions octet for octet, back-off (RFC 7296 sections 2.1 to 2.4).</summary>
 internal sealed class Monitor(World world, SimHost host, EngineOptions options)
 {
     private readonly Dictionary<(ulong, ulong), Stream> _streams = [];
@@ -47,61 +47,71 @@ internal sealed class Monitor(World world, SimHost host, EngineOptions options)
         if (!_streams.TryGetValue(spis, out var stream))
         {
             if (header.MessageId > 1) world.Fail($"{host.Name} begins with message id {header.MessageId}");
-            _streams.Add(spis, stream = new Stream { Id = header.MessageId, Digest = digest, Total = total, At = world.Now, Count = 1, Path = (send.Local, send.Remote) });
-            return;
+            _streams.Add(spis, stream = new Stream { Next = header.MessageId });
         }
 
-        if (header.MessageId == stream.Id)
+        if (header.MessageId == stream.Next)
         {
-            if (total > stream.Total)
+            stream.Next++;
+            // RFC 7296 section 2.3: all up to this one less the window are answered
+            foreach (var open in stream.Sent.Values)
             {
-                // RFC 7383 section 2.5.2: a smaller size is tried, with timers of its own
-                if (stream.Count < ProtocolTimes.FragmentProbes) world.Fail($"{host.Name} cuts request {header.MessageId} smaller after {stream.Count} tries");
-                world.Reach("smaller fragments tried");
-                (stream.Digest, stream.Total, stream.Count, stream.Wait, stream.At) = (digest, total, 1, default, world.Now);
-                return;
+                if (!open.IsAnswered && header.MessageId - open.Id >= host.WindowOf(header)) world.Fail($"{host.Name} sends request {header.MessageId} before {open.Id} is answered: the window is {host.WindowOf(header)}");
+                if (!open.IsAnswered) world.Reach("several requests at once");
             }
 
-            if (digest != stream.Digest) world.Fail($"{host.Name} repeats request {header.MessageId} with other octets");
-            if (stream.IsAnswered) world.Fail($"{host.Name} repeats request {header.MessageId}, which was answered");
-            if (stream.Path != (send.Local, send.Remote))
-            {
-                // the peer has moved: what perhaps never reached it has all its tries again (RFC 4555 section 3.5)
-                world.Reach("request repeated on a new path");
-                (stream.Path, stream.Count, stream.Wait, stream.At) = ((send.Local, send.Remote), 1, default, world.Now);
-                return;
-            }
-
-            if (++stream.Count > options.RetransmitTries + (world.Plan.Threshold > 0 ? 4 : 1)) world.Fail($"{host.Name} sends request {header.MessageId} {stream.Count} times");
-            var wait = world.Now - stream.At;
-            // 1.8 times the wait before, each 10 % more or less, at most half a minute
-            if (wait < stream.Wait * 1.4 && wait < ProtocolTimes.RetransmitLongest * 0.85) world.Fail($"{host.Name} repeats request {header.MessageId} after {wait}, before after {stream.Wait}");
-            (stream.Wait, stream.At) = (wait, world.Now);
-            world.Reach("request repeated");
+            stream.Sent.Add(header.MessageId, new Request { Id = header.MessageId, Digest = digest, Total = total, At = world.Now, Count = 1, Path = (send.Local, send.Remote) });
+            stream.Sent.Remove(header.MessageId - (2 * ProtocolTimes.RequestsAtOnce));
             return;
         }
 
-        if (header.MessageId != stream.Id + 1) world.Fail($"{host.Name} sends request {header.MessageId} after {stream.Id}");
-        if (!stream.IsAnswered) world.Fail($"{host.Name} sends request {header.MessageId} before {stream.Id} is answered: the window is 1");
-        (stream.Id, stream.Digest, stream.Total, stream.At, stream.Count, stream.Wait, stream.IsAnswered, stream.Path) = (header.MessageId, digest, total, world.Now, 1, default, false, (send.Local, send.Remote));
-        stream.Came.Clear();
-        stream.CameTotal = 0;
+        if (!stream.Sent.TryGetValue(header.MessageId, out var request))
+        {
+            world.Fail($"{host.Name} sends request {header.MessageId} after {stream.Next - 1}");
+            return;
+        }
+
+        if (total > request.Total)
+        {
+            // RFC 7383 section 2.5.2: a smaller size is tried, with timers of its own
+            if (request.Count < ProtocolTimes.FragmentProbes) world.Fail($"{host.Name} cuts request {header.MessageId} smaller after {request.Count} tries");
+            world.Reach("smaller fragments tried");
+            (request.Digest, request.Total, request.Count, request.Wait, request.At) = (digest, total, 1, default, world.Now);
+            return;
+        }
+
+        if (digest != request.Digest) world.Fail($"{host.Name} repeats request {header.MessageId} with other octets");
+        if (request.IsAnswered) world.Fail($"{host.Name} repeats request {header.MessageId}, which was answered");
+        if (request.Path != (send.Local, send.Remote))
+        {
+            // the peer has moved: what perhaps never reached it has all its tries again (RFC 4555 section 3.5)
+            world.Reach("request repeated on a new path");
+            (request.Path, request.Count, request.Wait, request.At) = ((send.Local, send.Remote), 1, default, world.Now);
+            return;
+        }
+
+        if (++request.Count > options.RetransmitTries + (world.Plan.Threshold > 0 ? 4 : 1)) world.Fail($"{host.Name} sends request {header.MessageId} {request.Count} times");
+        var wait = world.Now - request.At;
+        // 1.8 times the wait before, each 10 % more or less, at most half a minute
+        if (wait < request.Wait * 1.4 && wait < ProtocolTimes.RetransmitLongest * 0.85) world.Fail($"{host.Name} repeats request {header.MessageId} after {wait}, before after {request.Wait}");
+        (request.Wait, request.At) = (wait, world.Now);
+        world.Reach("request repeated");
     }
 
     /// <summary>A genuine response has arrived.</summary>
     public void Answered(in IkeHeader header, byte[] message)
     {
-        if (!_streams.TryGetValue((header.InitiatorSpi.Value, header.ResponderSpi.Value), out var stream) || header.MessageId != stream.Id) return;
+        if (!_streams.TryGetValue((header.InitiatorSpi.Value, header.ResponderSpi.Value), out var stream) || !stream.Sent.TryGetValue(header.MessageId, out var request)) return;
         var (number, total) = FragmentOf(message);
         // a set of more fragments replaces an unfinished one; what is left of that is ignored (RFC 7383 section 2.6)
-        if (total > stream.CameTotal)
+        if (total > request.CameTotal)
         {
-            stream.Came.Clear();
-            stream.CameTotal = total;
+            request.Came.Clear();
+            request.CameTotal = total;
         }
 
-        if (number > 0 && total == stream.CameTotal) stream.Came.Add(number);
-        if (number == 0 || (total == stream.CameTotal && stream.Came.Count == total)) stream.IsAnswered = true;
+        if (number > 0 && total == request.CameTotal) request.Came.Add(number);
+        if (number == 0 || (total == request.CameTotal && request.Came.Count == total)) request.IsAnswered = true;
     }
 
     /// <summary>Number and total of a fragment; 0 and 1 for a whole message.</summary>
@@ -118,7 +128,15 @@ internal sealed class Monitor(World world, SimHost host, EngineOptions options)
 
     private sealed class Stream
     {
-        public uint Id { get; set; }
+        public uint Next { get; set; }
+
+        /// <summary>The last ones.</summary>
+        public Dictionary<uint, Request> Sent { get; } = [];
+    }
+
+    private sealed class Request
+    {
+        public uint Id { get; init; }
 
         public UInt128 Digest { get; set; }
 

@@ -37,6 +37,7 @@ internal sealed class SimHost : IDisposable
     private readonly HashSet<UInt128> _accepted = [];
     private readonly HashSet<Instant> _authenticated = [];
     private readonly HashSet<IpAddress> _former = [];
+    private readonly HashSet<(IkeSpi, IkeSpi)> _widened = [];
     private ulong _nextCommand = 1;
     private ulong _boots;
     private int _actions;
@@ -72,6 +73,9 @@ internal sealed class SimHost : IDisposable
     public int RekeyedChildren { get; private set; }
 
     public int RekeyedIkes { get; private set; }
+
+    /// <summary>How many requests the peer takes at once, as this host was told for an IKE SA.</summary>
+    public uint WindowOf(in IkeHeader header) => _widened.Contains((header.InitiatorSpi, header.ResponderSpi)) ? _world.Plan.Window : 1;
 
     public bool Owns(IpAddress address) => address == Address || _former.Contains(address) || (this == _world.Network.Behind && address == Network.NatAddress);
 
@@ -259,6 +263,7 @@ internal sealed class SimHost : IDisposable
     private void Observe(IkeEvent happening)
     {
         if (happening is not NegotiationEnded) _world.Note(Name, happening.ToString());
+        if (happening is IkeSaUp or IkeSaRekeyed && _world.Plan.Window > 1) Widen();
         switch (happening)
         {
             case NegotiationEnded { Report.Failure: { } failure }:
@@ -294,6 +299,17 @@ internal sealed class SimHost : IDisposable
                 Release(happening.IkeId);
                 Hold(rekeyed.NewIkeId, pair);
                 break;
+        }
+    }
+
+    /// <summary>As if the peer had said SET_WINDOW_SIZE. It takes one request at a time all the same: what overtakes another is lost, and comes again.</summary>
+    private void Widen()
+    {
+        foreach (var sa in Engine.IkeSas)
+        {
+            if (sa.State != V2.IkeState.Established || !_widened.Add((sa.SpiI, sa.SpiR))) continue;
+            sa.Window.Widen([0, 0, 0, (byte)_world.Plan.Window]);
+            sa.Window.StartNext();
         }
     }
 

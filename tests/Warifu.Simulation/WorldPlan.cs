@@ -78,6 +78,7 @@ internal sealed class WorldPlan
         if (HasV6 && Network.Mtu < 1280) Network = Network with { Mtu = 1280 };
         HasRoaming = Mobike && !HasNat && !HasImpostor && !RightKeeps && luck.Chance(0.6);
         if (HasRoaming) Script = [.. Script.Concat(WorldScript.Roaming(this, luck)).OrderBy(act => act.At)];
+        Window = Children > 1 && luck.Chance(0.4) ? 2u + (uint)luck.Below(3) : 1;
         // who neither sends nor asks never notices
         if (Mode == DpdMode.Optimized && (IsQuiet || Script.Exists(act => act.Deed == Deed.Crash))) Mode = DpdMode.ProbeIdleTunnel;
         IsSeamless = IsPerfect && !HasRoaming && !Script.Exists(act => act.Deed is Deed.DownChild or Deed.DownIke or Deed.Crash or Deed.Reload or Deed.DropChild) && !(IsNervous && Closes) && !LeftKeeps && !RightKeeps && Packets == 0;
@@ -87,6 +88,9 @@ internal sealed class WorldPlan
     public bool HasLargeMessages { get; }
 
     public bool Mobike { get; }
+
+    /// <summary>Requests that each side believes the other to take at once.</summary>
+    public uint Window { get; }
 
     /// <summary>The left side's address changes.</summary>
     public bool HasRoaming { get; }

@@ -478,7 +478,7 @@ internal sealed partial class IkeEngine
         if (Index.Find(acquire.Connection) is not { } connection || connection.Children.FirstOrDefault(child => child.Name == acquire.Child) is not { } child) return;
         var sa = Current(connection.Name);
         // one negotiation per child is enough
-        if (sa is not null && (sa.Window.Active is CreateChildExchange active && active.Request.Config.Name == child.Name || sa.Window.Queued.OfType<CreateChildExchange>().Any(waiting => waiting.Request.Config.Name == child.Name))) return;
+        if (sa is not null && sa.Window.Running.Concat(sa.Window.Queued).OfType<CreateChildExchange>().Any(making => making.Request.Config.Name == child.Name)) return;
         if (sa is { State: IkeState.Connecting } || _initiating.ContainsKey(connection.Name)) return;
         Want(connection, new ChildRequest(child, default, acquire.Local, acquire.Remote));
     }

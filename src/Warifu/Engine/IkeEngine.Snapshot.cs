@@ -50,7 +50,7 @@ internal sealed partial class IkeEngine
         LocalVips = sa.Virtual?.Local ?? [],
         RemoteVips = sa.Virtual?.Remote ?? [],
         TasksQueued = [.. sa.Window.Queued.Select(exchange => exchange.Task)],
-        TasksActive = sa.Window.Active is { } active ? [active.Task] : sa.Renewal is not null ? ["IKE_REAUTH"] : [],
+        TasksActive = sa.Window.Active is not null ? [.. sa.Window.Running.Select(exchange => exchange.Task)] : sa.Renewal is not null ? ["IKE_REAUTH"] : [],
         Children = [.. sa.Children.Values.OrderBy(child => child.Id).Select(Snapshot)],
     };
 

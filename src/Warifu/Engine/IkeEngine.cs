@@ -363,7 +363,7 @@ internal sealed partial class IkeEngine : IDisposable
             }
 
             foreach (var child in ours.Children.Values.Where(child => child.IsLive && !theirs.Children.HasLive(child.Config.Name)).ToArray()) theirs.Window.Start(new CreateChildExchange(new ChildRequest(child.Config, default)));
-            if (ours.Window.Active is CreateChildExchange { Old: null } making) theirs.Window.Start(new CreateChildExchange(new ChildRequest(making.Request.Config, default)));
+            foreach (var making in CreateChildExchange.NewOf(ours.Window.Running)) theirs.Window.Start(new CreateChildExchange(new ChildRequest(making.Request.Config, default)));
             foreach (var waiting in ours.Window.TakeQueued().Concat(ours.Later).ToArray())
             {
                 if (waiting is CreateChildExchange { Old: null }) theirs.Window.Start(waiting);

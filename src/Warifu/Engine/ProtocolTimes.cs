@@ -114,6 +114,9 @@ internal static class ProtocolTimes
     /// <summary>How often the rest of a child's selectors is asked for when the peer takes them only apart.</summary>
     public const int PartsPerChild = 200;
 
+    /// <summary>Requests that are under way at the same time on one IKE SA, if the peer takes as many (RFC 7296 section 2.3).</summary>
+    public const uint RequestsAtOnce = 16;
+
     /// <summary>Exchanges that may wait on one IKE SA.</summary>
     public const int QueuedExchanges = 8192;
 }

@@ -3,7 +3,7 @@ using Warifu.Wire;
 
 namespace Warifu.V2;
 
-/// <summary>The initiator's side of one exchange: from the request to its answer. An IKE SA runs one at a time (window of 1, RFC 7296 section 2.3) and queues the others.</summary>
+/// <summary>The initiator's side of one exchange: from the request to its answer. An IKE SA runs one at a time and queues the others, but for those that may run beside each other where the peer has room (RFC 7296 section 2.3).</summary>
 internal abstract class Exchange
 {
     public abstract ExchangeType Type { get; }
@@ -16,6 +16,9 @@ internal abstract class Exchange
 
     /// <summary>When the peer counts as dead if it has not answered; <see cref="Instant.Never"/> = when all retransmissions are used up.</summary>
     public virtual Instant GiveUpAt => Instant.Never;
+
+    /// <summary>Neither result changes what the other asks for, in whatever order the peer takes them.</summary>
+    public virtual bool MayRunBeside(Exchange other) => false;
 
     /// <summary>Takes the answer: authentic, and checked against the payload rules.</summary>
     public abstract void OnResponse(IkeSa sa, scoped in MessageView view);

@@ -389,13 +389,14 @@ internal sealed class IkeSa : ITimed
             return Misbehaved(header, violation.Error, violation.Error == NotifyType.UnsupportedCriticalPayload ? type : default);
         }
 
+        if (view.TryGetNotify(NotifyType.SetWindowSize, out var size)) Window.Widen(size.Data);
         // the peer begins something new
         if (header is { IsResponse: false, Exchange: ExchangeType.CreateChildSa } && Report.Ended) Report = new ReportBuilder(Engine.Now, initiator: false);
         Trace(StepDirection.In, header, view);
         Count(header.Exchange, header.IsResponse, outgoing: false);
         if (header.IsResponse)
         {
-            var exchange = Window.TakeActive();
+            var exchange = Window.Take(header.MessageId);
             if (State != IkeState.Connecting && header.Exchange != ExchangeType.IkeAuth && view.TryGetError(out var fatal) && fatal.Type is NotifyType.InvalidSyntax or NotifyType.AuthenticationFailed)
             {
                 // the peer has closed its side already (section 2.21.3)
@@ -500,7 +501,7 @@ internal sealed class IkeSa : ITimed
 
     private (List<ChildRequest>, CommandId)? WishesLeft()
     {
-        List<CreateChildExchange> creations = [.. Window.TakeActiveCreation() is { } active ? [active] : Array.Empty<CreateChildExchange>(), .. Window.TakeCreations(Later)];
+        List<CreateChildExchange> creations = [.. Window.TakeRunningCreations(), .. Window.TakeCreations(Later)];
         return creations.Count > 0 ? ([.. creations.Select(creation => creation.Request)], default) : null;
     }
 
@@ -682,7 +683,7 @@ internal sealed class IkeSa : ITimed
         {
             // an answer that makes no sense ends the SA (section 2.21); the peer is told by a delete
             var text = $"the peer's {MessageDescription.NameOf(header.Exchange)} response breaks the rules of the protocol";
-            Window.TakeActive().OnAbandoned(this, "invalid-syntax", text);
+            Window.Take(header.MessageId).OnAbandoned(this, "invalid-syntax", text);
             if (Established == default) Lifetimes.Fail(this, "invalid-syntax", text);
             else Lifetimes.DeleteButWant(this, "invalid-syntax", text);
             Window.StartNext();

@@ -247,7 +247,7 @@ internal static class Lifetimes
     public static ImmutableArray<(Child Child, StartAction Action)> Wanted(IkeSa sa, string reason)
     {
         if (sa.Established == default || sa.State is IkeState.Rekeyed or IkeState.Deleting || reason is "down" or "shutdown" or "rekeyed" or "redundant" or "reauthenticated") return [];
-        var making = sa.Window.Queued.Append(sa.Window.Active).Concat(sa.Later).OfType<CreateChildExchange>().Where(exchange => exchange.Old is null).Select(exchange => exchange.Request.Config);
+        var making = sa.Window.Creations.Concat(CreateChildExchange.NewOf(sa.Later)).Select(exchange => exchange.Request.Config);
         var wanted = ImmutableArray.CreateBuilder<(Child, StartAction)>();
         foreach (var child in sa.Children.Values.Where(child => child.IsLive || child.HasExpired).Select(child => child.Config).Concat(making).DistinctBy(child => child.Name))
         {

@@ -147,7 +147,7 @@ internal static class Reauthentication
             return true;
         }
 
-        var making = made.Window.Queued.Append(made.Window.Active).Concat(made.Later).OfType<CreateChildExchange>().Where(exchange => exchange.Old is null).Select(exchange => exchange.Request.Config.Name).ToHashSet(StringComparer.Ordinal);
+        var making = made.Window.Creations.Concat(CreateChildExchange.NewOf(made.Later)).Select(exchange => exchange.Request.Config.Name).ToHashSet(StringComparer.Ordinal);
         // what was closed on the old one meanwhile
         foreach (var name in made.Dropped.Where(name => !making.Contains(name)).ToArray())
         {
@@ -159,7 +159,7 @@ internal static class Reauthentication
         if (made.Dropped.Count > 0) return false;
         // what came to it meanwhile, or is still to come
         foreach (var child in old.Children.Values.Where(child => IsWanted(old, child)).ToArray()) Want(child.Config.Name, () => RequestOf(old, child));
-        if (old.Window.Active is CreateChildExchange { Old: null, Request: var request }) Want(request.Config.Name, () => request with { Command = default });
+        foreach (var running in CreateChildExchange.NewOf(old.Window.Running)) Want(running.Request.Config.Name, () => running.Request with { Command = default });
         foreach (var waiting in old.Window.TakeCreations(old.Later))
         {
             making.Add(waiting.Request.Config.Name);

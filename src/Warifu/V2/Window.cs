@@ -10,39 +10,73 @@ using Warifu.Wire;
 
 namespace Warifu.V2;
 
-/// <summary>Message ids, retransmission and the response cache (RFC 7296 sections 2.1 to 2.3) of one IKE SA, with a window of 1 in both directions.</summary>
+/// <summary>
+/// Message ids, retransmission and the response cache (RFC 7296 sections 2.1 to 2.3) of one IKE SA. We take one request at a time. As many of ours are under way as the peer's SET_WINDOW_SIZE allows, if they may run
+/// beside each other; all others run alone, in the order in which they were wanted.
+/// </summary>
 internal sealed class Window(IkeSa sa)
 {
     private readonly Queue<Exchange> _queue = new();
-    private byte[][]? _request;
-    private int _requestLimit;
-    private int _sent;
-    private TimeSpan _wait;
+    private readonly List<Request> _running = [];
     private uint _nextSend;
     private uint _nextReceive;
     private byte[][]? _response;
     private UInt128 _requestDigest;
     private bool _answering;
 
-    /// <summary>How often the running request was sent.</summary>
-    public int Sent => _sent;
+    /// <summary>Requests that may be under way at the same time.</summary>
+    public uint Size { get; private set; } = 1;
 
-    /// <summary>When the request is sent again.</summary>
-    public Instant RetransmitAt { get; private set; } = Instant.Never;
+    /// <summary>How often a running request was sent at most.</summary>
+    public int Sent => _running.Count == 0 ? 0 : _running.Max(one => one.Sent);
 
-    public Exchange? Active { get; private set; }
+    /// <summary>When a request is sent again.</summary>
+    public Instant RetransmitAt
+    {
+        get
+        {
+            var next = Instant.Never;
+            foreach (var one in _running) next = Instant.Min(next, one.At);
+            return next;
+        }
+    }
+
+    /// <summary>The exchange under way; of several, which are creations of children, the oldest.</summary>
+    public Exchange? Active => _running.Count == 0 ? null : _running[0].Exchange;
+
+    public IEnumerable<Exchange> Running => _running.Select(one => one.Exchange);
+
+    /// <summary>Creations of children, under way or waiting.</summary>
+    public IEnumerable<CreateChildExchange> Creations => CreateChildExchange.NewOf(Running.Concat(_queue));
 
     public IReadOnlyCollection<Exchange> Queued => _queue;
 
     /// <summary>Nothing under way and nothing waiting.</summary>
-    public bool IsIdle => Active is null && _queue.Count == 0;
+    public bool IsIdle => _running.Count == 0 && _queue.Count == 0;
 
     public uint NextReceive => _nextReceive;
 
     /// <summary>A request of the peer is being worked on.</summary>
     public bool IsAnswering => _answering;
 
-    /// <summary>Queues an exchange and starts it when nothing else runs.</summary>
+    /// <summary>The peer takes that many requests at once (section 2.3). It never becomes less; a rekeyed IKE SA begins with one again.</summary>
+    public void Widen(ReadOnlySpan<byte> data)
+    {
+        if (data.Length == 4) Size = Math.Max(Size, Math.Min(BinaryPrimitives.ReadUInt32BigEndian(data), ProtocolTimes.RequestsAtOnce));
+    }
+
+    /// <summary>The creation of a child that is under way.</summary>
+    public CreateChildExchange? Creating(string child)
+    {
+        foreach (var one in _running)
+        {
+            if (one.Exchange is CreateChildExchange { Old: null } creation && creation.Request.Config.Name == child) return creation;
+        }
+
+        return null;
+    }
+
+    /// <summary>Queues an exchange and starts it when nothing else runs that it must wait for.</summary>
     public void Start(Exchange exchange)
     {
         // what was meant for an IKE SA that was rekeyed goes to the one that replaced it; its own delete is the last request on it (section 2.8)
@@ -65,7 +99,7 @@ internal sealed class Window(IkeSa sa)
         }
 
         _queue.Enqueue(exchange);
-        if (Active is null) StartNext();
+        StartNext();
     }
 
     /// <summary>Queues an exchange before all others that wait.</summary>
@@ -75,67 +109,80 @@ internal sealed class Window(IkeSa sa)
         _queue.Clear();
         _queue.Enqueue(exchange);
         foreach (var other in others) _queue.Enqueue(other);
-        if (Active is null) StartNext();
+        StartNext();
     }
 
-    /// <summary>The path has changed: the running request, which perhaps never reached the peer, goes out at once, and has all its tries again (RFC 4555 section 3.5).</summary>
+    /// <summary>The path has changed: what is under way, which perhaps never reached the peer, goes out at once, and has all its tries again (RFC 4555 section 3.5).</summary>
     /// <param name="isProbe">Nobody knows whether this path works: its tries go on being counted.</param>
     public void Repeat(bool isProbe = false)
     {
-        if (Active is null || _request is null) return;
-        if (isProbe)
+        foreach (var one in _running)
         {
-            if (_sent <= sa.Engine.Options.RetransmitTries) sa.Transmit(_request);
-            return;
+            if (!isProbe)
+            {
+                (one.Sent, one.Wait) = (0, sa.Engine.Options.RetransmitTimeout);
+                Transmit(one);
+            }
+            else if (one.Sent <= sa.Engine.Options.RetransmitTries)
+            {
+                sa.Transmit(one.Message);
+            }
         }
-
-        _sent = 0;
-        _wait = sa.Engine.Options.RetransmitTimeout;
-        Transmit();
     }
 
     /// <summary>Starts an exchange at once, with the message id of the running one: INIT again with a cookie or another group.</summary>
     public void Restart(Exchange exchange)
     {
         _nextSend = 0;
-        (Active, _request, RetransmitAt) = (null, null, Instant.Never);
+        _running.Clear();
         Send(exchange);
     }
 
     public void StartNext()
     {
-        while (Active is null && sa.State != IkeState.Closed && _queue.TryDequeue(out var exchange))
+        while (sa.State != IkeState.Closed && _queue.TryPeek(out var next) && MayRun(next))
         {
-            Send(exchange);
+            _queue.Dequeue();
+            Send(next);
         }
     }
 
-    /// <summary>True when a response belongs to the running exchange.</summary>
-    public bool Expects(ExchangeType type, uint messageId) => Active is { } active && active.Type == type && messageId == _nextSend - 1;
+    /// <summary>True when a response belongs to a running exchange.</summary>
+    public bool Expects(ExchangeType type, uint messageId) => IndexOf(messageId) is >= 0 and var index && _running[index].Exchange.Type == type;
 
     /// <summary>Nothing is sent again until <see cref="Restart"/>.</summary>
-    public void Pause() => RetransmitAt = Instant.Never;
-
-    /// <summary>The running exchange is over; the caller lets it take its answer, then calls <see cref="StartNext"/>.</summary>
-    public Exchange TakeActive()
+    public void Pause()
     {
-        var active = Active!;
-        // what got through is where the next message begins (RFC 7383 section 2.5.2)
-        if (_requestLimit < Fragments.PacketLimit(sa)) sa.Peer.PacketLength = _requestLimit;
-        (Active, _request, RetransmitAt) = (null, null, Instant.Never);
-        return active;
+        foreach (var one in _running) one.At = Instant.Never;
     }
 
-    /// <summary>Sends the request again, or gives up. False when the peer counts as dead.</summary>
+    /// <summary>The exchange that waits for this answer is over; the caller lets it take it, then calls <see cref="StartNext"/>.</summary>
+    public Exchange Take(uint messageId)
+    {
+        var index = IndexOf(messageId);
+        var taken = _running[index];
+        _running.RemoveAt(index);
+        // what got through is where the next message begins (RFC 7383 section 2.5.2)
+        if (taken.PacketLimit < Fragments.PacketLimit(sa)) sa.Peer.PacketLength = taken.PacketLimit;
+        return taken.Exchange;
+    }
+
+    /// <summary>Sends requests again whose time has come, or gives up. False when the peer counts as dead.</summary>
     public bool Retransmit()
     {
-        if (Active is null || _request is null) return true;
-        if (Active.GiveUpAt == Instant.Never ? _sent > sa.Engine.Options.RetransmitTries : sa.Engine.Now >= Active.GiveUpAt) return false;
-        if (Active is InitExchange init) init.OnRepeat();
-        // perhaps the path does not take packets of this size (RFC 7383 section 2.5.2): the smaller ones get their own time
-        if (_sent >= ProtocolTimes.FragmentProbes && Fragments.TryCutSmaller(sa, _request, ref _requestLimit, int.MaxValue, out var smaller)) (_request, _sent, _wait) = (smaller, 0, sa.Engine.Options.RetransmitTimeout);
-        Transmit();
-        if (_sent > ProtocolTimes.PathProbes) Mobike.Probe(sa);
+        var isSilent = false;
+        foreach (var one in _running)
+        {
+            if (one.At > sa.Engine.Now) continue;
+            if (one.Exchange.GiveUpAt == Instant.Never ? one.Sent > sa.Engine.Options.RetransmitTries : sa.Engine.Now >= one.Exchange.GiveUpAt) return false;
+            if (one.Exchange is InitExchange init) init.OnRepeat();
+            // perhaps the path does not take packets of this size (RFC 7383 section 2.5.2): the smaller ones get their own time
+            if (one.Sent >= ProtocolTimes.FragmentProbes && Fragments.TryCutSmaller(sa, one.Message, ref one.PacketLimit, int.MaxValue, out var smaller)) (one.Message, one.Sent, one.Wait) = (smaller, 0, sa.Engine.Options.RetransmitTimeout);
+            Transmit(one);
+            isSilent |= one.Sent > ProtocolTimes.PathProbes;
+        }
+
+        if (isSilent) Mobike.Probe(sa);
         return true;
     }
 
@@ -193,8 +240,8 @@ internal sealed class Window(IkeSa sa)
     /// <summary>Ends everything; what the IKE SA that replaced this one can do is done there.</summary>
     public void MoveTo(IkeSa successor, List<Exchange> later)
     {
-        Exchange[] exchanges = Active is null ? [.. TakeQueued(), .. later] : [Active, .. TakeQueued(), .. later];
-        (Active, _request, RetransmitAt) = (null, null, Instant.Never);
+        Exchange[] exchanges = [.. Running, .. TakeQueued(), .. later];
+        _running.Clear();
         later.Clear();
         foreach (var exchange in exchanges)
         {
@@ -224,20 +271,20 @@ internal sealed class Window(IkeSa sa)
         return creations;
     }
 
-    /// <summary>Takes the creation of a child that is under way; nothing else is sent on this IKE SA.</summary>
-    public CreateChildExchange? TakeActiveCreation()
+    /// <summary>Takes the creations of children that are under way; nothing else is sent on this IKE SA.</summary>
+    public List<CreateChildExchange> TakeRunningCreations()
     {
-        if (Active is not CreateChildExchange { Old: null } creation || !creation.TryMove(sa)) return null;
-        (Active, _request, RetransmitAt) = (null, null, Instant.Never);
-        return creation;
+        var creations = CreateChildExchange.NewOf(Running).Where(creation => creation.TryMove(sa)).ToList();
+        if (creations.Count > 0) _running.Clear();
+        return creations;
     }
 
     /// <summary>Ends everything; whoever waits is told.</summary>
     public void Abandon(string reason, string text)
     {
-        var active = Active;
-        (Active, _request, RetransmitAt) = (null, null, Instant.Never);
-        active?.OnAbandoned(sa, reason, text);
+        var running = Running.ToArray();
+        _running.Clear();
+        foreach (var exchange in running) exchange.OnAbandoned(sa, reason, text);
         while (_queue.TryDequeue(out var exchange)) exchange.OnAbandoned(sa, reason, text);
     }
 
@@ -245,6 +292,30 @@ internal sealed class Window(IkeSa sa)
     public IEnumerable<Exchange> TakeQueued()
     {
         while (_queue.TryDequeue(out var exchange)) yield return exchange;
+    }
+
+    /// <summary>Nothing is under way; or the peer has room, and all that is under way may have this one beside it.</summary>
+    private bool MayRun(Exchange next)
+    {
+        if (_running.Count == 0) return true;
+        // request X waits until all up to X - N are answered (section 2.3)
+        if (_nextSend - _running[0].MessageId >= Size) return false;
+        foreach (var one in _running)
+        {
+            if (!next.MayRunBeside(one.Exchange)) return false;
+        }
+
+        return true;
+    }
+
+    private int IndexOf(uint messageId)
+    {
+        for (var i = 0; i < _running.Count; i++)
+        {
+            if (_running[i].MessageId == messageId) return i;
+        }
+
+        return -1;
     }
 
     private void Send(Exchange exchange)
@@ -259,25 +330,43 @@ internal sealed class Window(IkeSa sa)
         var builder = new MessageBuilder();
         if (!exchange.TryBuild(sa, builder)) return;
         if (exchange is { Type: ExchangeType.Informational } and not UpdateAddressesExchange) Mobike.AskMapping(sa, builder);
-        Active = exchange;
-        _requestLimit = Fragments.PacketLimit(sa);
-        _request = sa.Seal(exchange.Type, isResponse: false, _nextSend++, builder, _requestLimit);
+        var limit = Fragments.PacketLimit(sa);
+        var request = new Request { Exchange = exchange, MessageId = _nextSend, Message = sa.Seal(exchange.Type, isResponse: false, _nextSend, builder, limit), PacketLimit = limit, Wait = sa.Engine.Options.RetransmitTimeout };
+        _nextSend++;
+        _running.Add(request);
         // the number never wraps (section 2.2)
         if (_nextSend == ProtocolTimes.MessageIdsSoft && sa.State == IkeState.Established) sa.RekeyAt = sa.Engine.Now;
-        _sent = 0;
-        _wait = sa.Engine.Options.RetransmitTimeout;
-        Transmit();
+        Transmit(request);
     }
 
-    private void Transmit()
+    private void Transmit(Request request)
     {
-        sa.Transmit(_request!);
-        sa.Count(Active!.Type, isResponse: false, outgoing: true);
+        sa.Transmit(request.Message);
+        sa.Count(request.Exchange.Type, isResponse: false, outgoing: true);
         var jitter = 1 + (((sa.Engine.Entropy.NextDouble() * 2) - 1) * ProtocolTimes.RetransmitJitter);
-        RetransmitAt = Instant.Min(sa.Engine.Now + (_wait * jitter), Active.GiveUpAt);
-        _wait = _wait * ProtocolTimes.RetransmitFactor;
-        if (_wait > ProtocolTimes.RetransmitLongest) _wait = ProtocolTimes.RetransmitLongest;
-        _sent++;
+        request.At = Instant.Min(sa.Engine.Now + (request.Wait * jitter), request.Exchange.GiveUpAt);
+        request.Wait *= ProtocolTimes.RetransmitFactor;
+        if (request.Wait > ProtocolTimes.RetransmitLongest) request.Wait = ProtocolTimes.RetransmitLongest;
+        request.Sent++;
         sa.Reschedule();
+    }
+
+    /// <summary>A request without an answer: its octets, and when it goes out again.</summary>
+    private sealed class Request
+    {
+        public required Exchange Exchange { get; init; }
+
+        public required uint MessageId { get; init; }
+
+        public required byte[][] Message { get; set; }
+
+        /// <summary>How large its packets are at most; smaller ones are tried in time.</summary>
+        public required int PacketLimit;
+
+        public required TimeSpan Wait { get; set; }
+
+        public int Sent { get; set; }
+
+        public Instant At { get; set; }
     }
 }

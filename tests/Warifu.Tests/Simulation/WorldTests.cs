@@ -35,6 +35,7 @@ public sealed class WorldTests
         ("peer followed", 100),
         ("address changed", 50),
         ("request repeated on a new path", 20),
+        ("several requests at once", 50),
         ("message sent in fragments", 100),
         ("message too large for the path", 50),
         ("smaller fragments tried", 30),

@@ -145,7 +145,7 @@ internal sealed class ChildProposal
     private Action? Accept(IkeSa sa, MessageBuilder builder, byte[] ni, byte[] nr, ChildState? replaces, Action<ChildState>? installed, Child config, NarrowingResult narrowed, Proposal chosen, OfferedProposal offer, (IpAddress Remote, IpAddress Local) original)
     {
         // both sides make the same child at the same time: the one of the responder of the IKE SA waits, and finds it done
-        if (replaces is null && sa.Initiator && sa.Window.Active is CreateChildExchange { Old: null } own && own.Request.Config.Name == config.Name)
+        if (replaces is null && sa.Initiator && sa.Window.Creating(config.Name) is not null)
         {
             builder.Notify(NotifyType.TemporaryFailure);
             return null;

@@ -17,6 +17,9 @@ internal sealed class CreateChildExchange(ChildRequest request, ChildState? old 
     private int _restarts;
     private int _tries;
 
+    /// <summary>Those of <paramref name="exchanges"/> that make new children.</summary>
+    public static IEnumerable<CreateChildExchange> NewOf(IEnumerable<Exchange> exchanges) => exchanges.OfType<CreateChildExchange>().Where(exchange => exchange.Old is null);
+
     public ChildRequest Request => request;
 
     /// <summary>The pair that is rekeyed; null = a new child.</summary>
@@ -34,6 +37,9 @@ internal sealed class CreateChildExchange(ChildRequest request, ChildState? old 
     public override ExchangeType Type => ExchangeType.CreateChildSa;
 
     public override string Task => old is null ? "CHILD_CREATE" : "CHILD_REKEY";
+
+    /// <summary>New children with different names know nothing of each other. A rekeying, and the rest of a child that the peer takes apart, wait for what they follow.</summary>
+    public override bool MayRunBeside(Exchange other) => old is null && other is CreateChildExchange { Old: null } creation && creation.Request.Config.Name != request.Config.Name;
 
     public override bool TryBuild(IkeSa sa, MessageBuilder builder)
     {

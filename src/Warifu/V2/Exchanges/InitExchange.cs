@@ -112,7 +112,7 @@ internal sealed class InitExchange : Exchange
             return;
         }
 
-        sa.Window.TakeActive();
+        sa.Window.Take(0);
 
         handshake.Nr = nonce.ToArray();
         handshake.PeerMessage = message.ToArray();
@@ -311,7 +311,7 @@ internal sealed class InitExchange : Exchange
 
         if (error == NotifyType.InvalidKePayload)
         {
-            sa.Window.TakeActive();
+            sa.Window.Take(0);
             Lifetimes.Fail(sa, "no-proposal", $"the peer wants key exchange method {ProposalKeywords.Word(Transform.Ke(_wanted))}, which connections.{sa.Connection.Name}.proposals does not offer", $"here: add it to connections.{sa.Connection.Name}.proposals; or at the peer: accept {ProposalKeywords.Word(Transform.Ke(_method))}");
             return;
         }
@@ -321,7 +321,7 @@ internal sealed class InitExchange : Exchange
 
     private static void Fail(IkeSa sa, NotifyType error)
     {
-        sa.Window.TakeActive();
+        sa.Window.Take(0);
         var name = MessageDescription.NameOf(error);
         var failure = error switch
         {

@@ -91,7 +91,7 @@ internal static class Requests
         {
             if (old is null)
             {
-                if (sa.Window.Active is CreateChildExchange { Old: null } active && active.Request.Config.Name == made.Config.Name) active.PeerMade = made;
+                if (sa.Window.Creating(made.Config.Name) is { } active) active.PeerMade = made;
                 return;
             }
 
@@ -181,7 +181,7 @@ internal static class Requests
                 if (sa.ChildByOutbound(spi) is not { } found)
                 {
                     // perhaps the pair that our own request makes, closed before its answer arrived
-                    (sa.Window.Active as CreateChildExchange)?.PeerClosed(spi);
+                    foreach (var running in sa.Window.Running) (running as CreateChildExchange)?.PeerClosed(spi);
                     continue;
                 }
 
