@@ -41,7 +41,7 @@ internal static class EspBench
     {
         var packet = Packets.V4("10.1.0.1", "10.2.0.1", 17, Packets.Udp(1000, 2000, size - 28));
         var buffer = GC.AllocateArray<byte>(Batch * Slot, pinned: true);
-        var esp = new EspPacket[Batch];
+        var esp = new SealedPacket[Batch];
         long outwards = 0, inwards = 0, packets = 0;
         var until = Environment.TickCount64 + (long)(seconds * 1000);
         var allocated = GC.GetAllocatedBytesForCurrentThread();

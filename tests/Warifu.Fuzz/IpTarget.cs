@@ -24,7 +24,7 @@ internal sealed class IpTarget : FuzzTarget
 
     public override string Name => "ip";
 
-    public override string What => "IP and ESP packets against the user-space data path";
+    public override string What => "IP, ESP and AH packets against the user-space data path";
 
     public override void Try(ulong seed)
     {
@@ -34,6 +34,11 @@ internal sealed class IpTarget : FuzzTarget
         var encrypted = luck.Chance(0.5);
         using var sealer = PacketCipher.Create(encrypted ? EncrId.AesGcm16 : EncrId.Null, encrypted ? 128 : 0, encrypted ? IntegId.None : IntegId.HmacSha256_128, new byte[encrypted ? 20 : 0], new byte[encrypted ? 0 : 32], luck);
         path.Install(Child(encrypted, luck));
+        var ah = (Sealing: new PacketPath(luck), Checking: new PacketPath(luck));
+        var (tunnel, extended) = (luck.Chance(0.5), luck.Chance(0.5));
+        var integ = luck.Chance(0.5) ? IntegId.HmacSha256_128 : IntegId.Aes128Gmac;
+        ah.Sealing.Install(AhChild(integ, tunnel, extended, s_peer, s_outer, s_remote, s_local));
+        ah.Checking.Install(AhChild(integ, tunnel, extended, s_outer, s_peer, s_local, s_remote));
         var sequence = 0u;
         for (var i = 0; i < 40; i++)
         {
@@ -41,12 +46,62 @@ internal sealed class IpTarget : FuzzTarget
             if (luck.Chance(0.7)) packet = mutator.Mutate(packet);
             if (packet.Length > 60_000) continue;
             Header(packet);
-            if (luck.Chance(0.5)) Outbound(path, packet, luck);
+            if (luck.Chance(0.3)) Ah(ah, packet, mutator, luck);
+            else if (luck.Chance(0.5)) Outbound(path, packet, luck);
             else Inbound(path, luck.Chance(0.15) ? mutator.Mutate(Esp(sealer, packet, ++sequence, luck)) : Esp(sealer, packet, ++sequence, luck), luck);
         }
 
         path.Remove(1);
+        ah.Sealing.Remove(1);
+        ah.Checking.Remove(1);
     }
+
+    /// <summary>What a peer with the right key makes of the packet, as it is or spoiled on the way; and the packet as if it were such a one.</summary>
+    private void Ah((PacketPath Sealing, PacketPath Checking) ah, byte[] packet, Mutator mutator, SeededEntropy luck)
+    {
+        packet.CopyTo(_buffer.AsSpan(EspOverhead.Headroom));
+        ah.Sealing.Outbound(_buffer, EspOverhead.Headroom, packet.Length, null, s_now, default, out var result);
+        var arrives = packet;
+        if (result.Verdict == OutboundVerdict.Protect)
+        {
+            Must(result.Packet.Offset >= 0 && result.Packet.Offset + result.Packet.Length <= _buffer.Length, "a sealed packet outside of the buffer");
+            arrives = _buffer.AsSpan(result.Packet.Offset, result.Packet.Length).ToArray();
+            Must(IpHeader.TryParse(arrives, out var outer) && outer.Flow.Protocol == IpHeader.Ah, "a packet with AH that is none");
+            if (luck.Chance(0.5)) arrives = mutator.Mutate(arrives);
+        }
+
+        if (arrives.Length > 60_000) return;
+        arrives.CopyTo(_buffer.AsSpan(EspOverhead.Headroom));
+        ah.Checking.InboundAh(_buffer, EspOverhead.Headroom, arrives.Length, s_now, out var taken);
+        if (taken.Drop != PacketDrop.None) return;
+        Must(taken.Offset >= 0 && taken.Length > 0 && taken.Offset + taken.Length <= _buffer.Length, "an inner packet outside of the buffer");
+        Must(IpHeader.TryParse(_buffer.AsSpan(taken.Offset, taken.Length), out var header), "an inner packet that is none");
+        Must(Covers(s_remote, header.Flow.Source) && Covers(s_local, header.Flow.Destination), $"{header.Flow.Source} to {header.Flow.Destination} came out of the SA");
+    }
+
+    private static ChildSa AhChild(IntegId integ, bool tunnel, bool extended, Endpoint own, Endpoint peer, TrafficSelector[] local, TrafficSelector[] remote) => new()
+    {
+        Id = 1,
+        IkeId = 1,
+        Connection = "c",
+        Name = "child",
+        Protocol = ProtocolId.Ah,
+        InboundSpi = new(Spi),
+        OutboundSpi = new(Spi),
+        Encr = EncrId.None,
+        Integ = integ,
+        Esn = extended,
+        InboundEncrKey = new Secret(0),
+        InboundIntegKey = new Secret(Algorithms.KeyLength(integ)),
+        OutboundEncrKey = new Secret(0),
+        OutboundIntegKey = new Secret(Algorithms.KeyLength(integ)),
+        Local = own,
+        Remote = peer,
+        Mode = tunnel ? IpsecMode.Tunnel : IpsecMode.Transport,
+        LocalSelectors = [.. local],
+        RemoteSelectors = [.. remote],
+        Options = new ChildOptions(),
+    };
 
     private void Header(ReadOnlySpan<byte> packet)
     {

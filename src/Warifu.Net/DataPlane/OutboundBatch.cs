@@ -28,6 +28,7 @@ internal sealed class OutboundBatch : IDisposable
     private readonly byte[] _reply = new byte[IcmpError.MaxLength];
     private byte[]? _whole;
     private int _at;
+    private uint _identification = (uint)System.Security.Cryptography.RandomNumberGenerator.GetInt32(int.MaxValue);
 
     /// <param name="hub">Sends.</param>
     /// <param name="path">Protects.</param>
@@ -128,11 +129,47 @@ internal sealed class OutboundBatch : IDisposable
     private void Queue(in OutboundResult result)
     {
         var path = result.Path!;
+        if (result.Sa!.Protocol == ProtocolId.Ah)
+        {
+            QueueAh(result);
+            return;
+        }
+
         if (_hub.EspSocket(path.IsV6, path.UdpEncapsulation) is not { } socket) return;
         var to = path.UdpEncapsulation ? path.Remote : path.Remote with { Port = 0 };
         _send.Add(socket, path.Local.Address, to, result.Tos, result.DontFragment, _waiting.AsSpan(result.Packet.Offset, result.Packet.Length));
         // the next one's headroom may be the end of this one's tailroom, but not of its octets
         _at = (result.Packet.Offset + result.Packet.Length + 15) & ~15;
+    }
+
+    /// <summary>A whole IP packet. Where it does not fit the path we cut it ourselves: the kernel cuts no packet whose header it did not make.</summary>
+    private void QueueAh(in OutboundResult result)
+    {
+        var path = result.Path!;
+        if (_hub.AhSocket(path.IsV6) is not { } socket) return;
+        if (result.Packet.Length <= path.Mtu || result.DontFragment)
+        {
+            AddAh(socket, path, result.Packet.Offset, result.Packet.Length, result.DontFragment);
+            return;
+        }
+
+        var packet = (_whole ??= new byte[LargestPacket]).AsSpan(0, result.Packet.Length);
+        _waiting.AsSpan(result.Packet.Offset, result.Packet.Length).CopyTo(packet);
+        if (!IpHeader.TryParse(packet, out var header)) return;
+        var (at, size, identification) = (0, 0, ++_identification);
+        do
+        {
+            var piece = Place(path.Mtu);
+            size = path.IsV6 ? Ipv6Fragmenter.Next(packet, header.UpperOffset, header.ProtocolOffset, identification, path.Mtu, ref at, piece) : Ipv4Fragmenter.Next(packet, header, path.Mtu, ref at, piece);
+            if (size > 0) AddAh(socket, path, _at + EspOverhead.Headroom, size, dontFragment: false);
+        }
+        while (size > 0);
+    }
+
+    private void AddAh(DatagramSocket socket, SaPath path, int offset, int length, bool dontFragment)
+    {
+        _send.Add(socket, default, path.Remote with { Port = 0 }, 0, dontFragment, _waiting.AsSpan(offset, length));
+        _at = (offset + length + 15) & ~15;
     }
 
     private void Flush()

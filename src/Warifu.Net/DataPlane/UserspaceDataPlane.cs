@@ -17,7 +17,7 @@ using Warifu.Primitives;
 namespace Warifu.Net.DataPlane;
 
 /// <summary>
-/// ESP in user space. Inner packets come from TUN devices, one thread each, or from an <see cref="IPacketPort"/>; ESP packets come on the receive threads of the <see cref="UdpHub"/>. The commands of
+/// ESP and AH in user space. Inner packets come from TUN devices, one thread each, or from an <see cref="IPacketPort"/>; ESP packets come on the receive threads of the <see cref="UdpHub"/>. The commands of
 /// <see cref="IDataPlane"/> come from the engine's thread.
 /// </summary>
 internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
@@ -86,6 +86,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         }
 
         hub.OnEsp = Inbound;
+        hub.OnAh = InboundAh;
         hub.OnBatchEnd = EndInbound;
         hub.OnPathMtu = LearnPathMtu;
         port?.Attach(SendFromPort);
@@ -506,11 +507,21 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
             return;
         }
 
+        Write(state, sa, inner);
+        if (aside) state.Writer.Flush();
+    }
+
+    private void InboundAh(Span<byte> buffer, int offset, int length, Instant now)
+    {
+        Path.InboundAh(buffer, offset, length, now, out var result);
+        if (result.Drop == PacketDrop.None && result.Sa is { } sa) Write(_inbound ??= new InboundState(), sa, buffer.Slice(result.Offset, result.Length));
+    }
+
+    private void Write(InboundState state, IpsecSa sa, Span<byte> inner)
+    {
         var device = _shared;
         if (sa.Options.BindInterface is { } name) _devices.TryGetValue(name, out device);
-        if (device is null) return;
-        state.Writer.Write(device.Tun, inner);
-        if (aside) state.Writer.Flush();
+        if (device is not null) state.Writer.Write(device.Tun, inner);
     }
 
     private static void EndInbound() => _inbound?.Writer.Flush();

@@ -9,16 +9,16 @@ internal static unsafe partial class Libc
 {
     public const int AfInet = 2, AfInet6 = 10, AfNetlink = 16;
     public const int SockStream = 1, SockDgram = 2, SockRaw = 3, SockCloexec = 0x80000;
-    public const int SolSocket = 1, IpprotoIp = 0, IpprotoIpv6 = 41, IpprotoUdp = 17, IpprotoEsp = 50;
+    public const int SolSocket = 1, IpprotoIp = 0, IpprotoIpv6 = 41, IpprotoUdp = 17, IpprotoEsp = 50, IpprotoAh = 51;
     public const int SoReuseaddr = 2, SoMark = 36, SoRcvbufforce = 33, SoSndbufforce = 32, SoRcvbuf = 8, SoSndbuf = 7, SoRcvtimeo = 20;
     public const int IpTos = 1, IpTtl = 2, IpPktinfo = 8, IpRecvttl = 12, IpMtuDiscover = 10, IpRecvtos = 13, IpRecverr = 11, IpHdrincl = 3;
-    public const int Ipv6V6only = 26, Ipv6Recverr = 25, Ipv6Recvpktinfo = 49, Ipv6Pktinfo = 50, Ipv6Recvtclass = 66, Ipv6Tclass = 67, Ipv6MtuDiscover = 23, Ipv6Recvhoplimit = 51, Ipv6Hoplimit = 52;
+    public const int Ipv6V6only = 26, Ipv6Recverr = 25, Ipv6Recvpktinfo = 49, Ipv6Pktinfo = 50, Ipv6Recvtclass = 66, Ipv6Tclass = 67, Ipv6MtuDiscover = 23, Ipv6Recvhoplimit = 51, Ipv6Hoplimit = 52, Ipv6Hdrincl = 36, Ipv6Recvhopopts = 53, Ipv6Hopopts = 54, Ipv6Recvrthdr = 56, Ipv6Rthdr = 57, Ipv6Recvdstopts = 58, Ipv6Dstopts = 59;
     public const int UdpSegment = 103, UdpGro = 104;
     public const int PmtudiscDont = 0, PmtudiscDo = 2, PmtudiscProbe = 3;
     public const int ORdwr = 2, ONonblock = 0x800, OCloexec = 0x80000;
     public const short PollIn = 1, PollErr = 8;
     public const int Eperm = 1, Enoent = 2, Esrch = 3, Eintr = 4, Eio = 5, Eagain = 11, Eacces = 13, Eexist = 17, Enodev = 19, Einval = 22, Emsgsize = 90, Eopnotsupp = 95, Eafnosupport = 97, Eaddrnotavail = 99, Econnrefused = 111, Ehostunreach = 113;
-    public const int MsgDontwait = 0x40, MsgTrunc = 0x20, MsgErrqueue = 0x2000;
+    public const int MsgDontwait = 0x40, MsgTrunc = 0x20, MsgCtrunc = 0x08, MsgErrqueue = 0x2000;
 
     [LibraryImport("libc", SetLastError = true)]
     public static partial int socket(int family, int type, int protocol);

@@ -13,9 +13,10 @@ namespace Warifu.Net.Udp;
 /// <param name="Remote">Sender.</param>
 /// <param name="Tos">TOS or traffic class.</param>
 /// <param name="Segment">It stands for datagrams of this size, the last may be shorter; else the same as <paramref name="Length"/>.</param>
-internal readonly record struct Arrival(int Length, Endpoint Local, Endpoint Remote, byte Tos, int Segment);
+/// <param name="Before">AH over IPv6: octets before the datagram that are its headers, and are part of <paramref name="Length"/>.</param>
+internal readonly record struct Arrival(int Length, Endpoint Local, Endpoint Remote, byte Tos, int Segment, int Before = 0);
 
-/// <summary>One UDP socket (or a raw one for ESP) of one family that knows for each datagram the own address it came to, and sends from a chosen one.</summary>
+/// <summary>One UDP socket (or a raw one for ESP or AH) of one family that knows for each datagram the own address it came to, and sends from a chosen one.</summary>
 internal sealed unsafe class DatagramSocket : IDisposable
 {
     private const int HeaderLength = 20;
@@ -23,13 +24,14 @@ internal sealed unsafe class DatagramSocket : IDisposable
     private readonly bool _v6;
     private readonly ushort _port;
     private readonly bool _raw;
+    private readonly bool _ah;
     private readonly Lock _sending = new();
     private int _file;
     private bool _dontFragment;
     private int _identification;
     private volatile bool _hasSegmentation;
 
-    private DatagramSocket(int file, bool v6, ushort port, bool raw) => (_file, _v6, _port, _raw, _identification) = (file, v6, port, raw, System.Security.Cryptography.RandomNumberGenerator.GetInt32(65536));
+    private DatagramSocket(int file, bool v6, ushort port, bool raw, bool ah = false) => (_file, _v6, _port, _raw, _ah, _identification) = (file, v6, port, raw, ah, System.Security.Cryptography.RandomNumberGenerator.GetInt32(65536));
 
     public int File => _file;
 
@@ -82,21 +84,56 @@ internal sealed unsafe class DatagramSocket : IDisposable
         }
     }
 
+    /// <summary>A raw socket for AH: whole IP packets go in and come out, since the ICV covers their headers.</summary>
+    public static DatagramSocket RawAh(bool v6, uint mark)
+    {
+        var file = Open(v6 ? Libc.AfInet6 : Libc.AfInet, Libc.SockRaw, Libc.IpprotoAh);
+        try
+        {
+            Prepare(file, v6, mark);
+            Libc.SetOption(file, v6 ? Libc.IpprotoIpv6 : Libc.IpprotoIp, v6 ? Libc.Ipv6Hdrincl : Libc.IpHdrincl, 1);
+            if (v6)
+            {
+                // the kernel keeps the IPv6 header to itself, but tells all of it that AH covers
+                foreach (var option in new[] { Libc.Ipv6Recvhopopts, Libc.Ipv6Recvrthdr, Libc.Ipv6Recvdstopts, Libc.Ipv6Recvhoplimit }) Libc.SetOption(file, Libc.IpprotoIpv6, option, 1);
+            }
+
+            return new DatagramSocket(file, v6, 0, raw: true, ah: true);
+        }
+        catch
+        {
+            Libc.close(file);
+            throw;
+        }
+    }
+
+    /// <summary>Packets go out with their IP headers.</summary>
+    public bool TakesWholePackets => _ah;
+
     /// <summary>A message may carry many packets of one size, which the kernel cuts.</summary>
     public bool HasSegmentation => _hasSegmentation;
 
     /// <summary>Tells where a received datagram came from and went to; raw IPv4 loses its IP header. False when it is none.</summary>
-    /// <param name="data">The datagram and the room behind it.</param>
+    /// <param name="slot">The datagram and the room around it.</param>
+    /// <param name="offset">Where the datagram begins.</param>
     /// <param name="length">Octets that came.</param>
     /// <param name="name">The sender as the kernel writes it.</param>
     /// <param name="control">Ancillary data.</param>
     /// <param name="arrival">What is known.</param>
-    public bool TryDescribe(Span<byte> data, int length, ReadOnlySpan<byte> name, ReadOnlySpan<byte> control, out Arrival arrival)
+    public bool TryDescribe(Span<byte> slot, int offset, int length, ReadOnlySpan<byte> name, ReadOnlySpan<byte> control, out Arrival arrival)
     {
         arrival = default;
         var remote = SocketAddress.Read(name);
         ReadControl(control, out var local, out var tos, out var segment);
-        if (_raw && !_v6)
+        if (_ah && _v6)
+        {
+            var before = Ipv6Front.Write(slot[..offset], length, control, remote.Address, local, tos);
+            arrival = new Arrival(length + before, new Endpoint(local, 0), remote with { Port = 0 }, tos, length + before, before);
+            return before > 0;
+        }
+
+        var data = slot[offset..];
+        if (_raw && !_v6 && !_ah)
         {
             // the kernel gives the IP header with it
             var ipLength = length > 0 ? (data[0] & 0x0F) * 4 : 0;
@@ -141,7 +178,7 @@ internal sealed unsafe class DatagramSocket : IDisposable
     }
 
     /// <summary>Octets of the IP header that goes before the packets of this socket; 0 when the kernel makes it.</summary>
-    public int OwnHeaderLength => _raw && !_v6 ? HeaderLength : 0;
+    public int OwnHeaderLength => _raw && !_v6 && !_ah ? HeaderLength : 0;
 
     /// <summary>Writes that header for a packet of <paramref name="length"/> octets, with the next Identification.</summary>
     public void WriteHeader(Span<byte> header, int length, IpAddress from, IpAddress to, byte tos, bool dontFragment)
@@ -180,7 +217,7 @@ internal sealed unsafe class DatagramSocket : IDisposable
     {
         lock (_sending)
         {
-            if (OwnHeaderLength == 0 && dontFragment != _dontFragment && SetDontFragment(dontFragment)) _dontFragment = dontFragment;
+            if (OwnHeaderLength == 0 && !_ah && dontFragment != _dontFragment && SetDontFragment(dontFragment)) _dontFragment = dontFragment;
             var retried = false;
             for (var at = 0; at < count;)
             {
@@ -294,7 +331,7 @@ internal sealed unsafe class DatagramSocket : IDisposable
     private static int Open(int family, int type, int protocol)
     {
         var file = Libc.socket(family, type | Libc.SockCloexec, protocol);
-        return file >= 0 ? file : throw Libc.Error(type == Libc.SockRaw ? "raw socket for ESP" : "socket");
+        return file >= 0 ? file : throw Libc.Error(type == Libc.SockRaw ? "raw socket for ESP or AH" : "socket");
     }
 
     private static void Prepare(int file, bool v6, uint mark)

@@ -7,15 +7,15 @@ namespace Warifu.Net.Udp;
 /// <summary>Room for several datagrams that come in one system call. Each may stand for many of one size (UDP_GRO). For one thread.</summary>
 internal sealed unsafe class ReceiveBatch : IDisposable
 {
-    /// <summary>Octets before each datagram, for the data plane.</summary>
-    public const int Headroom = 128;
+    /// <summary>Octets before each datagram, for the data plane and for the headers of AH over IPv6.</summary>
+    public const int Headroom = 512;
 
     public const int Capacity = 16;
 
     private const int Tailroom = 64;
     private const int Largest = 65536;
     private const int SlotLength = Headroom + Largest + Tailroom;
-    private const int ControlLength = 256;
+    private const int ControlLength = 1024;
 
     // pages that no datagram was written to are not resident
     private readonly byte[] _buffer = GC.AllocateUninitializedArray<byte>(Capacity * SlotLength, pinned: true);
@@ -57,8 +57,8 @@ internal sealed unsafe class ReceiveBatch : IDisposable
         slot = _buffer.AsSpan(index * SlotLength, SlotLength);
         ref var message = ref _messages[index];
         arrival = default;
-        if ((message.Header.Flags & Libc.MsgTrunc) != 0) return false;
-        return socket.TryDescribe(slot[Headroom..], (int)message.Length, new ReadOnlySpan<byte>(message.Header.Name, SocketAddress.MaxLength),
+        if ((message.Header.Flags & Libc.MsgTrunc) != 0 || (socket.TakesWholePackets && (message.Header.Flags & Libc.MsgCtrunc) != 0)) return false;
+        return socket.TryDescribe(slot, Headroom, (int)message.Length, new ReadOnlySpan<byte>(message.Header.Name, SocketAddress.MaxLength),
             new ReadOnlySpan<byte>(message.Header.Control, (int)message.Header.ControlLength), out arrival);
     }
 

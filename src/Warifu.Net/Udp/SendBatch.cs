@@ -39,7 +39,7 @@ internal sealed unsafe class SendBatch : IDisposable
     /// <param name="to">Destination.</param>
     /// <param name="tos">TOS or traffic class.</param>
     /// <param name="dontFragment">As in <see cref="DatagramSocket.TrySend"/>.</param>
-    /// <param name="packet">Not empty. The <see cref="DatagramSocket.OwnHeaderLength"/> octets before it are free.</param>
+    /// <param name="packet">Not empty. With AH the whole IP packet. The <see cref="DatagramSocket.OwnHeaderLength"/> octets before it are free.</param>
     public void Add(DatagramSocket socket, IpAddress from, in Endpoint to, byte tos, bool dontFragment, ReadOnlySpan<byte> packet)
     {
         if (_messageCount > 0 && (socket != _socket || dontFragment != _dontFragment || _packetCount == MaxPackets)) Flush();
@@ -61,7 +61,7 @@ internal sealed unsafe class SendBatch : IDisposable
         var nameLength = SocketAddress.Write(new Span<byte>(name, SocketAddress.MaxLength), to, socket.IsV6);
         var own = socket.OwnHeaderLength;
         if (own > 0) socket.WriteHeader(new Span<byte>(data - own, own), packet.Length, from, to.Address, tos, dontFragment);
-        var controlLength = own > 0 ? 0 : socket.WriteControl(new Span<byte>(control, ControlLength), from, tos);
+        var controlLength = own > 0 || socket.TakesWholePackets ? 0 : socket.WriteControl(new Span<byte>(control, ControlLength), from, tos);
         _pieces[_packetCount] = new Libc.IoVector { Data = data - own, Length = (nuint)(packet.Length + own) };
         _messages[_messageCount++].Header = new Libc.MessageHeader
         {

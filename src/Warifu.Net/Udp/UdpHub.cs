@@ -15,7 +15,10 @@ internal delegate void IkeArrived(Endpoint local, Endpoint remote, ReadOnlySpan<
 /// </summary>
 internal delegate void EspArrived(Span<byte> buffer, int offset, int length, in Arrival arrival, Instant now);
 
-/// <summary>All sockets of a node: the IKE port and the port shared with ESP, in both families, and raw ESP where it is allowed. A thread per socket receives; it does no IKE work.</summary>
+/// <summary>A whole IP packet with AH at <paramref name="offset"/> of a buffer; otherwise as <see cref="EspArrived"/>.</summary>
+internal delegate void AhArrived(Span<byte> buffer, int offset, int length, Instant now);
+
+/// <summary>All sockets of a node: the IKE port and the port shared with ESP, in both families, and raw ESP and AH where it is allowed. A thread per socket receives; it does no IKE work.</summary>
 internal sealed class UdpHub : IDisposable
 {
     private readonly List<DatagramSocket> _sockets = [];
@@ -24,6 +27,7 @@ internal sealed class UdpHub : IDisposable
     private readonly DatagramSocket?[] _ike = new DatagramSocket?[2];
     private readonly DatagramSocket?[] _shared = new DatagramSocket?[2];
     private readonly DatagramSocket?[] _raw = new DatagramSocket?[2];
+    private readonly DatagramSocket?[] _ah = new DatagramSocket?[2];
     private volatile bool _stopping;
     private long _keepalivesReceived;
     private readonly ManualResetEventSlim _open = new();
@@ -32,7 +36,7 @@ internal sealed class UdpHub : IDisposable
     /// <param name="port">IKE; 0 = any free port.</param>
     /// <param name="sharedPort">IKE behind the marker, and ESP.</param>
     /// <param name="mark">fwmark of everything that we send; 0 = none.</param>
-    /// <param name="rawEsp">Try to open raw sockets for ESP straight on IP.</param>
+    /// <param name="rawEsp">Try to open raw sockets for ESP and AH straight on IP.</param>
     /// <param name="offloads">ESP in UDP by messages that stand for many datagrams, where the kernel has them.</param>
     public UdpHub(ushort port, ushort sharedPort, uint mark, bool rawEsp, bool offloads = true)
     {
@@ -62,6 +66,16 @@ internal sealed class UdpHub : IDisposable
                 catch (System.ComponentModel.Win32Exception refused) when (refused.NativeErrorCode is Libc.Eperm or Libc.Eacces)
                 {
                     // not privileged: ESP in UDP only
+                    continue;
+                }
+
+                try
+                {
+                    _ah[index] = Add(DatagramSocket.RawAh(v6, mark));
+                }
+                catch (System.ComponentModel.Win32Exception)
+                {
+                    // a kernel that lets nobody write IPv6 headers: children with AH are refused, and say so
                 }
             }
         }
@@ -80,11 +94,16 @@ internal sealed class UdpHub : IDisposable
     /// <summary>ESP can go straight on IP.</summary>
     public bool HasRawEsp => _raw[0] is not null;
 
+    /// <summary>AH can go out at all.</summary>
+    public bool HasAh => _ah[0] is not null && (_ah[1] is not null || _raw[1] is null);
+
     public long KeepalivesReceived => Volatile.Read(ref _keepalivesReceived);
 
     public IkeArrived? OnIke { get; set; }
 
     public EspArrived? OnEsp { get; set; }
+
+    public AhArrived? OnAh { get; set; }
 
     /// <summary>Called on a receive thread when all packets of a batch were handed over: from now on their buffers are used again.</summary>
     public Action? OnBatchEnd { get; set; }
@@ -128,6 +147,9 @@ internal sealed class UdpHub : IDisposable
 
     /// <summary>The socket of <see cref="SendEsp"/>, for batches.</summary>
     public DatagramSocket? EspSocket(bool v6, bool udp) => (udp ? _shared : _raw)[v6 ? 1 : 0];
+
+    /// <summary>The socket for whole IP packets with AH.</summary>
+    public DatagramSocket? AhSocket(bool v6) => _ah[v6 ? 1 : 0];
 
     /// <summary>One octet 0xFF (RFC 3948 section 2.3).</summary>
     public bool SendKeepalive(Endpoint local, Endpoint remote) => _shared[remote.Address.IsV6 ? 1 : 0]?.TrySend(default, [0xFF], local.Address, remote, 0) ?? false;
@@ -179,7 +201,9 @@ internal sealed class UdpHub : IDisposable
                 var now = Libc.Now();
                 for (var i = 0; i < count; i++)
                 {
-                    if (batch.TryRead(i, socket, out var slot, out var arrival)) Distribute(slot, arrival, raw, shared, now);
+                    if (!batch.TryRead(i, socket, out var slot, out var arrival)) continue;
+                    if (socket.TakesWholePackets) OnAh?.Invoke(slot, ReceiveBatch.Headroom - arrival.Before, arrival.Length, now);
+                    else Distribute(slot, arrival, raw, shared, now);
                 }
 
                 OnBatchEnd?.Invoke();

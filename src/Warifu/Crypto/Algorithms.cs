@@ -30,6 +30,13 @@ internal sealed record EncrInfo(EncrId Id, string Name, bool IsAead, int[] KeyBi
 
 internal sealed record IntegInfo(IntegId Id, string Name, MacKind Mac, int KeyLength, int IcvLength, Strength Strength);
 
+/// <summary>AES-GMAC as an integrity transform: of AH only (RFC 4543 section 5.3).</summary>
+/// <param name="KeyLength">Octets of KEYMAT: the key and 4 octets of salt (section 5.4).</param>
+internal sealed record GmacInfo(IntegId Id, string Name, int KeyLength)
+{
+    public const int SaltLength = 4, IvLength = 8, TagLength = 16;
+}
+
 /// <param name="FixedKey">RFC 7296 section 2.14: only 64 bits of each nonce are the key of SKEYSEED.</param>
 internal sealed record PrfInfo(PrfId Id, string Name, MacKind Mac, int KeyLength, int OutputLength, bool FixedKey, Strength Strength);
 
@@ -90,6 +97,13 @@ internal static class Algorithms
         new(IntegId.HmacSha512_256, "HMAC_SHA2_512_256", MacKind.HmacSha512, 64, 32, Strength.Good),
     }.ToFrozenDictionary(info => info.Id);
 
+    public static FrozenDictionary<IntegId, GmacInfo> Gmac { get; } = new GmacInfo[]
+    {
+        new(IntegId.Aes128Gmac, "AES_128_GMAC", 20),
+        new(IntegId.Aes192Gmac, "AES_192_GMAC", 28),
+        new(IntegId.Aes256Gmac, "AES_256_GMAC", 36),
+    }.ToFrozenDictionary(info => info.Id);
+
     public static FrozenDictionary<PrfId, PrfInfo> Prf { get; } = new PrfInfo[]
     {
         new(PrfId.HmacMd5, "PRF_HMAC_MD5", MacKind.HmacMd5, 16, 16, false, Strength.Weak),
@@ -133,11 +147,14 @@ internal static class Algorithms
     {
         TransformType.Encr => Encr.TryGetValue((EncrId)transform.Id, out var encr) && encr.Accepts(transform.KeyBits),
         TransformType.Prf => Prf.ContainsKey((PrfId)transform.Id) && transform.KeyBits == 0,
-        TransformType.Integ => (transform.Id == 0 || Integ.ContainsKey((IntegId)transform.Id)) && transform.KeyBits == 0,
+        TransformType.Integ => (transform.Id == 0 || Integ.ContainsKey((IntegId)transform.Id) || Gmac.ContainsKey((IntegId)transform.Id)) && transform.KeyBits == 0,
         TransformType.Ke => (transform.Id == 0 || Ke.ContainsKey((KeId)transform.Id)) && transform.KeyBits == 0,
         TransformType.Esn => transform.Id is 0 or 1,
         _ => false,
     };
+
+    /// <summary>Octets of an integrity key in KEYMAT; 0 for NONE.</summary>
+    public static int KeyLength(IntegId id) => id == IntegId.None ? 0 : Gmac.TryGetValue(id, out var gmac) ? gmac.KeyLength : Integ[id].KeyLength;
 
     public static Strength StrengthOf(Transform transform) => transform.Type switch
     {

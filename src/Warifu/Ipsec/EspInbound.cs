@@ -5,10 +5,8 @@ using Warifu.Crypto;
 namespace Warifu.Ipsec;
 
 /// <summary>Opens packets (RFC 4303 section 3.4), in place: replay check, ICV, replay commit, decryption, trailer. Not thread-safe: <see cref="IpsecSa"/> has the gate.</summary>
-internal sealed class EspInbound(PacketCipher cipher, ReplayWindow window, bool esn) : IDisposable
+internal sealed class EspInbound(PacketCipher cipher, ReplayWindow window, bool esn) : SaInbound(window, esn)
 {
-    public ReplayWindow Window => window;
-
     /// <summary>Opens <paramref name="esp"/> (SPI to ICV).</summary>
     /// <param name="esp">Decrypted in place.</param>
     /// <param name="payload">What was inside: offset and length in <paramref name="esp"/>, padding and trailer off.</param>
@@ -21,11 +19,11 @@ internal sealed class EspInbound(PacketCipher cipher, ReplayWindow window, bool 
         nextHeader = 0;
         newest = false;
         if (esp.Length < EspOverhead.HeaderLength + cipher.IvLength + 2 + cipher.IcvLength) return PacketDrop.TooShort;
-        var sequence = window.Infer(BinaryPrimitives.ReadUInt32BigEndian(esp[4..]));
-        if (!window.Check(sequence)) return PacketDrop.Replay;
-        var highest = window.Highest;
-        if (!cipher.Open(esp, EspOverhead.HeaderLength, esn ? (uint)(sequence >> 32) : null)) return PacketDrop.Integrity;
-        if (!window.Commit(sequence)) return PacketDrop.Replay;
+        var sequence = Window.Infer(BinaryPrimitives.ReadUInt32BigEndian(esp[4..]));
+        if (!Window.Check(sequence)) return PacketDrop.Replay;
+        var highest = Window.Highest;
+        if (!cipher.Open(esp, EspOverhead.HeaderLength, HighHalf(sequence))) return PacketDrop.Integrity;
+        if (!Window.Commit(sequence)) return PacketDrop.Replay;
         newest = sequence > highest;
 
         var start = EspOverhead.HeaderLength + cipher.IvLength;
@@ -46,5 +44,5 @@ internal sealed class EspInbound(PacketCipher cipher, ReplayWindow window, bool 
         return PacketDrop.None;
     }
 
-    public void Dispose() => cipher.Dispose();
+    public override void Dispose() => cipher.Dispose();
 }

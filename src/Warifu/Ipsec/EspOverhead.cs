@@ -6,8 +6,8 @@ namespace Warifu.Ipsec;
 /// <summary>How much larger ESP makes a packet.</summary>
 internal static class EspOverhead
 {
-    /// <summary>Octets that a caller leaves free before an inner packet (outgoing) or an ESP packet (incoming): ESP header and IV, or a rebuilt IP header.</summary>
-    public const int Headroom = 80;
+    /// <summary>Octets that a caller leaves free before an inner packet (outgoing) or an ESP packet (incoming): ESP header and IV, AH with the largest ICV and an IPv6 header before it, or a rebuilt IP header.</summary>
+    public const int Headroom = 96;
 
     /// <summary>Octets that a caller leaves free behind: padding, trailer and ICV.</summary>
     public const int Tailroom = 64;

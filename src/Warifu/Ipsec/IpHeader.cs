@@ -13,7 +13,7 @@ internal readonly record struct PacketFlow(IpAddress Source, IpAddress Destinati
 /// <summary>An IPv4 or IPv6 header as a value on the stack: options and extension headers walked, nothing copied but numbers.</summary>
 internal readonly struct IpHeader
 {
-    public const byte HopByHop = 0, Icmp = 1, IpInIp = 4, Tcp = 6, Udp = 17, Ipv6InIp = 41, Routing = 43, Fragment = 44, Esp = 50, IcmpV6 = 58, NoNextHeader = 59, DestinationOptions = 60, Mobility = 135;
+    public const byte HopByHop = 0, Icmp = 1, IpInIp = 4, Tcp = 6, Udp = 17, Ipv6InIp = 41, Routing = 43, Fragment = 44, Esp = 50, Ah = 51, IcmpV6 = 58, NoNextHeader = 59, DestinationOptions = 60, Mobility = 135;
 
     /// <summary>A real packet has two or three; a chain without end is an attack on whoever walks it.</summary>
     private const int MaxExtensionHeaders = 8;
@@ -26,11 +26,20 @@ internal readonly struct IpHeader
     /// <summary>Octets before the upper-layer header: options and extension headers included.</summary>
     public int UpperOffset { get; private init; }
 
-    /// <summary>Where ESP goes in transport mode (RFC 4303 section 3.1.1): behind hop-by-hop, routing and fragment headers, before destination options for the last hop.</summary>
+    /// <summary>Where ESP and AH go in transport mode (RFC 4302 and RFC 4303 section 3.1.1): behind hop-by-hop, routing and fragment headers, before destination options for the last hop.</summary>
     public int EspOffset { get; private init; }
 
     /// <summary>Offset of the Protocol or Next Header octet that names what stands at <see cref="EspOffset"/>.</summary>
     public int NextHeaderOffset { get; private init; }
+
+    /// <summary>Offset of the octet that names the upper-layer protocol.</summary>
+    public int ProtocolOffset { get; private init; }
+
+    /// <summary>IPv6: offset of the fragment header; 0 = there is none.</summary>
+    public int FragmentHeaderOffset { get; private init; }
+
+    /// <summary>Offset of the octet that names the fragment header.</summary>
+    public int FragmentNamedOffset { get; private init; }
 
     /// <summary>Traffic class or TOS: DSCP and ECN.</summary>
     public byte Tos { get; private init; }
@@ -133,6 +142,7 @@ internal readonly struct IpHeader
             UpperOffset = headerLength,
             EspOffset = headerLength,
             NextHeaderOffset = 9,
+            ProtocolOffset = 9,
             Tos = packet[1],
             HopLimit = packet[8],
             DontFragment = (flags & 0x4000) != 0,
@@ -155,6 +165,8 @@ internal readonly struct IpHeader
         var nextAt = 6;
         var espOffset = 40;
         var espNextAt = 6;
+        var fragmentAt = 0;
+        var fragmentNamedAt = 0;
         var fragmentOffset = 0;
         var more = false;
         for (var walked = 0; next is HopByHop or Routing or Fragment or DestinationOptions && fragmentOffset == 0; walked++)
@@ -167,6 +179,7 @@ internal readonly struct IpHeader
                 var field = BinaryPrimitives.ReadUInt16BigEndian(packet[(offset + 2)..]);
                 fragmentOffset = field & 0xFFF8;
                 more = (field & 1) != 0;
+                if (fragmentAt == 0) (fragmentAt, fragmentNamedAt) = (offset, nextAt);
             }
 
             nextAt = offset;
@@ -187,6 +200,9 @@ internal readonly struct IpHeader
             UpperOffset = offset,
             EspOffset = espOffset,
             NextHeaderOffset = espNextAt,
+            ProtocolOffset = nextAt,
+            FragmentHeaderOffset = fragmentAt,
+            FragmentNamedOffset = fragmentNamedAt,
             Tos = (byte)(BinaryPrimitives.ReadUInt16BigEndian(packet) >> 4),
             HopLimit = packet[7],
             DontFragment = true,

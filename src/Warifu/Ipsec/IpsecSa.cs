@@ -18,8 +18,8 @@ internal sealed record SaPath(Endpoint Local, Endpoint Remote, bool UdpEncapsula
 internal sealed class IpsecSa : IDisposable
 {
     private readonly ChildSa _child;
-    private readonly EspOutbound _outbound;
-    private readonly EspInbound _inbound;
+    private readonly SaOutbound _outbound;
+    private readonly SaInbound _inbound;
     private readonly long[] _drops = new long[(int)PacketDrop.Count];
     private SaGate _outGate;
     private SaGate _inGate;
@@ -31,11 +31,10 @@ internal sealed class IpsecSa : IDisposable
     private bool _moveReported;
     private Endpoint _reportedMove;
 
-    public IpsecSa(ChildSa child, PacketCipher outbound, PacketCipher inbound, int pathMtu)
+    public IpsecSa(ChildSa child, IEntropy entropy, int pathMtu)
     {
         _child = child;
-        _outbound = new EspOutbound(child.OutboundSpi, child.Esn, outbound);
-        _inbound = new EspInbound(inbound, new ReplayWindow(child.ReplayWindow, child.Esn), child.Esn);
+        (_outbound, _inbound) = child.Protocol == ProtocolId.Ah ? Ah(child, entropy) : Esp(child, entropy);
         _path = new SaPath(child.Local, child.Remote, child.UdpEncapsulation, child.LocalBehindNat, pathMtu);
         _outboundReady = child.OutboundReady;
         Selectors = new SelectorSet(child.LocalSelectors, child.RemoteSelectors);
@@ -47,6 +46,8 @@ internal sealed class IpsecSa : IDisposable
     public ChildSa Child => _child;
 
     public uint Id => _child.Id;
+
+    public ProtocolId Protocol => _child.Protocol;
 
     public IpsecMode Mode => _child.Mode;
 
@@ -68,9 +69,9 @@ internal sealed class IpsecSa : IDisposable
     /// <summary>Packets may go out on this pair.</summary>
     public bool CarriesOutbound => _outboundReady && !_hardLimit && !_outGate.IsClosed;
 
-    public EspOutbound Outbound => _outbound;
+    public SaOutbound Outbound => _outbound;
 
-    public EspInbound Inbound => _inbound;
+    public SaInbound Inbound => _inbound;
 
     public ChildCounters Counters => new(Received.Bytes, Received.Packets, Sent.Bytes, Sent.Packets, Received.Last, Sent.Last, Drops(PacketDrop.Replay), Drops(PacketDrop.Integrity), Drops(PacketDrop.Selector));
 
@@ -89,8 +90,8 @@ internal sealed class IpsecSa : IDisposable
     {
         var path = _path;
         var mtu = Mode == IpsecMode.Tunnel
-            ? EspOverhead.MaxPayload(path.Mtu, EspOverhead.OuterIpLength(path.IsV6), path.UdpEncapsulation, _outbound.Cipher)
-            : header.EspOffset + EspOverhead.MaxPayload(path.Mtu, header.EspOffset, path.UdpEncapsulation, _outbound.Cipher);
+            ? _outbound.MaxPayload(path.Mtu, EspOverhead.OuterIpLength(path.IsV6), path.IsV6, path.UdpEncapsulation)
+            : header.EspOffset + _outbound.MaxPayload(path.Mtu, header.EspOffset, path.IsV6, path.UdpEncapsulation);
         return Options.Mtu > 0 ? Math.Min(mtu, Options.Mtu) : mtu;
     }
 
@@ -101,13 +102,20 @@ internal sealed class IpsecSa : IDisposable
         {
             var path = _path;
             var ipLength = EspOverhead.OuterIpLength(path.IsV6);
-            var mtu = EspOverhead.MaxPayload(path.Mtu, ipLength, path.UdpEncapsulation, _outbound.Cipher) + (Mode == IpsecMode.Tunnel ? 0 : ipLength);
+            var mtu = _outbound.MaxPayload(path.Mtu, ipLength, path.IsV6, path.UdpEncapsulation) + (Mode == IpsecMode.Tunnel ? 0 : ipLength);
             if (Options.Mtu > 0) mtu = Math.Min(mtu, Options.Mtu);
             return Math.Max(mtu, Selectors.HasV6 ? 1280 : 576);
         }
     }
 
-    public PacketDrop Seal(Span<byte> buffer, int offset, in IpHeader header, Instant now, out EspPacket packet)
+    /// <param name="buffer">Sealed in place.</param>
+    /// <param name="offset">Where the IP header is.</param>
+    /// <param name="header">That header.</param>
+    /// <param name="tos">Of the outer header.</param>
+    /// <param name="dontFragment">Of the outer header.</param>
+    /// <param name="now">For the counters.</param>
+    /// <param name="packet">What to send.</param>
+    public PacketDrop Seal(Span<byte> buffer, int offset, in IpHeader header, byte tos, bool dontFragment, Instant now, out SealedPacket packet)
     {
         packet = default;
         if (!_outGate.TryEnter()) return PacketDrop.SaGone;
@@ -119,9 +127,7 @@ internal sealed class IpsecSa : IDisposable
                 return PacketDrop.HardLimit;
             }
 
-            var drop = Mode == IpsecMode.Tunnel
-                ? _outbound.SealTunnel(buffer, offset, header.TotalLength, header.Version == 4 ? IpHeader.IpInIp : IpHeader.Ipv6InIp, out packet)
-                : _outbound.SealTransport(buffer, offset, header, out packet);
+            var drop = Seal(buffer, offset, header, new OuterHeader(_path.Local.Address, _path.Remote.Address, tos, dontFragment), out packet);
             if (drop == PacketDrop.None) Sent.Add(header.TotalLength, now);
             else if (drop == PacketDrop.SequenceOverflow) _hardLimit = true;
             return drop;
@@ -132,13 +138,14 @@ internal sealed class IpsecSa : IDisposable
         }
     }
 
-    /// <param name="esp">Decrypted in place.</param>
+    /// <param name="packet">ESP: SPI to ICV, decrypted in place. AH: the whole IP packet.</param>
+    /// <param name="outer">AH: the IP header of the packet.</param>
     /// <param name="from">Where it came from.</param>
     /// <param name="now">For the counters.</param>
     /// <param name="payload">What was inside.</param>
     /// <param name="nextHeader">What kind that is.</param>
     /// <param name="moved">True once per new address: an authentic newest packet came from elsewhere, and the peer is behind a NAT.</param>
-    public PacketDrop Open(Span<byte> esp, Endpoint from, Instant now, out Range payload, out byte nextHeader, out bool moved)
+    public PacketDrop Open(Span<byte> packet, in IpHeader outer, Endpoint from, Instant now, out Range payload, out byte nextHeader, out bool moved)
     {
         payload = default;
         nextHeader = 0;
@@ -152,7 +159,8 @@ internal sealed class IpsecSa : IDisposable
                 return PacketDrop.HardLimit;
             }
 
-            var drop = _inbound.Open(esp, out payload, out nextHeader, out var newest);
+            bool newest;
+            var drop = _inbound is EspInbound esp ? esp.Open(packet, out payload, out nextHeader, out newest) : ((AhInbound)_inbound).Open(packet, outer, out payload, out nextHeader, out newest);
             if (drop is not (PacketDrop.None or PacketDrop.Dummy)) return drop;
             var dummy = drop == PacketDrop.Dummy;
             Received.Add(dummy ? 0 : payload.End.Value - payload.Start.Value, now);
@@ -180,6 +188,32 @@ internal sealed class IpsecSa : IDisposable
         if (!_inGate.Close()) return;
         _inbound.Dispose();
         _child.Dispose();
+    }
+
+    private PacketDrop Seal(Span<byte> buffer, int offset, in IpHeader header, in OuterHeader outer, out SealedPacket packet)
+    {
+        var inside = header.Version == 4 ? IpHeader.IpInIp : IpHeader.Ipv6InIp;
+        return (_outbound, Mode) switch
+        {
+            (EspOutbound esp, IpsecMode.Tunnel) => esp.SealTunnel(buffer, offset, header.TotalLength, inside, out packet),
+            (EspOutbound esp, _) => esp.SealTransport(buffer, offset, header, out packet),
+            (AhOutbound ah, IpsecMode.Tunnel) => ah.SealTunnel(buffer, offset, header.TotalLength, inside, outer, out packet),
+            _ => ((AhOutbound)_outbound).SealTransport(buffer, offset, header, out packet),
+        };
+    }
+
+    private static (SaOutbound, SaInbound) Esp(ChildSa child, IEntropy entropy)
+    {
+        var outbound = PacketCipher.Create(child.Encr, child.EncrKeyBits, child.Integ, child.OutboundEncrKey.Span, child.OutboundIntegKey.Span, entropy);
+        var inbound = PacketCipher.Create(child.Encr, child.EncrKeyBits, child.Integ, child.InboundEncrKey.Span, child.InboundIntegKey.Span, entropy);
+        return (new EspOutbound(child.OutboundSpi, child.Esn, outbound), new EspInbound(inbound, new ReplayWindow(child.ReplayWindow, child.Esn), child.Esn));
+    }
+
+    private static (SaOutbound, SaInbound) Ah(ChildSa child, IEntropy entropy)
+    {
+        var outbound = PacketMac.Create(child.Integ, child.OutboundIntegKey.Span);
+        var inbound = PacketMac.Create(child.Integ, child.InboundIntegKey.Span);
+        return (new AhOutbound(child.OutboundSpi, child.Esn, outbound, (ushort)entropy.NextUInt32()), new AhInbound(inbound, new ReplayWindow(child.ReplayWindow, child.Esn), child.Esn));
     }
 
     private bool IsMove(Endpoint from)

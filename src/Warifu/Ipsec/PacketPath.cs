@@ -3,7 +3,6 @@ using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Collections.Generic;
 using System.Threading;
-using Warifu.Crypto;
 using Warifu.Primitives;
 
 namespace Warifu.Ipsec;
@@ -27,7 +26,7 @@ internal struct OutboundResult
     public PacketDrop Drop;
     public IpsecSa? Sa;
     public SaPath? Path;
-    public EspPacket Packet;
+    public SealedPacket Packet;
 
     /// <summary>Outer TOS or traffic class.</summary>
     public byte Tos;
@@ -52,7 +51,7 @@ internal struct InboundResult
 internal readonly record struct OuterInfo(Endpoint Local, Endpoint Remote, byte Tos = 0, byte HopLimit = 64);
 
 /// <summary>
-/// The way of packets through user-space ESP: TUN -> IP header -> SPD -> SA -> seal -> wire, and back. The commands of <see cref="IDataPlane"/> come from one thread (the engine's); <see cref="Outbound"/>
+/// The way of packets through user-space ESP and AH: TUN -> IP header -> SPD -> SA -> seal -> wire, and back. The commands of <see cref="IDataPlane"/> come from one thread (the engine's); <see cref="Outbound"/>
 /// and <see cref="Inbound"/> from any number of threads at the same time. Nothing is allocated per packet; peers cannot make it throw.
 /// </summary>
 internal sealed class PacketPath(IEntropy entropy) : IDataPlane
@@ -99,10 +98,7 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
 
     public void Install(ChildSa sa)
     {
-        if (sa.Protocol != ProtocolId.Esp) throw new NotSupportedException("This data plane carries ESP only");
-        var outbound = PacketCipher.Create(sa.Encr, sa.EncrKeyBits, sa.Integ, sa.OutboundEncrKey.Span, sa.OutboundIntegKey.Span, entropy);
-        var inbound = PacketCipher.Create(sa.Encr, sa.EncrKeyBits, sa.Integ, sa.InboundEncrKey.Span, sa.InboundIntegKey.Span, entropy);
-        var pair = new IpsecSa(sa, outbound, inbound, _pathMtus.GetValueOrDefault(sa.Remote.Address, DefaultPathMtu));
+        var pair = new IpsecSa(sa, entropy, _pathMtus.GetValueOrDefault(sa.Remote.Address, DefaultPathMtu));
         if (!_sad.TryAdd(pair))
         {
             pair.Dispose();
@@ -262,7 +258,8 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
 
     private void Seal(IpsecSa sa, Span<byte> buffer, int offset, in IpHeader header, Instant now, bool dontFragment, ref OutboundResult result)
     {
-        var drop = sa.Seal(buffer, offset, header, now, out result.Packet);
+        var tos = sa.Mode == IpsecMode.Tunnel ? TosField.Wrap(header.Tos, sa.Options.CopyDscpOut, sa.Options.CopyEcn) : header.Tos;
+        var drop = sa.Seal(buffer, offset, header, tos, dontFragment, now, out result.Packet);
         RaiseLimits(sa);
         if (drop != PacketDrop.None)
         {
@@ -273,7 +270,7 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
         result.Verdict = OutboundVerdict.Protect;
         result.Sa = sa;
         result.Path = sa.Path;
-        result.Tos = sa.Mode == IpsecMode.Tunnel ? TosField.Wrap(header.Tos, sa.Options.CopyDscpOut, sa.Options.CopyEcn) : header.Tos;
+        result.Tos = tos;
         result.DontFragment = dontFragment;
     }
 
@@ -288,7 +285,7 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
     // ---- in
 
     /// <summary>The packet belongs to a pair in transport mode: <see cref="Inbound"/> will put an IP header before it.</summary>
-    public bool RebuildsHeader(ReadOnlySpan<byte> esp) => esp.Length >= EspOverhead.HeaderLength && _sad.BySpi(new ChildSpi(BinaryPrimitives.ReadUInt32BigEndian(esp))) is { Mode: IpsecMode.Transport };
+    public bool RebuildsHeader(ReadOnlySpan<byte> esp) => esp.Length >= EspOverhead.HeaderLength && _sad.BySpi(ProtocolId.Esp, new ChildSpi(BinaryPrimitives.ReadUInt32BigEndian(esp))) is { Mode: IpsecMode.Transport };
 
     /// <summary>Takes an ESP packet (SPI to ICV) at <paramref name="offset"/> of <paramref name="buffer"/>, with <see cref="EspOverhead.Headroom"/> before it.</summary>
     public void Inbound(Span<byte> buffer, int offset, int length, in OuterInfo outer, Instant now, out InboundResult result)
@@ -301,16 +298,8 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
             return;
         }
 
-        var spi = new ChildSpi(BinaryPrimitives.ReadUInt32BigEndian(esp));
-        if (_sad.BySpi(spi) is not { } sa)
-        {
-            Drop(PacketDrop.UnknownSpi, null, ref result);
-            if (spi.Value > 255 && _unknownSpiRate.TryTake(now)) Raise(new DataPlaneEvent.UnknownSpi(spi, outer.Local, outer.Remote));
-            return;
-        }
-
-        result.Sa = sa;
-        var drop = sa.Open(esp, outer.Remote, now, out var payload, out var nextHeader, out var moved);
+        if (Find(ProtocolId.Esp, BinaryPrimitives.ReadUInt32BigEndian(esp), outer.Local, outer.Remote, now, ref result) is not { } sa) return;
+        var drop = sa.Open(esp, default, outer.Remote, now, out var payload, out var nextHeader, out var moved);
         RaiseLimits(sa);
         if (moved) Raise(new DataPlaneEvent.PeerMoved(sa.Id, outer.Remote));
         if (drop == PacketDrop.None)
@@ -322,6 +311,78 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
 
         if (drop != PacketDrop.None) Drop(drop, sa, ref result);
         else if (sa.SharesAddress) _natFlows.Saw(sa, buffer.Slice(result.Offset, result.Length));
+    }
+
+    /// <summary>Takes a whole IP packet with AH at <paramref name="offset"/> of <paramref name="buffer"/>.</summary>
+    public void InboundAh(Span<byte> buffer, int offset, int length, Instant now, out InboundResult result)
+    {
+        result = default;
+        var packet = buffer.Slice(offset, length);
+        if (!IpHeader.TryParse(packet, out var header) || header.Flow.Protocol != IpHeader.Ah || header.IsFragment)
+        {
+            Drop(PacketDrop.Malformed, null, ref result);
+            return;
+        }
+
+        packet = packet[..header.TotalLength];
+        if (header.FragmentHeaderOffset != 0)
+        {
+            AhCoverage.RemoveFragmentHeader(packet, header);
+            InboundAh(buffer, offset + 8, header.TotalLength - 8, now, out result);
+            return;
+        }
+
+        if (packet.Length - header.UpperOffset < AhOverhead.FixedLength)
+        {
+            Drop(PacketDrop.TooShort, null, ref result);
+            return;
+        }
+
+        var outer = new OuterInfo(new Endpoint(header.Flow.Destination, 0), new Endpoint(header.Flow.Source, 0), header.Tos, header.HopLimit);
+        if (Find(ProtocolId.Ah, BinaryPrimitives.ReadUInt32BigEndian(packet[(header.UpperOffset + 4)..]), outer.Local, outer.Remote, now, ref result) is not { } sa) return;
+        var drop = sa.Open(packet, header, outer.Remote, now, out var payload, out var nextHeader, out _);
+        RaiseLimits(sa);
+        if (drop == PacketDrop.None)
+        {
+            result.Offset = offset + payload.Start.Value;
+            result.Length = payload.End.Value - payload.Start.Value;
+            drop = sa.Mode == IpsecMode.Tunnel ? Unwrap(sa, buffer, nextHeader, outer, ref result) : TakeOut(sa, buffer, offset, header, nextHeader, ref result);
+        }
+
+        if (drop != PacketDrop.None) Drop(drop, sa, ref result);
+    }
+
+    /// <summary>AH in transport mode: the headers before it move to what is behind it.</summary>
+    private static PacketDrop TakeOut(IpsecSa sa, Span<byte> buffer, int offset, in IpHeader outer, byte nextHeader, ref InboundResult result)
+    {
+        var headers = outer.UpperOffset;
+        var start = result.Offset - headers;
+        buffer.Slice(offset, headers).CopyTo(buffer[start..]);
+        result.Offset = start;
+        result.Length += headers;
+        var inner = buffer.Slice(start, result.Length);
+        inner[outer.ProtocolOffset] = nextHeader;
+        if (outer.Version == 4)
+        {
+            BinaryPrimitives.WriteUInt16BigEndian(inner[2..], (ushort)inner.Length);
+            IpHeader.WriteV4Checksum(inner[..headers]);
+        }
+        else
+        {
+            BinaryPrimitives.WriteUInt16BigEndian(inner[4..], (ushort)(inner.Length - 40));
+        }
+
+        return IpHeader.TryParse(inner, out var header) ? Admit(sa, inner, header) : PacketDrop.BadInner;
+    }
+
+    private IpsecSa? Find(ProtocolId protocol, uint value, Endpoint local, Endpoint remote, Instant now, ref InboundResult result)
+    {
+        var spi = new ChildSpi(value);
+        result.Sa = _sad.BySpi(protocol, spi);
+        if (result.Sa is { } sa) return sa;
+        Drop(PacketDrop.UnknownSpi, null, ref result);
+        if (value > 255 && _unknownSpiRate.TryTake(now)) Raise(new DataPlaneEvent.UnknownSpi(spi, local, remote));
+        return null;
     }
 
     private static PacketDrop Unwrap(IpsecSa sa, Span<byte> buffer, byte nextHeader, in OuterInfo outer, ref InboundResult result)

@@ -19,7 +19,7 @@ public sealed class DropCounterTests
         {
             var buffer = new byte[600];
             inner.CopyTo(buffer, 100);
-            Assert.Equal(PacketDrop.None, gateways.SaA.Outbound.SealTunnel(buffer, 100, inner.Length, next, out var packet));
+            Assert.Equal(PacketDrop.None, ((EspOutbound)gateways.SaA.Outbound).SealTunnel(buffer, 100, inner.Length, next, out var packet));
             return buffer.AsSpan(packet.Offset, packet.Length).ToArray();
         }
 
@@ -28,7 +28,7 @@ public sealed class DropCounterTests
         var broken = Sealed(Good);
         broken[^1] ^= 1;
         var dummy = new byte[600];
-        gateways.SaA.Outbound.SealDummy(dummy, 100, 50, out var dummyPacket);
+        ((EspOutbound)gateways.SaA.Outbound).SealDummy(dummy, 100, 50, out var dummyPacket);
         var cases = new List<(PacketDrop Reason, byte[] Esp, byte Tos)>
         {
             (PacketDrop.TooShort, replay[..20], 0),

@@ -102,7 +102,7 @@ public sealed class EspTests
             Assert.True(esp <= 1500);
             // one octet more would not have fitted
             Assert.Null(gateways.AToB(Packets.V4("10.1.0.1", "10.2.0.1", 17, Packets.Udp(1, 2, mtu - 27), df: true)));
-            Assert.True(esp + EspOverhead.Alignment(gateways.SaA.Outbound.Cipher) > 1500);
+            Assert.True(esp + EspOverhead.Alignment(((EspOutbound)gateways.SaA.Outbound).Cipher) > 1500);
         }
     }
 
@@ -276,21 +276,21 @@ public sealed class EspTests
     {
         var gateways = new Gateways();
         var buffer = new byte[600];
-        Assert.Equal(PacketDrop.None, gateways.SaA.Outbound.SealDummy(buffer, 100, 100, out var packet));
+        Assert.Equal(PacketDrop.None, ((EspOutbound)gateways.SaA.Outbound).SealDummy(buffer, 100, 100, out var packet));
         Assert.Null(gateways.Deliver(gateways.B, buffer.AsSpan(packet.Offset, packet.Length).ToArray()));
         Assert.Equal(PacketDrop.Dummy, gateways.Received.Drop);
         Assert.Equal(1ul, gateways.B.Drops(PacketDrop.Dummy));
 
         V4Inner.CopyTo(buffer, 100);
-        gateways.SaA.Outbound.SealTunnel(buffer, 100, V4Inner.Length + 133, 4, out packet);
+        ((EspOutbound)gateways.SaA.Outbound).SealTunnel(buffer, 100, V4Inner.Length + 133, 4, out packet);
         Assert.Equal(V4Inner, gateways.Deliver(gateways.B, buffer.AsSpan(packet.Offset, packet.Length).ToArray(), tos: 0xB8));
 
         // version and next header disagree
         V4Inner.CopyTo(buffer, 100);
-        gateways.SaA.Outbound.SealTunnel(buffer, 100, V4Inner.Length, 41, out packet);
+        ((EspOutbound)gateways.SaA.Outbound).SealTunnel(buffer, 100, V4Inner.Length, 41, out packet);
         Assert.Null(gateways.Deliver(gateways.B, buffer.AsSpan(packet.Offset, packet.Length).ToArray()));
         Assert.Equal(PacketDrop.BadInner, gateways.Received.Drop);
-        gateways.SaA.Outbound.SealTunnel(buffer, 100, V4Inner.Length, 17, out packet);
+        ((EspOutbound)gateways.SaA.Outbound).SealTunnel(buffer, 100, V4Inner.Length, 17, out packet);
         Assert.Null(gateways.Deliver(gateways.B, buffer.AsSpan(packet.Offset, packet.Length).ToArray()));
         Assert.Equal(PacketDrop.BadNextHeader, gateways.Received.Drop);
     }

@@ -62,7 +62,7 @@ public sealed class PacketPathTests
             if (world.Send(world.A, packet, reply) is { } esp && world.Deliver(world.B, esp, world.Sent.Tos) is not null) carried++;
             var buffer = new byte[400];
             packet.CopyTo(buffer, 100);
-            world.SaA.Outbound.SealTunnel(buffer, 100, packet.Length, (byte)random.Next(70), out var sealedPacket);
+            ((EspOutbound)world.SaA.Outbound).SealTunnel(buffer, 100, packet.Length, (byte)random.Next(70), out var sealedPacket);
             esp = buffer.AsSpan(sealedPacket.Offset, sealedPacket.Length).ToArray();
             if (random.Next(3) == 0) esp[random.Next(esp.Length)] ^= 4;
             world.Deliver(world.B, random.Next(8) == 0 ? esp[..random.Next(esp.Length)] : esp, (byte)random.Next(256));
