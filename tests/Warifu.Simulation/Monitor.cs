@@ -104,10 +104,11 @@ internal sealed class Monitor(World world, SimHost host, EngineOptions options)
         if (!_streams.TryGetValue((header.InitiatorSpi.Value, header.ResponderSpi.Value), out var stream) || !stream.Sent.TryGetValue(header.MessageId, out var request)) return;
         var (number, total) = FragmentOf(message);
         // a set of more fragments replaces an unfinished one; what is left of that is ignored (RFC 7383 section 2.6)
-        if (total > request.CameTotal)
+        // one that does not become complete in time is forgotten
+        if (total > request.CameTotal || world.Now - request.CameAt >= ProtocolTimes.Reassembly)
         {
             request.Came.Clear();
-            request.CameTotal = total;
+            (request.CameTotal, request.CameAt) = (total, world.Now);
         }
 
         if (number > 0 && total == request.CameTotal) request.Came.Add(number);
@@ -146,6 +147,9 @@ internal sealed class Monitor(World world, SimHost host, EngineOptions options)
         public HashSet<int> Came { get; } = [];
 
         public int CameTotal { get; set; }
+
+        /// <summary>The first of them.</summary>
+        public Instant CameAt { get; set; }
 
         public (Endpoint Local, Endpoint Remote) Path { get; set; }
 

@@ -390,7 +390,7 @@ internal sealed partial class IkeEngine
         }
 
         // the child that was asked for is asked for again
-        sa.Window.Abandon("address-lost", text);
+        sa.Abandon("address-lost", text);
         var initiation = new Initiation(sa.Connection) { Target = sa.Handshake is { RedirectedFrom.IsNone: false } ? HostPattern.Of(sa.Remote.Address) : null, RedirectedFrom = sa.Handshake?.RedirectedFrom ?? default };
         TakeWishes(sa, initiation);
         sa.Close("address-lost", text);

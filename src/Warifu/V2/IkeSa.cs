@@ -469,7 +469,7 @@ internal sealed class IkeSa : ITimed
         // the peer has authenticated anew: what waits here goes on there
         var heir = Successor ?? (wasEstablished && reason is "peer-deleted" or "replaced" or "reauthenticated" ? Engine.HeirOf(this) : null);
         if (heir is not null) Window.MoveTo(heir, Later);
-        else Window.Abandon(reason, text);
+        else Abandon(reason, text);
         foreach (var exchange in Later) exchange.OnAbandoned(this, reason, text);
         Later.Clear();
         if (Handshake is { } handshake)
@@ -497,6 +497,13 @@ internal sealed class IkeSa : ITimed
         if (Again is not { } again) return;
         Again = null;
         Engine.MakeAgain(this, again.Children, again.Command);
+    }
+
+    /// <summary>Ends all exchanges, also the one whose answer is being checked.</summary>
+    public void Abandon(string reason, string text)
+    {
+        Window.Abandon(reason, text);
+        Handshake?.Auth?.OnAbandoned(this, reason, text);
     }
 
     private (List<ChildRequest>, CommandId)? WishesLeft()
@@ -751,6 +758,9 @@ internal sealed class Handshake : IDisposable
 
     /// <summary>Keys with the PPK mixed in, until it is known whether both sides use them.</summary>
     public MixedKeys? Mixed { get; set; }
+
+    /// <summary>The initiator's IKE_AUTH.</summary>
+    public Exchange? Auth { get; set; }
 
     /// <summary>Children that wait for the IKE SA; the first goes into IKE_AUTH.</summary>
     public Queue<ChildRequest> Children { get; } = new();

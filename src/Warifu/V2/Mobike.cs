@@ -84,6 +84,7 @@ internal static class Mobike
         {
             // the one exception to the rule that only the other side moves pairs (section 3.5)
             Move(sa, sa.Local with { Address = other }, sa.Remote);
+            sa.Window.Repeat();
             sa.Window.StartFirst(new AddressesExchange());
         }
         else if (!FurtherAddresses(sa).SequenceEqual(sa.Peer.Announced))

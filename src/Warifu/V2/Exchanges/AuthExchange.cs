@@ -49,7 +49,8 @@ internal sealed class AuthExchange : Exchange
         if (_proof is not null && _rounds.Own < AuthRounds.CountOwn(connection)) builder.Notify(NotifyType.AnotherAuthFollows);
         if (_begun) return true;
         _begun = true;
-        if (sa.Handshake!.PeerDoesRounds) builder.Notify(NotifyType.MultipleAuthSupported);
+        sa.Handshake!.Auth = this;
+        if (sa.Handshake.PeerDoesRounds) builder.Notify(NotifyType.MultipleAuthSupported);
         PpkPart.WriteIdentity(sa, builder);
         AuthPart.WriteRequests(sa, builder);
         if (!IsChildless(sa) && sa.Handshake!.Children.TryDequeue(out var request))
