@@ -33,6 +33,28 @@ internal static class Sealing
         return Seal(cipher, header, first, chain, 99);
     }
 
+    /// <summary>The content of a message's SK payload.</summary>
+    public static byte[] Open(IkeAction.LogIkeKeys keys, ReadOnlySpan<byte> message, out PayloadType first)
+    {
+        var copy = message.ToArray();
+        first = PayloadType.None;
+        if (!IkeHeader.TryRead(copy, out var header)) throw new ArgumentException("no IKE message");
+        using var cipher = CipherOf(keys, header.FromInitiator);
+        if (SkFraming.TryLocate(header, copy, out var sk) != ParseError.None || !cipher.Open(copy, sk.Head) || !SkFraming.TryUnpad(copy, sk.Head, cipher.IvLength, cipher.IcvLength, out var chain)) throw new ArgumentException("not authentic");
+        first = sk.First;
+        return chain.ToArray();
+    }
+
+    /// <summary>Who the responder is and its proof, out of its last IKE_AUTH answer; the rest of another answer may follow.</summary>
+    public static MessageBuilder ProofOf(IkeAction.LogIkeKeys keys, ReadOnlySpan<byte> message, bool spoil = false)
+    {
+        var chain = Open(keys, message, out var first);
+        if (MessageView.TryParse(first, chain, out var view) != ParseError.None || !view.TryGet(PayloadType.IdR, out var id) || !view.TryGet(PayloadType.Auth, out var auth)) throw new ArgumentException("no IKE_AUTH answer");
+        var proof = auth.ToArray();
+        if (spoil) proof[^1] ^= 1;
+        return new MessageBuilder().Raw(PayloadType.IdR, id).Raw(PayloadType.Auth, proof);
+    }
+
     public static PacketCipher CipherOf(IkeAction.LogIkeKeys keys, bool ofInitiator) => PacketCipher.Create(
         (EncrId)keys.Encr.Id,
         keys.Encr.KeyBits,

@@ -34,8 +34,8 @@ internal sealed partial class IkeEngine
         if (count >= ProtocolTimes.Redirects)
         {
             var sentence = $"{sa.Remote.Address} sends us on to {target}, the {count + 1}th time within {ProtocolTimes.RedirectPeriod.TotalSeconds:0} seconds: the gateways send us in a circle";
-            if (sa.State == IkeState.Connecting) Lifetimes.Fail(sa, "redirect", sentence, "at the peer: its gateways must not redirect to each other");
-            else Raise(new Notice(NoticeLevel.Warning, sentence) { Connection = connection.Name, IkeId = sa.Id });
+            if (sa.Handshake is null) Raise(new Notice(NoticeLevel.Warning, sentence) { Connection = connection.Name, IkeId = sa.Id });
+            else InCircle(sa, new NegotiationFailure("redirect", sentence, [], [], [], "at the peer: its gateways must not redirect to each other"));
             return;
         }
 
@@ -50,5 +50,19 @@ internal sealed partial class IkeEngine
         else Lifetimes.Delete(sa, "redirected", text);
         if (_initiating.TryAdd(connection.Name, initiation)) Initiate(initiation);
         else CannotInitiate(initiation, new NegotiationFailure("redirect", text, [], [], [], ""));
+    }
+
+    private void InCircle(IkeSa sa, NegotiationFailure failure)
+    {
+        if (sa.State == IkeState.Connecting)
+        {
+            Lifetimes.Fail(sa, failure);
+            return;
+        }
+
+        // the gateway has authenticated itself, and makes no child
+        Lifetimes.Tell(sa, failure);
+        Lifetimes.Delete(sa, failure.Reason, failure.Sentence);
+        RetryStarted(sa.Connection);
     }
 }

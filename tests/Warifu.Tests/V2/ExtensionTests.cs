@@ -100,6 +100,63 @@ public sealed class ExtensionTests
         Assert.Empty(client.Host.Outbox);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(ProtocolTimes.Redirects + 1)]
+    public void A_gateway_may_send_us_on_once_it_has_proved_who_it_is(int times)
+    {
+        using var pair = new EnginePair(1, new EngineOptions { KeyLog = true }, new EngineOptions());
+        // all gateways are one host here
+        pair.Load(EnginePair.LeftGateway() with { LocalAddresses = [] }, EnginePair.RightGateway() with { LocalAddresses = [] });
+        var (left, sent) = (times, 0);
+        pair.Wire = (_, from, message) =>
+        {
+            if (from == pair.Left || !IkeHeader.TryRead(message.Message, out var header) || header.Exchange != ExchangeType.IkeAuth || left-- <= 0) return 1;
+            // RFC 5685 section 6: identity and proof, but no child
+            var keys = pair.Left.IkeKeys[^1];
+            var answer = Sealing.ProofOf(keys, message.Message).Notify(NotifyType.Redirect, Gateway(1, $"203.0.113.{++sent}"));
+            pair.Left.Receive(message.Remote, message.Local, Sealing.Replace(keys, message.Message, answer.First, answer.Chain), pair.Now);
+            return 0;
+        };
+        var result = pair.Up();
+        Assert.Equal(times == 1, result.Success);
+        if (times > 1)
+        {
+            Assert.Equal("redirect", pair.Left.LastReport!.Failure!.Reason);
+            pair.Run(TimeSpan.FromSeconds(1));
+            Assert.Empty(pair.Left.Engine.IkeSas);
+            // all that were left are closed there, too
+            Assert.Empty(pair.Right.Engine.IkeSas);
+            return;
+        }
+
+        pair.Run(TimeSpan.FromSeconds(1));
+        Assert.Equal("203.0.113.1", Assert.Single(pair.Left.Engine.IkeSas).Remote.Address.ToString());
+        Assert.Equal("203.0.113.1", Assert.Single(pair.Left.Installed.Values).Remote.Address.ToString());
+        Assert.Single(pair.Right.Engine.IkeSas);
+        var first = pair.Sent.First(one => one.From == pair.Left && one.Message.Remote.Address == IpAddress.Parse("203.0.113.1"));
+        Assert.True(Client.View(first.Message.Message, out var view));
+        Assert.True(view.TryGetNotify(NotifyType.RedirectedFrom, out var old));
+        Assert.Equal(new byte[] { 1, 4, 198, 51, 100, 2 }, old.Data.ToArray());
+    }
+
+    [Fact]
+    public void A_redirect_of_a_gateway_that_proves_nothing_is_not_followed()
+    {
+        using var pair = new EnginePair(1, new EngineOptions { KeyLog = true }, new EngineOptions());
+        pair.Load(EnginePair.LeftGateway() with { LocalAddresses = [] }, EnginePair.RightGateway() with { LocalAddresses = [] });
+        pair.Wire = (_, from, message) =>
+        {
+            if (from == pair.Left || !IkeHeader.TryRead(message.Message, out var header) || header.Exchange != ExchangeType.IkeAuth) return 1;
+            var keys = pair.Left.IkeKeys[^1];
+            var answer = Sealing.ProofOf(keys, message.Message, spoil: true).Notify(NotifyType.Redirect, Gateway(1, "203.0.113.1"));
+            pair.Left.Receive(message.Remote, message.Local, Sealing.Replace(keys, message.Message, answer.First, answer.Chain), pair.Now);
+            return 0;
+        };
+        Assert.False(pair.Up().Success);
+        Assert.DoesNotContain(pair.Sent, one => one.Message.Remote.Address == IpAddress.Parse("203.0.113.1"));
+    }
+
     [Fact]
     public void An_established_gateway_may_send_us_on_with_all_that_is_up()
     {

@@ -1,10 +1,14 @@
 using System;
+using System.Collections.Generic;
+using System.Collections.Immutable;
 using System.Linq;
 using Warifu.Engine;
+using Warifu.Fuzz;
 using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
+using Warifu.Wire;
 using Xunit;
 
 namespace Warifu.Tests.V2;
@@ -129,6 +133,45 @@ public sealed class SelectorNegotiationTests
         pair.Left.Command(id => new IkeCommand.Rekey(id, new SaTarget("net", "net")), pair.Now);
         pair.Run();
         Assert.Equal("10.2.0.7/32", Single(pair.Right).LocalSelectors.Single().ToString());
+    }
+
+    [Theory]
+    [InlineData(true, 1)]
+    [InlineData(false, 1)]
+    [InlineData(true, 2)]
+    [InlineData(false, 2)]
+    public void A_peer_that_takes_no_networks_is_asked_once_more_for_the_packets_pair_alone(bool inAuth, int refusals)
+    {
+        using var pair = new EnginePair(1, new EngineOptions { KeyLog = true });
+        var childless = inAuth ? ChildlessPolicy.Allow : ChildlessPolicy.Force;
+        pair.Load(Left(Net("net", ["10.1.0.0/16", "10.8.0.0/16[tcp]"], ["10.2.0.0/16"])) with { Childless = childless }, Right(Net("net", ["10.2.0.0/16"], ["10.1.0.0/16", "10.8.0.0/16[tcp]"])) with { Childless = childless });
+        var asked = new List<(ImmutableArray<TrafficSelector> Local, ImmutableArray<TrafficSelector> Remote)>();
+        var left = refusals;
+        pair.Wire = (_, from, message) =>
+        {
+            if (!IkeHeader.TryRead(message.Message, out var header) || header.Exchange == ExchangeType.IkeSaInit) return 1;
+            var keys = pair.Left.IkeKeys.Single();
+            if (from == pair.Left)
+            {
+                var chain = Sealing.Open(keys, message.Message, out var first);
+                Assert.Equal(ParseError.None, MessageView.TryParse(first, chain, out var view));
+                if (view.TryGet(PayloadType.TsI, out var tsI) && view.TryGet(PayloadType.TsR, out var tsR) && TsPayload.TryParse(tsI, out var local) == ParseError.None && TsPayload.TryParse(tsR, out var remote) == ParseError.None) asked.Add((local, remote));
+                return 1;
+            }
+
+            if (asked.Count == 0 || left-- <= 0) return 1;
+            var refusal = (header.Exchange == ExchangeType.IkeAuth ? Sealing.ProofOf(keys, message.Message) : new MessageBuilder()).Notify(NotifyType.SinglePairRequired);
+            pair.Left.Receive(message.Remote, message.Local, Sealing.Replace(keys, message.Message, refusal.First, refusal.Chain), pair.Now);
+            return 0;
+        };
+        Acquire(pair, "10.8.0.9", "10.2.0.7");
+        // RFC 7296 section 2.9: then for the traffic that is to be forwarded, and never more than that once
+        Assert.Equal(2, asked.Count);
+        Assert.Equal(3, asked[0].Local.Length);
+        Assert.Equal(("10.8.0.9/32[tcp]", "10.2.0.7/32"), (Selectors.Print(asked[1].Local), Selectors.Print(asked[1].Remote)));
+        if (refusals == 1) Assert.Equal(("10.8.0.9/32[tcp]", "10.2.0.7/32"), (Single(pair.Left).LocalSelectors.Single().ToString(), Single(pair.Left).RemoteSelectors.Single().ToString()));
+        else Assert.Equal("single-pair", pair.Left.LastReport!.Failure!.Reason);
+        Assert.Equal("ESTABLISHED", pair.Left.Engine.Snapshot().IkeSas.Single().State);
     }
 
     [Theory]
