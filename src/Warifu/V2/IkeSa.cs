@@ -33,8 +33,7 @@ internal sealed class IkeSa : ITimed
     private (Endpoint Local, Endpoint Remote, int Length)? _request;
     private int _requestLimit = int.MaxValue;
     private (Endpoint Local, Endpoint Remote) _answeredOn;
-    private Reassembly? _requestParts;
-    private Reassembly? _responseParts;
+    private readonly List<Reassembly> _parts = [];
 
     public IkeSa(IkeEngine engine, uint id, Connection connection, bool initiator, Endpoint local, Endpoint remote)
     {
@@ -361,7 +360,7 @@ internal sealed class IkeSa : ITimed
         var unpadded = SkFraming.TryUnpad(copy, sk.Head, _opener.IvLength, _opener.IcvLength, out var chain);
         // authentic, and all the same not what a fragment is
         if (sk.IsFragment) return unpadded ? Collect(header, sk, local, remote, message, chain) : DropReason.Malformed;
-        Forget(header.IsResponse);
+        if (PartsOf(header) is { } useless) Forget(parts => parts == useless);
         if (!header.IsResponse) Begin(local, remote, message.Length, Window.DigestOf(message), int.MaxValue);
         else _answeredOn = (local, remote);
         LastHeard = Engine.Now;
@@ -428,7 +427,7 @@ internal sealed class IkeSa : ITimed
     {
         var next = Window.RetransmitAt;
         next = Instant.Min(next, Instant.Min(RekeyAt, Instant.Min(ExpireAt, Instant.Min(DpdAt, RetryAt))));
-        next = Instant.Min(next, Instant.Min(_requestParts?.ExpireAt ?? Instant.Never, _responseParts?.ExpireAt ?? Instant.Never));
+        foreach (var parts in _parts) next = Instant.Min(next, parts.ExpireAt);
         next = Instant.Min(next, Instant.Min(ReauthAt, Instant.Min(SettleAt, ReplacedAt)));
         return Instant.Min(next, Children.NextTimeout);
     }
@@ -449,8 +448,7 @@ internal sealed class IkeSa : ITimed
 
     public void HandleTimeout(Instant now)
     {
-        if (_requestParts?.ExpireAt <= now) Forget(isResponse: false);
-        if (_responseParts?.ExpireAt <= now) Forget(isResponse: true);
+        Forget(parts => parts.ExpireAt <= now);
         Lifetimes.HandleTimeout(this, now);
         Reschedule();
     }
@@ -480,8 +478,7 @@ internal sealed class IkeSa : ITimed
         }
 
         Handshake = null;
-        Forget(isResponse: false);
-        Forget(isResponse: true);
+        Forget(_ => true);
         Keys?.Dispose();
         _sealer?.Dispose();
         _opener?.Dispose();
@@ -627,18 +624,29 @@ internal sealed class IkeSa : ITimed
     private bool Wants(in IkeHeader header, in SkView sk)
     {
         if (!Peer.Fragmentation) return false;
-        var parts = header.IsResponse ? _responseParts : _requestParts;
-        return parts is null || parts.MessageId != header.MessageId || parts.Wants(sk);
+        return PartsOf(header) is not { } parts || parts.Wants(sk);
+    }
+
+    /// <summary>Fragments of a message that is not whole yet: of the one request that we take, and of answers to as many as are under way.</summary>
+    private Reassembly? PartsOf(in IkeHeader header)
+    {
+        foreach (var parts in _parts)
+        {
+            if (parts.IsResponse == header.IsResponse && parts.MessageId == header.MessageId) return parts;
+        }
+
+        return null;
     }
 
     /// <summary>Keeps an authentic fragment; the last one makes the message whole.</summary>
     private DropReason Collect(in IkeHeader header, in SkView sk, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message, ReadOnlySpan<byte> chunk)
     {
-        ref var parts = ref header.IsResponse ? ref _responseParts : ref _requestParts;
-        if (parts is null || parts.MessageId != header.MessageId)
+        var parts = PartsOf(header);
+        if (parts is null)
         {
-            parts?.Clear();
-            parts = new Reassembly(header.MessageId, Engine.Now + ProtocolTimes.Reassembly);
+            // those of an exchange that is over are of no use
+            Forget(old => old.IsResponse ? !Window.Expects(old.MessageId) : old.MessageId != Window.NextReceive);
+            _parts.Add(parts = new Reassembly(header.MessageId, header.IsResponse, Engine.Now + ProtocolTimes.Reassembly));
         }
 
         LastHeard = Engine.Now;
@@ -650,7 +658,7 @@ internal sealed class IkeSa : ITimed
         }
 
         var whole = parts;
-        parts = null;
+        _parts.Remove(parts);
         if (!header.IsResponse) Begin(local, remote, whole.Received, whole.Digest, whole.Count == 1 ? int.MaxValue : Math.Max(Fragments.PacketLength(this, whole.Largest), Fragments.SmallestPacket));
         else _answeredOn = (local, remote);
         Follow(local, remote, header.IsResponse);
@@ -661,11 +669,14 @@ internal sealed class IkeSa : ITimed
         return drop;
     }
 
-    private void Forget(bool isResponse)
+    private void Forget(Predicate<Reassembly> which)
     {
-        ref var parts = ref isResponse ? ref _responseParts : ref _requestParts;
-        parts?.Clear();
-        parts = null;
+        for (var i = _parts.Count - 1; i >= 0; i--)
+        {
+            if (!which(_parts[i])) continue;
+            _parts[i].Clear();
+            _parts.RemoveAt(i);
+        }
     }
 
     /// <summary>Before the peer is authenticated only IKE_AUTH goes, and the end of the attempt.</summary>

@@ -6,13 +6,15 @@ using Warifu.Wire;
 namespace Warifu.V2;
 
 /// <summary>Puts the fragments of one message together (RFC 7383 section 2.6): in any order, each of them authenticated before it comes here.</summary>
-internal sealed class Reassembly(uint messageId, Instant expireAt)
+internal sealed class Reassembly(uint messageId, bool isResponse, Instant expireAt)
 {
     private byte[]?[] _parts = [];
     private int _missing;
     private int _octets;
 
     public uint MessageId => messageId;
+
+    public bool IsResponse => isResponse;
 
     /// <summary>What is not complete by then is forgotten.</summary>
     public Instant ExpireAt => expireAt;

@@ -150,6 +150,9 @@ internal sealed class Window(IkeSa sa)
     /// <summary>True when a response belongs to a running exchange.</summary>
     public bool Expects(ExchangeType type, uint messageId) => IndexOf(messageId) is >= 0 and var index && _running[index].Exchange.Type == type;
 
+    /// <summary>A request with this number waits for its answer.</summary>
+    public bool Expects(uint messageId) => IndexOf(messageId) >= 0;
+
     /// <summary>Nothing is sent again until <see cref="Restart"/>.</summary>
     public void Pause()
     {
