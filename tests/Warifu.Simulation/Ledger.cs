@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Linq;
 using Warifu.Engine;
 using Warifu.Primitives;
+using Warifu.V2;
 
 namespace Warifu.Simulation;
 
@@ -53,11 +54,10 @@ internal sealed class Ledger(World world)
         // what an operator closes goes at once
         if (world.Plan.Closes || world.HasDone(Deed.Reload) || world.HasDone(Deed.DropChild)) return;
         if (!_halves.TryGetValue((pair.Sa.OutboundSpi.Value, pair.Sa.InboundSpi.Value), out var other) || other.Host == host || !other.Host.Plane.Pairs.ContainsKey(other.Pair.Sa.Id)) return;
-        foreach (var candidate in other.Host.Plane.Pairs.Values)
-        {
-            if (candidate != other.Pair && candidate.Sa.Name == pair.Sa.Name && candidate.OutboundReady) return;
-        }
-
+        var replacements = other.Host.Plane.Pairs.Values.Where(candidate => candidate != other.Pair && candidate.Sa.Name == pair.Sa.Name).ToArray();
+        if (replacements.Any(candidate => candidate.OutboundReady)) return;
+        // it closes the child
+        if (replacements.Length == 0 && other.Host.Engine.IkeSas.Any(sa => sa.Children.TryGetValue(other.Pair.Sa.Id, out var child) && child.Phase == ChildPhase.Deleting)) return;
         // there was another one, which has come to its own end meanwhile
         if (other.Host.Plane.HadSuccessor(other.Pair.Sa.Id)) return;
         if (host.Plane.ReplacedAt(pair.Sa.Id) is { } at && world.Now - at < TimeSpan.FromSeconds(70)) world.Fail($"{host.Name} takes pair {pair.Sa.InboundSpi} away, which is the only one that {other.Host.Name} can send on");

@@ -155,7 +155,7 @@ internal sealed class World : IDisposable
         var holdings = host.Engine.Holdings;
         if (holdings.Children != host.Plane.Pairs.Count) Fail($"{host.Name} knows {holdings.Children} pairs, its data plane has {host.Plane.Pairs.Count}");
         if (holdings.Timers > holdings.IkeSas) Fail($"{host.Name} has {holdings.Timers} timers for {holdings.IkeSas} IKE SAs");
-        if (holdings.ChildSpis > holdings.Children + (2 * holdings.IkeSas)) Fail($"{host.Name} holds {holdings.ChildSpis} SPIs for {holdings.Children} pairs");
+        if (holdings.ChildSpis > holdings.Children + ((1 + ProtocolTimes.RequestsAtOnce) * holdings.IkeSas)) Fail($"{host.Name} holds {holdings.ChildSpis} SPIs for {holdings.Children} pairs");
         if (holdings.Asks > 4 * (holdings.IkeSas + 1)) Fail($"{host.Name} holds {holdings.Asks} questions");
         if (host.Plane.Pairs.Count > 12 * Plan.Children) Fail($"{host.Name} piles up {host.Plane.Pairs.Count} pairs");
     }

@@ -77,6 +77,8 @@ internal sealed class WorldPlan
         // no link of IPv6 is narrower (RFC 8200 section 5)
         if (HasV6 && Network.Mtu < 1280) Network = Network with { Mtu = 1280 };
         HasRoaming = Mobike && !HasNat && !HasImpostor && !RightKeeps && luck.Chance(0.6);
+        // an attempt that was given up with its address may be up at the peer, and only liveness ends it where many may have one identity
+        if (HasRoaming && Unique == UniquePolicy.Never && Dpd == TimeSpan.Zero) Dpd = TimeSpan.FromSeconds(20);
         if (HasRoaming) Script = [.. Script.Concat(WorldScript.Roaming(this, luck)).OrderBy(act => act.At)];
         Window = Children > 1 && luck.Chance(0.4) ? 2u + (uint)luck.Below(3) : 1;
         // who neither sends nor asks never notices

@@ -47,7 +47,7 @@ internal static class ProtocolTimes
     public static TimeSpan ReauthLeast { get; } = TimeSpan.FromSeconds(10);
 
     /// <summary>The responder of a pair that is made beside another one sends on it at the latest after this (RFC 7296 section 2.8).</summary>
-    public static TimeSpan SendPatience { get; } = TimeSpan.FromSeconds(2);
+    public static TimeSpan SendPatience { get; } = TimeSpan.FromSeconds(10);
 
     /// <summary>An IKE SA that a newer one of the same peer replaces stays this long, for a peer that does not know yet that the newer one is up.</summary>
     public static TimeSpan ReplacedPatience { get; } = TimeSpan.FromSeconds(5);

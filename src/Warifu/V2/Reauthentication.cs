@@ -1,5 +1,6 @@
 using System;
 using System.Buffers.Binary;
+using System.Collections.Generic;
 using System.Linq;
 using Warifu.Engine;
 using Warifu.Policy;
@@ -147,7 +148,7 @@ internal static class Reauthentication
             return true;
         }
 
-        var making = made.Window.Creations.Concat(CreateChildExchange.NewOf(made.Later)).Select(exchange => exchange.Request.Config.Name).ToHashSet(StringComparer.Ordinal);
+        var making = BeingMade(made);
         // what was closed on the old one meanwhile
         foreach (var name in made.Dropped.Where(name => !making.Contains(name)).ToArray())
         {
@@ -160,13 +161,8 @@ internal static class Reauthentication
         // what came to it meanwhile, or is still to come
         foreach (var child in old.Children.Values.Where(child => IsWanted(old, child)).ToArray()) Want(child.Config.Name, () => RequestOf(old, child));
         foreach (var running in CreateChildExchange.NewOf(old.Window.Running)) Want(running.Request.Config.Name, () => running.Request with { Command = default });
-        foreach (var waiting in old.Window.TakeCreations(old.Later))
-        {
-            making.Add(waiting.Request.Config.Name);
-            made.Window.Start(waiting);
-        }
-
-        if (making.Count > 0) return false;
+        foreach (var waiting in old.Window.TakeCreations(old.Later)) made.Window.Start(waiting);
+        if (BeingMade(made).Count > 0) return false;
         (made.Reauthenticates, old.Renewal) = (null, null);
         made.Engine.Raise(new IkeSaReauthenticated(made.Id) { Connection = old.Connection.Name, IkeId = old.Id });
         Lifetimes.Delete(old, "reauthenticated", Text);
@@ -180,6 +176,8 @@ internal static class Reauthentication
             made.Window.Start(new CreateChildExchange(wish()));
         }
     }
+
+    private static HashSet<string> BeingMade(IkeSa sa) => sa.Window.Creations.Concat(CreateChildExchange.NewOf(sa.Later)).Select(exchange => exchange.Request.Config.Name).ToHashSet(StringComparer.Ordinal);
 
     /// <summary>The new IKE SA was not established. Credentials that are not good any more end the tunnel; for any other reason the old one stays until its hard lifetime, and another try comes before.</summary>
     public static void Failed(IkeSa attempt, string reason, string text)
