@@ -21,7 +21,13 @@ internal static class CertificateCheck
             foreach (var local in connection.LocalRounds.Prepend(connection.Local).Where(round => round.Kind == AuthKind.PublicKey))
             {
                 var own = local.Certificates.Select(der => CertificateReader.KeyOf(der.AsMemory())).Concat(local.PublicKeys.Select(Parse)).OfType<PublicKey>().ToList();
-                if (own.Count == 0) own = Candidates(local, built.Credentials.Certificates).Select(der => CertificateReader.KeyOf(der.AsMemory())).OfType<PublicKey>().ToList();
+                if (own.Count == 0)
+                {
+                    own = Candidates(local, built.Credentials.Certificates).Select(der => CertificateReader.KeyOf(der.AsMemory())).OfType<PublicKey>().ToList();
+                    // those that a connection names itself were judged where it names them
+                    if (Suite.All.FirstOrDefault(suite => suite.Name == connection.Suite) is { } suite && own.Count > 0 && own.TrueForAll(key => suite.Misfit(key) is not null)) findings.Add(new Diagnostic(Severity.Error, position, $"{suite.Misfit(own[0])}: the certificate for {Identities.Print(local.Id)}, which connection '{connection.Name}' would use", $"get us a certificate with {suite.WantedKey}"));
+                }
+
                 if (own.Count == 0) findings.Add(new Diagnostic(Severity.Warning, position, $"connection '{connection.Name}' has no certificate of its own", "add 'certs = FILE' or 'pubkeys = FILE' to its section 'local', or load one for its id by other means"));
                 else if (!own.Exists(key => keys.Contains(Convert.ToHexStringLower(key.KeyId.Span)))) findings.Add(new Diagnostic(Severity.Warning, position, $"no private key in this configuration fits a certificate of connection '{connection.Name}'", "put it into the folder 'private', with its password in 'secrets' if it has one, or load it by other means"));
                 foreach (var der in local.Certificates) CheckDates(der, position, findings);

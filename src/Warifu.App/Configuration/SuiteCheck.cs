@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Linq;
+using Warifu.Crypto.Signatures;
 using Warifu.Policy;
 
 namespace Warifu.App.Configuration;
@@ -28,6 +29,9 @@ internal static class SuiteCheck
         if (ike?.Auth is not { } auth) return connection;
         if (section.Find("version")?.Text == "1") CheckVersion1();
         foreach (var round in section.Sections) CheckMethod(round);
+        foreach (var (round, local) in Rounds("local").Zip(connection.LocalRounds.Prepend(connection.Local))) CheckKeys(round, KeysOf(local.Certificates, local.PublicKeys), ike.Misfit);
+        foreach (var (round, remote) in Rounds("remote").Zip(connection.RemoteRounds.Prepend(connection.Remote))) CheckKeys(round, KeysOf(remote.Certificates, remote.PublicKeys), ike.PeerMisfit);
+        var peerAuth = strict ? ike.StrictPeerAuth! : ike.PeerAuth!;
         return connection with
         {
             Local = Bound(connection.Local),
@@ -36,10 +40,23 @@ internal static class SuiteCheck
             RemoteRounds = [.. connection.RemoteRounds.Select(BoundRemote)],
         };
 
-        // what the file says itself may only be narrower, and is
-        LocalAuth Bound(LocalAuth local) => local.Schemes == AuthConstraints.Any ? local with { Schemes = auth } : local;
+        // what the file says itself can only make it narrower
+        LocalAuth Bound(LocalAuth local) => local with { Schemes = local.Schemes.Within(auth) };
 
-        RemoteAuth BoundRemote(RemoteAuth remote) => remote.Constraints == AuthConstraints.Any ? remote with { Constraints = auth } : remote;
+        RemoteAuth BoundRemote(RemoteAuth remote) => remote with { Constraints = remote.Constraints.Within(peerAuth) };
+
+        // in the order of their numbers, as the rounds were read
+        IEnumerable<ConfigSection> Rounds(string side) => section.Sections.Where(round => round.Name.StartsWith(side, StringComparison.Ordinal)).OrderBy(round => ValueReader.TryNumber(round.Find("round")?.Text ?? "0", out var number) ? number : 0);
+
+        // of several certificates the one that fits is used
+        void CheckKeys(ConfigSection round, List<(string Setting, string Name, PublicKey Key)> keys, Func<PublicKey, string?> misfit)
+        {
+            if (keys.Count == 0 || keys.Exists(one => misfit(one.Key) is null)) return;
+            var (setting, name, key) = keys[0];
+            var other = Suite.All.FirstOrDefault(suite => suite.Word.StartsWith(ike.Word[..^3], StringComparison.Ordinal) && suite.Auth is not null && suite.Misfit(key) is null);
+            var whose = round.Name.StartsWith("local", StringComparison.Ordinal) ? "us" : "the peer";
+            Error(round, setting, $"{misfit(key)}: {name} of connection '{connection.Name}'", $"get {whose} a certificate with {ike.WantedKey}{(other is null ? "" : $", or write proposals = {other.Word}")}");
+        }
 
         void CheckMethod(ConfigSection round)
         {
@@ -47,7 +64,9 @@ internal static class SuiteCheck
             var method = round.Find("auth")?.Text ?? "pubkey";
             var wanted = ike.Word == "cnsa" ? "an ECDSA P-384 or RSA-3072" : $"an ECDSA P-{ike.Curve}";
             if (method == "psk" || method.StartsWith("eap", StringComparison.Ordinal) || method.StartsWith("xauth", StringComparison.Ordinal)) Error(round, "auth", $"{ike.Name} demands certificates, and {round.Name}.auth of connection '{connection.Name}' is {method}", $"write auth = pubkey with {wanted} certificate, or spell the algorithms out in proposals");
-            else if (method != "pubkey" && AuthConstraints.TryParse(method, out var own, out _) && !own.Ike.All(rule => auth.Ike.Any(allowed => allowed.Key == rule.Key && rule.MinBits == allowed.MinBits && rule.Hashes.All(hash => allowed.Hashes.Contains(hash))))) Error(round, "auth", $"{ike.Name} demands {auth.Text.Replace("ike:", "", StringComparison.Ordinal)}, and {round.Name}.auth of connection '{connection.Name}' is {method}", "write auth = pubkey, or what the suite demands");
+            else if (method != "pubkey" && AuthConstraints.TryParse(method, out var own, out _) && !own.Ike.Any(IsWithin)) Error(round, "auth", $"{ike.Name} demands {auth.Text.Replace("ike:", "", StringComparison.Ordinal)}, and {round.Name}.auth of connection '{connection.Name}' is {method}", "write auth = pubkey, or what the suite demands");
+
+            bool IsWithin(AuthRule rule) => auth.Ike.Any(allowed => (rule.Key == allowed.Key || rule.Key == AuthKey.Any) && rule.MinBits <= allowed.MinBits && (rule.Hashes.IsEmpty || rule.Hashes.Any(hash => allowed.Hashes.Contains(hash))));
         }
 
         void CheckVersion1()
@@ -69,6 +88,22 @@ internal static class SuiteCheck
         }
 
         void Error(ConfigSection place, string key, string text, string remedy) => findings.Add(new Diagnostic(Severity.Error, place.Find(key)?.ValuePosition ?? place.Position, text, remedy));
+    }
+
+    private static List<(string Setting, string Name, PublicKey Key)> KeysOf(ImmutableArray<ImmutableArray<byte>> certificates, ImmutableArray<ImmutableArray<byte>> publicKeys)
+    {
+        var keys = new List<(string, string, PublicKey)>();
+        foreach (var der in certificates)
+        {
+            if (CertificateReader.KeyOf(der.AsMemory()) is { } key) keys.Add(("certs", $"the certificate '{CertificateReader.NameOf(der.AsMemory())}'", key));
+        }
+
+        foreach (var spki in publicKeys)
+        {
+            if (PublicKey.TryParse(spki.AsSpan(), out var key)) keys.Add(("pubkeys", "the public key", key));
+        }
+
+        return keys;
     }
 
     private static Suite? SuiteOf(ConfigSection section, string key, List<Diagnostic> findings)

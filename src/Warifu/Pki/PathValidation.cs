@@ -50,7 +50,7 @@ internal static class PathValidation
         // RFC 4945 section 5.1.3.2
         if (subject.Extensions.KeyUsage is { } uses && (uses & (KeyUses.DigitalSignature | KeyUses.NonRepudiation)) == 0) return Failures.KeyUsage(question, subject);
         if (!IsForIke(subject)) return Failures.Purpose(question, subject);
-        if (CheckKey(question, subject, key) is { } weak) return weak;
+        if (CheckKey(question, subject, key, isPeer: true) is { } weak) return weak;
         if (!question.Remote.Constraints.AllowsIkeKey(key)) return Failures.WeakKey(question, subject, key, $"auth = {question.Remote.Constraints} does not take it");
         return IdentityRules.Check(question, subject);
     }
@@ -102,7 +102,7 @@ internal static class PathValidation
         {
             var certificate = path[i];
             if (certificate.Key is not { } key) return Failures.UnknownKey(question, certificate);
-            if (CheckKey(question, certificate, key) is { } weak) return weak;
+            if (CheckKey(question, certificate, key, isPeer: i == 0) is { } weak) return weak;
             if (i == path.Count - 1) continue;
             if (certificate.Scheme is not { } scheme) return Failures.UnknownSignature(question, certificate);
             if (scheme.Hash == HashId.Sha1 && !question.Remote.Constraints.Chain.Any(rule => rule.Hashes.Contains(HashId.Sha1))) return Failures.WeakSignature(question, certificate, scheme, "SHA-1 is broken");
@@ -112,12 +112,12 @@ internal static class PathValidation
         return null;
     }
 
-    private static PathFailure? CheckKey(PathQuestion question, Certificate certificate, PublicKey key)
+    private static PathFailure? CheckKey(PathQuestion question, Certificate certificate, PublicKey key, bool isPeer)
     {
-        var rules = question.Remote.Constraints.Chain;
-        if (!question.Remote.Constraints.AllowsChainKey(key)) return Failures.WeakKey(question, certificate, key, $"auth = {question.Remote.Constraints} asks for more");
-        if (key.Kind == PublicKeyKind.Rsa && key.Bits < LeastRsaBits && !rules.Any(rule => rule.MinBits > 0 && rule.FitsKey(key))) return Failures.WeakKey(question, certificate, key, $"RSA keys need {LeastRsaBits} bits");
-        if (key.Kind == PublicKeyKind.Dsa && !rules.Any(rule => rule.Key == AuthKey.Dsa && rule.FitsKey(key))) return Failures.WeakKey(question, certificate, key, "DSA is not taken unless it is configured");
+        var constraints = question.Remote.Constraints;
+        if (!constraints.AllowsChainKey(key)) return Failures.WeakKey(question, certificate, key, $"auth = {constraints} asks for more");
+        if (key.Kind == PublicKeyKind.Rsa && key.Bits < LeastRsaBits && !constraints.NamesKey(key, isPeer)) return Failures.WeakKey(question, certificate, key, $"RSA keys need {LeastRsaBits} bits");
+        if (key.Kind == PublicKeyKind.Dsa && !constraints.NamesKey(key, isPeer)) return Failures.WeakKey(question, certificate, key, "DSA is not taken unless it is configured");
         return null;
     }
 

@@ -24,7 +24,10 @@ internal enum AuthKey : byte
 /// <summary>One kind of key with its least strength and the hashes of its signatures (none named = all but SHA-1, where the method does not prescribe it).</summary>
 internal readonly record struct AuthRule(AuthKey Key, int MinBits, ImmutableArray<HashId> Hashes)
 {
-    public bool FitsKey(PublicKey key) => FitsKind(key) && (Key is not (AuthKey.Rsa or AuthKey.RsaPss or AuthKey.Ecdsa or AuthKey.Dsa) || key.Bits >= MinBits);
+    /// <summary>The strength is not the least one but the only one: suites name a curve.</summary>
+    public bool IsExact { get; init; }
+
+    public bool FitsKey(PublicKey key) => FitsKind(key) && (Key is not (AuthKey.Rsa or AuthKey.RsaPss or AuthKey.Ecdsa or AuthKey.Dsa) || (IsExact ? key.Bits == MinBits : key.Bits >= MinBits));
 
     public bool FitsKind(PublicKey key) => Key switch
     {
@@ -51,7 +54,7 @@ internal readonly record struct AuthRule(AuthKey Key, int MinBits, ImmutableArra
         return kind && (Hashes.IsEmpty || Hashes.Contains(scheme.Hash) || (Key is AuthKey.Ed25519 or AuthKey.Ed448));
     }
 
-    public bool Equals(AuthRule other) => Key == other.Key && MinBits == other.MinBits && Hashes.AsSpan().SequenceEqual(other.Hashes.AsSpan());
+    public bool Equals(AuthRule other) => Key == other.Key && MinBits == other.MinBits && IsExact == other.IsExact && Hashes.AsSpan().SequenceEqual(other.Hashes.AsSpan());
 
     public override int GetHashCode() => HashCode.Combine(Key, MinBits, Hashes.Length);
 }
@@ -62,7 +65,9 @@ internal readonly record struct AuthRule(AuthKey Key, int MinBits, ImmutableArra
 /// </summary>
 public sealed record AuthConstraints
 {
-    private AuthConstraints(string text, ImmutableArray<AuthRule> ike, ImmutableArray<AuthRule> chain) => (Text, Ike, Chain) = (text, ike, chain);
+    private readonly AuthConstraints? _within;
+
+    private AuthConstraints(string text, ImmutableArray<AuthRule> ike, ImmutableArray<AuthRule> chain, AuthConstraints? within = null) => (Text, Ike, Chain, _within) = (text, ike, chain, within);
 
     /// <summary>Every kind but DSA; no SHA-1 where the method leaves the choice.</summary>
     public static AuthConstraints Any { get; } = new("pubkey", [], []);
@@ -123,30 +128,48 @@ public sealed record AuthConstraints
         return true;
     }
 
+    /// <summary>As <see cref="Parse"/>, but ECDSA keys must have exactly the strength that is named.</summary>
+    internal static AuthConstraints ParseExact(string text)
+    {
+        var read = Parse(text);
+        return new AuthConstraints(text, Exact(read.Ike), Exact(read.Chain));
+
+        static ImmutableArray<AuthRule> Exact(ImmutableArray<AuthRule> rules) => [.. rules.Select(rule => rule.Key == AuthKey.Ecdsa && rule.MinBits > 0 ? rule with { IsExact = true } : rule)];
+    }
+
+    /// <summary>What both allow.</summary>
+    internal AuthConstraints Within(AuthConstraints outer) => this == Any ? outer : new AuthConstraints(Text, Ike, Chain, outer);
+
     /// <inheritdoc/>
-    public bool Equals(AuthConstraints? other) => other is not null && Text == other.Text;
+    public bool Equals(AuthConstraints? other) => other is not null && Text == other.Text && Ike.AsSpan().SequenceEqual(other.Ike.AsSpan()) && Chain.AsSpan().SequenceEqual(other.Chain.AsSpan()) && Equals(_within, other._within);
 
     /// <inheritdoc/>
     public override int GetHashCode() => Text.GetHashCode(StringComparison.Ordinal);
 
     /// <inheritdoc/>
-    public override string ToString() => Text;
+    public override string ToString() => _within is null ? Text : $"{Text} within {_within}";
 
     /// <summary>May this key prove an identity to IKE?</summary>
-    internal bool AllowsIkeKey(PublicKey key) => Ike.IsEmpty ? key.Kind != PublicKeyKind.Dsa : Ike.Any(rule => rule.FitsKey(key));
+    internal bool AllowsIkeKey(PublicKey key) => (Ike.IsEmpty ? key.Kind != PublicKeyKind.Dsa : Ike.Any(rule => rule.FitsKey(key))) && _within?.AllowsIkeKey(key) != false;
 
     /// <summary>May AUTH be such a signature? <paramref name="bound"/>: the method leaves no choice of the hash (methods 1, 3 and 9 to 11).</summary>
     internal bool AllowsIke(PublicKey key, SignatureScheme scheme, bool bound)
     {
+        if (_within?.AllowsIke(key, scheme, bound) == false) return false;
         if (scheme.Hash == HashId.Sha1 && !bound && !Ike.Any(rule => rule.Hashes.Contains(HashId.Sha1))) return false;
         return Ike.IsEmpty ? scheme.Kind != SignatureKind.Dsa : Ike.Any(rule => rule.FitsKey(key) && rule.FitsScheme(scheme));
     }
 
     /// <summary>May a certificate of the chain have this key? Kinds that are named with a strength bind keys of that kind.</summary>
-    internal bool AllowsChainKey(PublicKey key) => !Chain.Any(rule => rule.MinBits > 0 && rule.FitsKind(key)) || Chain.Any(rule => rule.FitsKey(key));
+    internal bool AllowsChainKey(PublicKey key) => (!Chain.Any(rule => rule.MinBits > 0 && rule.FitsKind(key)) || Chain.Any(rule => rule.FitsKey(key))) && _within?.AllowsChainKey(key) != false;
 
     /// <summary>May a certificate of the chain be signed so? Only where hashes are named.</summary>
-    internal bool AllowsChain(SignatureScheme scheme) => Chain.All(rule => rule.Hashes.IsEmpty) || Chain.Any(rule => !rule.Hashes.IsEmpty && rule.FitsScheme(scheme));
+    internal bool AllowsChain(SignatureScheme scheme) => (Chain.All(rule => rule.Hashes.IsEmpty) || Chain.Any(rule => !rule.Hashes.IsEmpty && rule.FitsScheme(scheme))) && _within?.AllowsChain(scheme) != false;
+
+    /// <summary>May a certificate's key be of a kind or strength that is not taken unless it is named?</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="isPeer">It is the peer's own, for which what is said of IKE's signature counts too.</param>
+    internal bool NamesKey(PublicKey key, bool isPeer) => (isPeer ? Chain.Concat(Ike) : Chain).Any(rule => rule.FitsKey(key) && (rule.MinBits > 0 || rule.Key == AuthKey.Dsa));
 
     private static AuthKey? KeyOf(string word) => word switch
     {

@@ -17,7 +17,7 @@ public sealed record Suite
     private readonly string[] _ike;
     private readonly string[] _esp;
 
-    private Suite(string word, string name, string? auth, int curve, string[] ike, string[] esp) => (Word, Name, Auth, Curve, _ike, _esp) = (word, name, auth is null ? null : AuthConstraints.Parse(auth), curve, ike, esp);
+    private Suite(string word, string name, string? auth, int curve, string[] ike, string[] esp) => (Word, Name, Auth, Curve, _ike, _esp) = (word, name, auth is null ? null : AuthConstraints.ParseExact(auth), curve, ike, esp);
 
     /// <summary>The keyword.</summary>
     public string Word { get; }
@@ -25,8 +25,14 @@ public sealed record Suite
     /// <summary>What people see: for Suite B exactly the names of RFC 6379 section 3.</summary>
     public string Name { get; }
 
-    /// <summary>What both sides must authenticate with; null = the suite does not say.</summary>
+    /// <summary>What we must authenticate with; null = the suite does not say.</summary>
     public AuthConstraints? Auth { get; }
+
+    /// <summary>What a peer must authenticate with: the same; but at the level of 128 bits, Suite B takes ECDSA-384, too (RFC 6380 section 4.3: each side has the key that it has).</summary>
+    internal AuthConstraints? PeerAuth => IsSuiteB && Curve == 256 ? s_eitherLevel : Auth;
+
+    /// <summary>The same with <see cref="SuiteBPolicy.Strict"/>: certificates of the whole chain are of Suite B (RFC 6380 section 4.4).</summary>
+    internal AuthConstraints? StrictPeerAuth => !IsSuiteB ? PeerAuth : Curve == 256 ? s_eitherLevelStrict : s_higherLevelStrict;
 
     /// <summary>Bits of the only curve that an ECDSA key may have; 0 = the suite does not say.</summary>
     public int Curve { get; }
@@ -42,6 +48,10 @@ public sealed record Suite
 
     /// <summary>The ESP half. Where the suite leaves PFS to the policy, both are acceptable: with the group of the IKE half (RFC 6380 section 8), and without.</summary>
     public ImmutableArray<Proposal> Esp => Parse(ProtocolId.Esp, _esp);
+
+    private static readonly AuthConstraints s_eitherLevel = AuthConstraints.ParseExact("ike:ecdsa-256-sha256-ike:ecdsa-384-sha384");
+    private static readonly AuthConstraints s_eitherLevelStrict = AuthConstraints.ParseExact("ecdsa-256-sha256-ecdsa-384-sha384");
+    private static readonly AuthConstraints s_higherLevelStrict = AuthConstraints.ParseExact("ecdsa-384-sha384");
 
     // Contents: RFC 6379 sections 3.1 to 3.4, RFC 9206 sections 5.1 to 5.3; PRF_HMAC_SHA2_384 is "CNSA compliant if it is available" (section 8).
     private static readonly FrozenDictionary<string, Suite> s_all = new Suite[]
@@ -71,13 +81,14 @@ public sealed record Suite
         return s_all.GetValueOrDefault(word);
     }
 
+    /// <summary>What <see cref="Auth"/> is in words.</summary>
+    internal string WantedKey => Word == "cnsa" ? "an ECDSA key on P-384, or RSA of 3072 bits or more" : $"an ECDSA key on P-{Curve}";
+
     /// <summary>Why a key of ours does not fit; null = it does.</summary>
-    internal string? Misfit(PublicKey key)
-    {
-        if (Auth is null || (Auth.AllowsIkeKey(key) && (Curve == 0 || key.Kind is PublicKeyKind.Rsa || key.Bits == Curve))) return null;
-        var wanted = Word == "cnsa" ? "an ECDSA key on P-384, or RSA of 3072 bits or more" : $"an ECDSA key on P-{Curve}";
-        return $"{Name} wants {wanted}, and this is {key.Kind} of {key.Bits} bits";
-    }
+    internal string? Misfit(PublicKey key) => Auth is null || Auth.AllowsIkeKey(key) ? null : $"{Name} wants {WantedKey}, and this is {key}";
+
+    /// <summary>Why a key of the peer's does not fit; null = it does.</summary>
+    internal string? PeerMisfit(PublicKey key) => PeerAuth is null || PeerAuth.AllowsIkeKey(key) ? null : $"{Name} wants {(PeerAuth == Auth ? WantedKey : "an ECDSA key on P-256 or P-384")}, and this is {key}";
 
     private static ImmutableArray<Proposal> Parse(ProtocolId protocol, string[] texts) =>
         [.. texts.SelectMany(text => ProposalKeywords.TryParse(protocol, text, out var proposals, out var error, out _) ? proposals : throw new InvalidOperationException(error))];

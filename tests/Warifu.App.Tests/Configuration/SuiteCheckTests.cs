@@ -1,6 +1,11 @@
 using System;
+using System.IO;
 using System.Linq;
+using Warifu.App.Cli.Ca;
 using Warifu.App.Configuration;
+using Warifu.App.Tests.Lab;
+using Warifu.App.Vici;
+using Warifu.Crypto.Signatures;
 using Warifu.Policy;
 using Xunit;
 
@@ -51,14 +56,104 @@ public sealed class SuiteCheckTests
     [Fact]
     public void The_names_of_RFC_6379_are_kept_for_listings_and_the_signature_is_bound()
     {
-        var conf = Read("proposals = suiteb-gcm-128\nsuite_b = strict", "esp_proposals = suiteb-gmac-128", "pubkey");
+        var conf = Read("proposals = suiteb-gcm-128", "esp_proposals = suiteb-gmac-128", "pubkey");
         Assert.Empty(conf.Errors);
-        // whether certificates can be served is another matter
-        var connection = conf.Built.Policy.Connections.SingleOrDefault();
-        if (connection is null) return;
-        Assert.Equal(("Suite-B-GCM-128", "Suite-B-GMAC-128", SuiteBPolicy.Strict), (connection.Suite, connection.Children[0].Suite, connection.SuiteB));
+        var connection = conf.Only;
+        Assert.Equal(("Suite-B-GCM-128", "Suite-B-GMAC-128", SuiteBPolicy.Normal), (connection.Suite, connection.Children[0].Suite, connection.SuiteB));
         Assert.Equal("ike:ecdsa-256-sha256", connection.Local.Schemes.Text);
-        Assert.Equal("ike:ecdsa-256-sha256", connection.Remote.Constraints.Text);
+        Assert.Equal("ike:ecdsa-256-sha256-ike:ecdsa-384-sha384", connection.Remote.Constraints.Text);
+        var listed = ViciListings.Connection(connection).Section("gw")!;
+        Assert.Equal("Suite-B-GCM-128", listed.Text("suite"));
+        Assert.Equal("Suite-B-GMAC-128", listed.Section("children")!.Section("net")!.Text("suite"));
+        connection = Read("proposals = suiteb-gcm-256\nsuite_b = strict", "esp_proposals = suiteb-gcm-256", "pubkey").Only;
+        Assert.Equal(("Suite-B-GCM-256", SuiteBPolicy.Strict), (connection.Suite, connection.SuiteB));
+        // the whole chain
+        Assert.Equal("ecdsa-384-sha384", connection.Remote.Constraints.Text);
+    }
+
+    [Theory]
+    [InlineData("suiteb-gcm-128", 256, true)]
+    [InlineData("suiteb-gcm-128", 384, false)]
+    [InlineData("suiteb-gmac-128", 384, false)]
+    [InlineData("suiteb-gcm-256", 256, false)]
+    [InlineData("suiteb-gcm-256", 384, true)]
+    [InlineData("suiteb-gmac-256", 384, true)]
+    [InlineData("suiteb-gmac-256", 521, false)]
+    [InlineData("prime-128", 256, true)]
+    [InlineData("prime-128", 384, false)]
+    [InlineData("prime-256", 256, false)]
+    [InlineData("prime-256", 384, true)]
+    [InlineData("cnsa", 256, false)]
+    [InlineData("cnsa", 384, true)]
+    public void A_certificate_of_another_curve_is_an_error_where_it_is_named(string word, int curve, bool fits)
+    {
+        var errors = Check(word, curve, "certs = left.pem", "");
+        Assert.Equal(!fits, errors.Length > 0);
+        if (fits) return;
+        var error = Assert.Single(errors);
+        Assert.EndsWith("warifu.conf", error.Position.File, StringComparison.Ordinal);
+        Assert.Equal(7, error.Position.Line);
+        Assert.Contains($"{Suite.Find(word)!.Name} wants an ECDSA key on P-{(word.Contains("128", StringComparison.Ordinal) ? 256 : 384)}", error.Text, StringComparison.Ordinal);
+        Assert.Contains($"and this is ECDSA P-{curve}: the certificate 'C=CH, O=Warifu Lab, CN=left.example.org' of connection 'gw'", error.Text, StringComparison.Ordinal);
+        Assert.StartsWith("get us a certificate with an ECDSA key on P-", error.Remedy, StringComparison.Ordinal);
+        // the sister set that takes it is named, where there is one
+        if (word != "cnsa" && curve < 521) Assert.EndsWith($"or write proposals = {(word.Contains("128", StringComparison.Ordinal) ? word.Replace("128", "256", StringComparison.Ordinal) : word.Replace("256", "128", StringComparison.Ordinal))}", error.Remedy, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("suiteb-gcm-128", 384, true)]
+    [InlineData("suiteb-gcm-128", 521, false)]
+    [InlineData("suiteb-gcm-256", 256, false)]
+    [InlineData("prime-128", 384, false)]
+    public void A_certificate_of_the_peer_that_is_named_must_fit_too(string word, int curve, bool fits)
+    {
+        // RFC 6380 section 4.3: at the level of 128 bits each side has the key that it has
+        var errors = Check(word, curve, "", "certs = left.pem");
+        Assert.Equal(!fits, errors.Length > 0);
+        if (!fits) Assert.StartsWith("get the peer a certificate", Assert.Single(errors).Remedy, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_certificate_that_is_found_by_the_identity_is_judged_too()
+    {
+        Assert.Contains(Check("prime-256", 256, "id = left.example.org", ""), error => error.Text.Contains("and this is ECDSA P-256: the certificate for left.example.org, which connection 'gw' would use", StringComparison.Ordinal));
+        Assert.Empty(Check("prime-128", 256, "id = left.example.org", ""));
+    }
+
+    [Theory]
+    [InlineData("suiteb-gcm-128", "ecdsa-256-sha256", true)]
+    [InlineData("suiteb-gcm-128", "ecdsa", true)]
+    [InlineData("suiteb-gcm-128", "ecdsa-384-sha384", false)]
+    [InlineData("prime-256", "rsa-3072-sha384", false)]
+    [InlineData("cnsa", "rsa-3072-sha384", true)]
+    public void What_auth_says_beside_a_suite_can_only_make_it_narrower(string word, string auth, bool fits)
+    {
+        var conf = Read($"proposals = {word}", "", auth);
+        Assert.Equal(!fits, conf.Errors.Any(finding => finding.Text.Contains($"{Suite.Find(word)!.Name} demands", StringComparison.Ordinal)));
+        if (!fits) return;
+        foreach (var (curve, allowed) in new[] { (256, word == "suiteb-gcm-128"), (384, false), (521, false) })
+        {
+            using var key = PrivateKey.Parse(System.Text.Encoding.ASCII.GetBytes(KeyMaker.Generate("ecdsa", curve)));
+            Assert.Equal(allowed, conf.Only.Local.Schemes.AllowsIkeKey(key.Public));
+        }
+    }
+
+    private static Diagnostic[] Check(string word, int curve, string local, string remote)
+    {
+        var folder = Conf.Folder();
+        try
+        {
+            var ca = TestCa.Root("Suite CA");
+            ca.Own.TrustIn(folder);
+            ca.Issue("left", "ecdsa", curve).WriteTo(folder);
+            var file = Path.Combine(folder, "warifu.conf");
+            File.WriteAllText(file, $"connections {{\ngw {{\nversion = 2\nproposals = {word}\nlocal {{\nauth = pubkey\n{local}\n}}\nremote {{\nauth = pubkey\n{remote}\n}}\n}}\n}}\n");
+            return [.. ConfigurationReader.Read(file).Findings.Where(finding => finding.Severity == Severity.Error)];
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     private static Conf Read(string connection, string child, string auth, bool version = true) => Conf.Read(

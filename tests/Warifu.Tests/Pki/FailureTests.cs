@@ -187,6 +187,11 @@ public sealed class FailureTests
         var root = Issuing.Root("CN=Small Root", spec => spec.Key = TestKey.Rsa(1024));
         Judging.Ask(root.Issue("CN=gw"), [root]).Bad(PathRule.WeakKey, root);
         Judging.Ask(root.Issue("CN=gw"), [root]).Auth("pubkey-rsa-1024").Good();
+        // what is said of the signature of IKE counts for the peer's own key, not for those above it
+        Judging.Ask(root.Issue("CN=gw"), [root]).Auth("ike:ecdsa-ike:rsa-1024").Bad(PathRule.WeakKey, root);
+        var small = s_root.Issue("CN=Small gw", spec => spec.Key = TestKey.Rsa(1024));
+        Judging.Ask(small, [s_root]).Auth("ike:rsa-1024").Good();
+        Judging.Ask(small, [s_root]).Auth("ike:rsa").Bad(PathRule.WeakKey, small);
     }
 
     [Fact]

@@ -102,6 +102,14 @@ public sealed class SuiteTests
             using var key = System.Security.Cryptography.ECDsa.Create(System.Security.Cryptography.ECCurve.CreateFromFriendlyName(name));
             Assert.True(Warifu.Crypto.Signatures.PublicKey.TryParse(key.ExportSubjectPublicKeyInfo(), out var parsed));
             Assert.Equal(bits == curve, suite.Misfit(parsed!) is null);
+            // RFC 6380 section 4.3: at the lower level a peer may have a key of the higher one
+            Assert.Equal(bits == curve || (word == "suiteb-gcm-128" && bits == 384), suite.PeerMisfit(parsed!) is null);
+            // ECDSA-256 is P-256 with SHA-256, ECDSA-384 is P-384 with SHA-384: nothing in between
+            foreach (var (hash, length) in new[] { (HashId.Sha256, 256), (HashId.Sha384, 384), (HashId.Sha512, 512) })
+            {
+                Assert.Equal(bits == curve && length == curve, suite.Auth!.AllowsIke(parsed!, Warifu.Crypto.Signatures.SignatureScheme.Ecdsa(hash), bound: false));
+                Assert.Equal(length == bits && suite.PeerMisfit(parsed!) is null, suite.PeerAuth!.AllowsIke(parsed!, Warifu.Crypto.Signatures.SignatureScheme.Ecdsa(hash), bound: false));
+            }
         }
 
         foreach (var bits in new[] { 2048, 3072 })
@@ -119,9 +127,14 @@ public sealed class SuiteTests
 
     private static ImmutableArray<Proposal> Parse(ProtocolId protocol, string word) => ProposalKeywords.TryParse(protocol, word, out var proposals, out var error, out _) ? proposals : throw new ArgumentException(error);
 
-    private static Proposal[] Offered(byte[] message, IkeAction.LogIkeKeys keys)
+    /// <summary>What stands in a message of IKE_SA_INIT.</summary>
+    internal static Proposal[] Offered(byte[] message) => IkeHeader.TryRead(message, out var header) ? Offered(header.NextPayload, message.AsSpan(IkeHeader.Length)) : throw new ArgumentException("no IKE message", nameof(message));
+
+    internal static Proposal[] Offered(byte[] message, IkeAction.LogIkeKeys keys)
     {
-        using var cipher = Warifu.Crypto.PacketCipher.Create((EncrId)keys.Encr.Id, keys.Encr.KeyBits, (IntegId)keys.Integ.Id, keys.SkEi.Span, keys.SkAi.Span, new SeededEntropy(1));
+        Assert.True(IkeHeader.TryRead(message, out var header));
+        var (cipherKey, macKey) = header.FromInitiator ? (keys.SkEi, keys.SkAi) : (keys.SkEr, keys.SkAr);
+        using var cipher = Warifu.Crypto.PacketCipher.Create((EncrId)keys.Encr.Id, keys.Encr.KeyBits, (IntegId)keys.Integ.Id, cipherKey.Span, macKey.Span, new SeededEntropy(1));
         return Offered(message, cipher);
     }
 

@@ -36,6 +36,8 @@ public sealed class SignatureAuthTests : IDisposable
     [InlineData("ed25519", "pubkey", "DigitalSignature ed25519")]
     [InlineData("ed448", "pubkey", "DigitalSignature ed448")]
     [InlineData("dsa", "dsa", "DigitalSignature dsa-sha256")]
+    [InlineData("dsa", "ike:dsa", "DigitalSignature dsa-sha256")]
+    [InlineData("dsa", "ike:dsa-2048-ecdsa-256-sha256", "DigitalSignature dsa-sha256")]
     public void Every_kind_of_key_makes_a_tunnel_with_the_scheme_that_auth_names(string kind, string auth, string scheme)
     {
         var constraints = AuthConstraints.Parse(auth);
@@ -156,6 +158,50 @@ public sealed class SignatureAuthTests : IDisposable
         Assert.Equal("authentication-failed", _pair.Right.LastReport!.Failure!.Reason);
         Assert.Contains("CN=left-p256", _pair.Right.LastReport.Failure.Sentence, StringComparison.Ordinal);
         Assert.Equal("authentication-failed", _pair.Left.LastReport!.Failure!.Reason);
+    }
+
+    [Theory]
+    [InlineData(HashId.Sha1, "pubkey", true)]
+    [InlineData(HashId.Sha256, "pubkey", true)]
+    [InlineData(HashId.Sha384, "pubkey", true)]
+    [InlineData(HashId.Sha512, "pubkey", true)]
+    [InlineData(HashId.Sha256, "ike:rsa-sha256", true)]
+    [InlineData(HashId.Sha1, "ike:rsa-sha256", false)]
+    [InlineData(HashId.Sha384, "ike:rsa-sha256", false)]
+    [InlineData(HashId.Sha256, "ike:rsa/pss", false)]
+    public void A_peer_may_sign_with_method_1_and_any_hash_that_is_allowed(HashId hash, string auth, bool good)
+    {
+        // RFC 7296 section 3.8: the payload does not say which; SHA-1 is only what is expected
+        _pair = Old();
+        Load(Left("rsa"), Right("rsa", remote: remote => remote with { Constraints = AuthConstraints.Parse(auth) }));
+        SignAs(scheme => Warifu.Crypto.Signatures.SignatureScheme.RsaPkcs1(hash));
+        Assert.Equal(good ? 1 : 0, _pair.Right.Installed.Count);
+        if (!good) Assert.Equal("authentication-method", _pair.Right.LastReport!.Failure!.Reason);
+    }
+
+    [Fact]
+    public void Method_1_with_PSS_is_refused()
+    {
+        _pair = Old();
+        Load(Left("rsa"), Right("rsa"));
+        SignAs(scheme => Warifu.Crypto.Signatures.SignatureScheme.RsaPss(HashId.Sha256));
+        Assert.Empty(_pair.Right.Installed);
+        Assert.Equal("authentication-failed", _pair.Right.LastReport!.Failure!.Reason);
+    }
+
+    /// <summary>The left side signs in another way than it says.</summary>
+    private void SignAs(Func<Warifu.Crypto.Signatures.SignatureScheme, Warifu.Crypto.Signatures.SignatureScheme> other)
+    {
+        _pair.Left.HeldAsks = [];
+        _pair.Left.Up("net", "net", _pair.Now);
+        while (true)
+        {
+            _pair.Settle();
+            if (_pair.Left.HeldAsks.Count == 0) break;
+            var (id, question) = _pair.Left.HeldAsks[0];
+            _pair.Left.HeldAsks.RemoveAt(0);
+            _pair.Left.Answer(id, question is Ask.Sign sign ? sign with { Scheme = other(sign.Scheme) } : question, _pair.Now);
+        }
     }
 
     [Fact]

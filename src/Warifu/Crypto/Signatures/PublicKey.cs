@@ -28,6 +28,8 @@ internal sealed class PublicKey : IEquatable<PublicKey>
     // what a peer may make us compute with
     private const int RsaBitsMin = 1024, RsaBitsMax = 16384, RsaExponentOctetsMax = 8, DsaBitsMin = 1024, DsaBitsMax = 4096;
 
+    private static readonly HashId[] s_pkcs1Hashes = [HashId.Sha1, HashId.Sha256, HashId.Sha384, HashId.Sha512];
+
     private NativePublicKey? _native;
 
     private PublicKey(ReadOnlySpan<byte> spki, ReadOnlySpan<byte> bits, PublicKeyKind kind) => (Spki, KeyId, Kind, Point) = (spki.ToArray(), SHA1.HashData(bits), kind, bits.ToArray());
@@ -177,11 +179,31 @@ internal sealed class PublicKey : IEquatable<PublicKey>
     {
         if (signature.Length != Modulus.Length || signature.SequenceCompareTo(Modulus) >= 0) return false;
         var opened = new byte[Modulus.Length];
-        if (native) NativeRsa.Power(Modulus, Exponent, signature, opened);
-        else ManagedSignatures.Power(Modulus, Exponent, signature, opened);
+        Open(signature, opened, native);
         if (scheme.Kind == SignatureKind.RsaPss) return RsaPadding.VerifyPss(scheme.Hash, scheme.SaltLength, data, opened, Bits);
         var expected = new byte[Modulus.Length];
         return RsaPadding.TryEncodePkcs1(scheme.Hash, data, expected) && CryptographicOperations.FixedTimeEquals(opened, expected);
+    }
+
+    /// <summary>The hash of an RSA signature of method 1, which does not say it (RFC 7296 section 3.8): SHA-1 unless the peer chose another one. Each right encoding is compared; null = none is it.</summary>
+    public HashId? Pkcs1HashOf(ReadOnlySpan<byte> data, ReadOnlySpan<byte> signature)
+    {
+        if (!Fits(SignatureScheme.RsaPkcs1(HashId.Sha1)) || signature.Length != Modulus.Length || signature.SequenceCompareTo(Modulus) >= 0) return null;
+        var opened = new byte[Modulus.Length];
+        Open(signature, opened, Libcrypto.IsAvailable);
+        var expected = new byte[Modulus.Length];
+        foreach (var hash in s_pkcs1Hashes)
+        {
+            if (RsaPadding.TryEncodePkcs1(hash, data, expected) && CryptographicOperations.FixedTimeEquals(opened, expected)) return hash;
+        }
+
+        return null;
+    }
+
+    private void Open(ReadOnlySpan<byte> signature, Span<byte> opened, bool native)
+    {
+        if (native) NativeRsa.Power(Modulus, Exponent, signature, opened);
+        else ManagedSignatures.Power(Modulus, Exponent, signature, opened);
     }
 
     private static PublicKey? ReadRsa(ReadOnlySpan<byte> spki, byte[] bits, AsnReader algorithm, bool pss)

@@ -153,6 +153,7 @@ internal sealed class PeerProof
     private NegotiationFailure? CheckKey(IkeSa sa, RemoteAuth remote, PublicKey? key, string name, Signed signed)
     {
         if (key is null || !key.Fits(signed.Scheme) || !SignatureChoice.FitsCurve(Method, key)) return AuthSupport.WrongSignature(sa, Id, name, $"{signed.Scheme} ({Method}) does not fit its key, {key?.ToString() ?? "of an unknown kind"}");
+        if (Method == AuthMethod.Rsa && key.Pkcs1HashOf(signed.Octets.AsSpan(), signed.Signature.Span) is { } hash) signed = signed with { Scheme = SignatureScheme.RsaPkcs1(hash) };
         if (!remote.Constraints.AllowsIke(key, signed.Scheme, signed.Bound)) return AuthSupport.ForbiddenScheme(sa, remote, key, signed.Scheme);
         return key.Verify(signed.Scheme, signed.Octets.AsSpan(), signed.Signature.Span) ? null : AuthSupport.WrongSignature(sa, Id, name, "the signature was made with another key, or over other octets");
     }
