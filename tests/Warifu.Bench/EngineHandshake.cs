@@ -3,7 +3,7 @@ using System.Linq;
 
 namespace Warifu.Bench;
 
-/// <summary>Engine to engine in memory, PSK, one child, installed into a real data path. CPU of each side by the thread's clock.</summary>
+/// <summary>Engine to engine in memory, with a pre-shared key and with certificates below one intermediate authority, one child, installed into a real data path. CPU of each side by the thread's clock.</summary>
 internal static class EngineHandshake
 {
     /// <summary>Required: at most this many milliseconds of CPU per side with x25519.</summary>
@@ -28,12 +28,33 @@ internal static class EngineHandshake
             var bound = options.Smoke ? SmokeBound : Bound;
             report.Require(initiator.Median <= bound && responder.Median <= bound, $"{name} in memory takes at most {bound} ms of CPU per side");
         }
+
+        foreach (var (name, kind, size) in new[] { ("ECDSA P-256 certificates x25519", "ecdsa", 256), ("RSA 2048 certificates x25519", "rsa", 2048) })
+        {
+            var runs = Enumerable.Range(0, options.Smoke ? 1 : options.Runs ?? 5).Select(_ => MeasureCertificates(kind, size, options.Smoke ? 50 : 500, options.Smoke ? 20 : 200)).ToArray();
+            Samples Of(Func<Figures, double> pick) => new([.. runs.Select(pick)]);
+            report.Row(name, Of(run => run.Rate).Median, Of(run => run.Initiator).Median, Of(run => run.Responder).Median, Of(run => run.Delete).Median, Of(run => run.InitiatorOctets).Median, Of(run => run.ResponderOctets).Median);
+        }
     }
 
     private static Figures Measure(string ike, int count, int warmUp)
     {
         using var left = new Peer(Policies.Left, Policies.Initiator(1, ike));
         using var right = new Peer(Policies.Right, Policies.Responder(ike));
+        return Measure(left, right, count, warmUp);
+    }
+
+    private static Figures MeasureCertificates(string kind, int size, int count, int warmUp)
+    {
+        var ike = Suites[0].Ike;
+        using var certificates = new Certificates(kind, size);
+        using var left = new Peer(Policies.Left, certificates.Of(Policies.Initiator(1, ike), "site0"), certificates.Key());
+        using var right = new Peer(Policies.Right, certificates.Of(Policies.Responder(ike), "hub"), certificates.Key());
+        return Measure(left, right, count, warmUp);
+    }
+
+    private static Figures Measure(Peer left, Peer right, int count, int warmUp)
+    {
         var connection = Policies.Name(0);
         for (var i = 0; i < warmUp; i++)
         {

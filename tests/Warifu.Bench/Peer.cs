@@ -1,7 +1,9 @@
 using System;
 using System.Collections.Generic;
+using System.Linq;
 using System.Text;
 using Warifu.Crypto;
+using Warifu.Crypto.Signatures;
 using Warifu.Engine;
 using Warifu.Ipsec;
 using Warifu.Net;
@@ -18,13 +20,18 @@ internal sealed class Peer : IDisposable
     private readonly Secret _psk = new(Encoding.ASCII.GetBytes("Tally-5tick/halves"));
     private readonly PskIndex _secrets = new([new PskEntry(new SecretRef(1), "ike", [])]);
     private readonly IpAddress _address;
+    private readonly PrivateKey? _key;
     private ulong _commands;
     private long _cpuFrom;
     private long _allocatedFrom;
 
-    public Peer(string address, PolicySet policy)
+    /// <param name="address">Own address.</param>
+    /// <param name="policy">Connections.</param>
+    /// <param name="key">With certificates: the private key, which this disposes.</param>
+    public Peer(string address, PolicySet policy, PrivateKey? key = null)
     {
         _address = IpAddress.Parse(address);
+        _key = key;
         Engine = new IkeEngine(new EngineOptions { RethrowBugs = true }, s_entropy, Libc.Now());
         Engine.Handle(new IkeCommand.Load(new CommandId(++_commands), policy), Libc.Now());
         Drain(Libc.Now());
@@ -64,6 +71,7 @@ internal sealed class Peer : IDisposable
     {
         foreach (var id in Path.PairIds()) Path.Remove(id);
         Engine.Dispose();
+        _key?.Dispose();
         _psk.Dispose();
     }
 
@@ -140,6 +148,12 @@ internal sealed class Peer : IDisposable
                 return new Answer.SecretHandle(id, secret, whyNot);
             case Ask.PskAuth auth:
                 return new Answer.Octets(id, KeyScheduleV2.SharedKeyAuth(auth.Prf, _psk, auth.SignedOctets.AsSpan()));
+            case Ask.FindKeys keys:
+                return new Answer.Keys(id, [.. keys.KeyIds.Select(wanted => _key!.Public.KeyId.Span.SequenceEqual(wanted.AsSpan()) ? new SecretRef(2) : default)]);
+            case Ask.Sign sign:
+                return new Answer.Octets(id, new Secret(_key!.Sign(sign.Scheme, sign.Octets.AsSpan())));
+            case Ask.WallTime:
+                return new Answer.WallTime(id, DateTimeOffset.UtcNow);
             case Ask.SourceAddress:
                 return new Answer.Addresses(id, [_address]);
             case Ask.LastTraffic:
