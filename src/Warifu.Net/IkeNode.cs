@@ -32,8 +32,9 @@ public sealed class IkeNode : IAsyncDisposable
     private readonly Pump _pump;
     private readonly UserspaceDataPlane? _dataPlane;
     private readonly KeyLog? _keyLog;
-    private readonly IdentityClaims _claims = new();
+    private readonly IdentityClaims _claims;
     private readonly DocumentFetcher _fetcher;
+    private readonly Documents _documents;
     private readonly Leases _leases;
     private readonly ConcurrentDictionary<ulong, TaskCompletionSource<CommandResult>> _commands = new();
     private readonly ConcurrentDictionary<uint, (Endpoint Local, Endpoint Remote)> _keepalives = new();
@@ -71,7 +72,9 @@ public sealed class IkeNode : IAsyncDisposable
             },
             entropy,
             Libc.Now());
+        _claims = new IdentityClaims(options.IdentityLimit);
         _fetcher = new DocumentFetcher(byTun ? options.FirewallMark : 0, options.HashAndUrlPrivate);
+        _documents = new Documents(_fetcher, options.StateDirectory is { } state ? new CrlFolder(System.IO.Path.Combine(state, "crls"), text => Tell(new Notice(NoticeLevel.Warning, text))) : null);
         _leases = new Leases(options.StateDirectory, text => Tell(new Notice(NoticeLevel.Warning, text)));
         if (options.KeyLogDirectory is { } directory) _keyLog = new KeyLog(directory);
         _pump = new Pump(engine, Libc.Now, Perform, bug => Tell(new Notice(NoticeLevel.Error, $"an error of our own: {bug.GetType().Name}: {bug.Message}")));
@@ -139,6 +142,8 @@ public sealed class IkeNode : IAsyncDisposable
 
         _dataPlane?.KeepDevices(interfaces.ToImmutable());
         _leases.SetPools(policy.Pools);
+        // lists of megabytes are read here, not on the engine's thread
+        await Task.Run(() => Pki.TrustStore.For(policy.Trust), cancellationToken).ConfigureAwait(false);
         await RunAsync(id => new IkeCommand.Load(id, policy), cancellationToken).ConfigureAwait(false);
         // who begins with nothing loads later; until then what a crash left protects, and nobody is told that there is no proposal for him
         if (ReferenceEquals(policy, PolicySet.Empty)) return;
@@ -232,6 +237,13 @@ public sealed class IkeNode : IAsyncDisposable
     /// <summary>Pools and who holds what of them.</summary>
     internal ImmutableArray<PoolStatus> Pools() => _leases.Status();
 
+    /// <summary>Forgets CRLs and OCSP responses that were fetched, also those on the disk.</summary>
+    internal void FlushDocuments()
+    {
+        _documents.Clear();
+        _pump.Post((engine, _) => engine.Trust.Flush());
+    }
+
     internal static Instant Now => Libc.Now();
 
     internal bool TryQuery(uint childId, out ChildCounters counters)
@@ -287,6 +299,9 @@ public sealed class IkeNode : IAsyncDisposable
                 break;
             case IkeAction.ReleaseLease release:
                 _leases.Release(release.Lease);
+                break;
+            case IkeAction.ReleaseIdentity release:
+                _claims.Release(release.IkeId);
                 break;
             case IkeAction.Configure configure:
                 _dataPlane?.Configure(configure.Client);
@@ -416,8 +431,7 @@ public sealed class IkeNode : IAsyncDisposable
 
     private async Task FetchAsync(AskId id, Ask.Fetch fetch)
     {
-        var (octets, why) = await _fetcher.FetchAsync(fetch).ConfigureAwait(false);
-        _pump.Post(why.Length == 0 ? new Answer.Document(id, octets) : new Answer.Failed(id, why));
+        _pump.Post(await _documents.AnswerAsync(id, fetch).ConfigureAwait(false));
     }
 
     /// <summary>The own address that the kernel would use, as our marked packets see the routes.</summary>

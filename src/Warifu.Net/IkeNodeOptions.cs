@@ -49,7 +49,7 @@ public sealed record IkeNodeOptions
     /// <summary>Folder for key tables in Wireshark's form; whoever reads them reads the traffic. Null = off.</summary>
     public string? KeyLogDirectory { get; init; }
 
-    /// <summary>Folder for what outlives the process: leases of virtual addresses. Null = nothing does.</summary>
+    /// <summary>Folder for what outlives the process: leases of virtual addresses, revocation lists. Null = nothing does.</summary>
     public string? StateDirectory { get; init; }
 
     /// <summary>Wait before a request is sent again for the first time.</summary>
@@ -75,6 +75,9 @@ public sealed record IkeNodeOptions
 
     /// <summary>Half-open responder SAs of one source address or /64.</summary>
     public int HalfOpenPerPrefix { get; init; } = 20;
+
+    /// <summary>IKE SAs that peers of one identity may set up: many devices may share one, but a peer that we trust must not fill the memory.</summary>
+    public int IdentityLimit { get; init; } = Engine.IdentityClaims.MostOfOne;
 
     /// <summary>Life of a half-open responder SA.</summary>
     public TimeSpan HalfOpenTimeout { get; init; } = TimeSpan.FromSeconds(30);

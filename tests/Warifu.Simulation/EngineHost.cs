@@ -7,6 +7,7 @@ using Warifu.Crypto;
 using Warifu.Crypto.Signatures;
 using Warifu.Engine;
 using Warifu.Ipsec;
+using Warifu.Pki;
 using Warifu.Policy;
 using Warifu.Primitives;
 
@@ -17,10 +18,12 @@ internal sealed class EngineHost : IDisposable
 {
     private readonly Dictionary<string, string> _psks = new(StringComparer.Ordinal);
     private readonly List<PskEntry> _entries = [];
-    private readonly Dictionary<(Identity, Identity), List<uint>> _claims = [];
     private readonly List<(SecretRef Ref, PrivateKey Key)> _keys = [];
     private readonly List<(SecretRef Ref, Identity Id, byte[] Secret)> _ppks = [];
     private ulong _nextCommand = 1;
+
+    /// <summary>Who holds which identities.</summary>
+    public IdentityClaims Claims { get; set; } = new();
 
     public EngineHost(IpAddress address, ulong seed, Instant now, EngineOptions? options = null)
     {
@@ -171,6 +174,9 @@ internal sealed class EngineHost : IDisposable
                 case IkeAction.RemovePolicy policy:
                     Policies.Remove((policy.Connection, policy.Child));
                     break;
+                case IkeAction.ReleaseIdentity release:
+                    Claims.Release(release.IkeId);
+                    break;
                 case IkeAction.ReleaseLease release:
                     Leases.Release(release.Lease);
                     break;
@@ -184,6 +190,7 @@ internal sealed class EngineHost : IDisposable
                     IkeKeys.Add(keys);
                     break;
                 case IkeAction.Raise raise:
+                    Claims.Observe(raise.Event);
                     Events.Add(raise.Event);
                     break;
                 case IkeAction.Complete complete:
@@ -242,7 +249,7 @@ internal sealed class EngineHost : IDisposable
 
             case Ask.Fetch fetch:
                 Fetched.Add(fetch.Uri);
-                return Documents.TryGetValue(fetch.Uri, out var document) ? new Answer.Document(id, document) : new Answer.Failed(id, "nobody is there");
+                return Documents.TryGetValue(fetch.Uri, out var document) ? FetchedDocument.Answer(id, fetch, document) : new Answer.Failed(id, "nobody is there");
             case Ask.SourceAddress:
                 return new Answer.Addresses(id, [Address]);
             case Ask.LastTraffic:
@@ -250,13 +257,7 @@ internal sealed class EngineHost : IDisposable
             case Ask.WallTime:
                 return new Answer.WallTime(id, WallTime);
             case Ask.ClaimIdentity claim:
-                if (!_claims.TryGetValue((claim.Local, claim.Remote), out var holders)) _claims.Add((claim.Local, claim.Remote), holders = []);
-                holders.RemoveAll(holder => !Engine.IkeSas.Any(sa => sa.Id == holder));
-                var others = holders.Where(holder => holder != claim.IkeId).ToImmutableArray();
-                var replaces = claim.Policy switch { UniquePolicy.Never => [], UniquePolicy.Replace => others, _ => claim.InitialContact ? others : [] };
-                if (claim.Policy == UniquePolicy.Keep && others.Any(other => !replaces.Contains(other) && !claim.SameHost.Contains(other))) return new Answer.Claim(id, false, []);
-                holders.Add(claim.IkeId);
-                return new Answer.Claim(id, true, replaces);
+                return Claims.Claim(id, claim);
             case Ask.Lease lease:
                 var (granted, addresses) = Leases.Grant(lease.Wish);
                 return new Answer.Leased(id, granted, addresses);

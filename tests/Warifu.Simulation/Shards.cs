@@ -82,6 +82,8 @@ internal sealed class Shards : IDisposable
         // the number of the engine stands above that of its question
         var engine = _engines[answer.Id.Value >> 56];
         engine.Handle(answer with { Id = new AskId(answer.Id.Value & 0x00FF_FFFF_FFFF_FFFF) }, now);
+        if (answer is not Answer.Claim claim) return;
+        foreach (var command in claim.Elsewhere) Array.Find(_engines, other => other.Options.Shard == command.IkeId >> 24)?.Handle(command, now);
     }
 
     public bool TryDequeue(out IkeAction action)
@@ -91,6 +93,8 @@ internal sealed class Shards : IDisposable
             while (_engines[number].TryDequeue(out action))
             {
                 if (action is IkeAction.RaiseAsk ask) action = ask with { Id = new AskId(ask.Id.Value | ((ulong)number << 56)) };
+                // nobody waits for what this class itself commands
+                if (action is IkeAction.Complete { Id.Value: 0 }) continue;
                 if (action is not IkeAction.Complete complete || !_commands.TryGetValue(complete.Id.Value, out var waiting)) return true;
                 // the last one ends it, with the worst result
                 var worst = waiting.Worst is { Success: false } ? waiting.Worst : complete.Result;
@@ -106,6 +110,9 @@ internal sealed class Shards : IDisposable
         return false;
     }
 
+    /// <summary>Which engine gets the first messages of this address.</summary>
+    public int NumberOf(IpAddress address) => (int)((ulong)(address.Bits ^ (address.Bits >> 64)) * 0x9E37_79B9_7F4A_7C15 >> 33) % _engines.Length;
+
     public void Dispose()
     {
         foreach (var engine in _engines) engine.Dispose();
@@ -113,7 +120,7 @@ internal sealed class Shards : IDisposable
 
     private IkeEngine Owner => OfAddress(_peer);
 
-    private IkeEngine OfAddress(IpAddress address) => _engines[(int)((ulong)(address.Bits ^ (address.Bits >> 64)) * 0x9E37_79B9_7F4A_7C15 >> 33) % _engines.Length];
+    private IkeEngine OfAddress(IpAddress address) => _engines[NumberOf(address)];
 
     private IkeEngine Of(ReadOnlySpan<byte> message, IpAddress remote)
     {

@@ -32,12 +32,11 @@ internal sealed class SimHost : IDisposable
     private readonly EngineOptions _options;
     private readonly IpAddress _peer;
     private readonly Dictionary<ulong, (string What, CommandResult? Result)> _commands = [];
-    private readonly Dictionary<(Identity, Identity), List<uint>> _holders = [];
-    private readonly Dictionary<uint, (Identity, Identity)> _claims = [];
     private readonly HashSet<UInt128> _accepted = [];
     private readonly HashSet<Instant> _authenticated = [];
     private readonly HashSet<IpAddress> _former = [];
     private readonly HashSet<(IkeSpi, IkeSpi)> _widened = [];
+    private IdentityClaims _claims = new();
     private ulong _nextCommand = 1;
     private ulong _boots;
     private int _actions;
@@ -93,8 +92,7 @@ internal sealed class SimHost : IDisposable
         Monitor = new Monitor(_world, this, _options);
         _accepted.Clear();
         _authenticated.Clear();
-        _holders.Clear();
-        _claims.Clear();
+        _claims = new IdentityClaims();
         foreach (var (id, command) in _commands.Where(command => command.Value.Result is null).ToArray()) _commands[id] = (command.What, new CommandResult(false, "crashed"));
         Load(Policy);
     }
@@ -160,6 +158,7 @@ internal sealed class SimHost : IDisposable
         var holdings = Engine.Holdings;
         if (holdings != default) return $"{Name} still holds {holdings}";
         if (Engine.NextTimeout != Instant.Never) return $"{Name} still wants to be woken";
+        if (_claims.Count > 0) return $"{Name} still holds {_claims.Count} identities";
         if (Plane.Pairs.Count > 0) return $"{Name} still has {Plane.Pairs.Count} pairs";
         var open = OpenCommands.ToArray();
         return open.Length > 0 ? $"{Name} never ended: {string.Join(", ", open)}" : null;
@@ -225,6 +224,9 @@ internal sealed class SimHost : IDisposable
                 return;
             case IkeAction.InstallPolicy or IkeAction.RemovePolicy or IkeAction.Keepalive:
                 return;
+            case IkeAction.ReleaseIdentity release:
+                _claims.Release(release.IkeId);
+                return;
         }
 
         _actions++;
@@ -249,9 +251,11 @@ internal sealed class SimHost : IDisposable
                 break;
             case IkeAction.RaiseAsk ask:
                 var engine = Engine;
+                // claims are decided in their order, whenever the answer comes
+                var claimed = ask.Question is Ask.ClaimIdentity claim ? Claim(ask.Id, claim) : null;
                 _world.After(_world.AskDelay(), () =>
                 {
-                    if (engine == Engine) Step(() => engine.Handle(AnswerTo(ask.Id, ask.Question), _world.Now));
+                    if (engine == Engine) Step(() => engine.Handle(claimed ?? AnswerTo(ask.Id, ask.Question), _world.Now));
                 });
                 break;
             case IkeAction.Raise raise:
@@ -276,7 +280,6 @@ internal sealed class SimHost : IDisposable
                 Authenticated.Add(up.Remote.Address);
                 break;
             case IkeSaDown down:
-                Release(happening.IkeId);
                 _losesPeer |= down.Reason is "dead-peer" or "peer-restarted";
                 if (down.Reason == "peer-restarted") _world.Reach("peer restarted, as its token proves");
                 if (down.Reason == "dead-peer" && _world.IsRunning && _world.Plan.IsPerfect && !_world.HasDone(Deed.Crash) && !_world.HasDone(Deed.Roam) && (!_world.HasDone(Deed.Rebind) || (_world.Plan.Dpd > TimeSpan.Zero && _world.Plan.Mode != DpdMode.Optimized))) _world.Fail($"{Name} takes its peer for dead on a perfect network");
@@ -295,9 +298,7 @@ internal sealed class SimHost : IDisposable
             case IkeSaRekeyed rekeyed:
                 RekeyedIkes++;
                 _world.Startle(this, "");
-                if (!_claims.TryGetValue(happening.IkeId, out var pair)) break;
-                Release(happening.IkeId);
-                Hold(rekeyed.NewIkeId, pair);
+                _claims.Observe(rekeyed);
                 break;
         }
     }
@@ -325,33 +326,16 @@ internal sealed class SimHost : IDisposable
                 return new Answer.Addresses(id, [Address]);
             case Ask.LastTraffic traffic:
                 return new Answer.Traffic(id, Plane.LastIn(traffic.ChildIds), Plane.LastOut(traffic.ChildIds));
-            case Ask.ClaimIdentity claim:
-                return Claim(id, claim);
             default:
                 return new Answer.Failed(id, "not in this world");
         }
     }
 
-    private Answer.Claim Claim(AskId id, Ask.ClaimIdentity claim)
+    private Answer.Claim Claim(AskId id, Ask.ClaimIdentity ask)
     {
-        var pair = (claim.Local, claim.Remote);
-        var others = _holders.TryGetValue(pair, out var holders) ? holders.Where(holder => holder != claim.IkeId).ToImmutableArray() : [];
-        var replaces = claim.Policy switch { UniquePolicy.Never => [], UniquePolicy.Replace => others, _ => claim.InitialContact ? others : [] };
-        if (replaces.Length > 0) _world.Reach(claim.InitialContact ? "initial contact" : "replaced");
-        Hold(claim.IkeId, pair);
-        return new Answer.Claim(id, true, replaces);
-    }
-
-    private void Hold(uint ikeId, (Identity, Identity) pair)
-    {
-        if (!_holders.TryGetValue(pair, out var holders)) _holders.Add(pair, holders = []);
-        holders.Add(ikeId);
-        _claims[ikeId] = pair;
-    }
-
-    private void Release(uint ikeId)
-    {
-        if (!_claims.Remove(ikeId, out var pair)) return;
-        _holders[pair].Remove(ikeId);
+        var claim = _claims.Claim(id, ask);
+        if (claim.Replaces.Length > 0) _world.Reach(ask.InitialContact ? "initial contact" : "replaced");
+        if (claim.Elsewhere.Length > 0) _world.Reach("replaced in another engine");
+        return claim;
     }
 }

@@ -86,6 +86,8 @@ internal sealed record DaemonSettings
 
     public int HalfOpenPerPrefix { get; init; } = 20;
 
+    public int IdentityLimit { get; init; } = 1024;
+
     public TimeSpan RetransmitTimeout { get; init; } = TimeSpan.FromSeconds(1);
 
     public int RetransmitTries { get; init; } = 6;

@@ -313,6 +313,7 @@ internal static class KeyRegistry
             new(D, "half_open_limit", ValueKind.Number, "1000", "half-open IKE SAs beyond which first messages are dropped") { Least = 1, Most = 1_000_000, Own = true },
             new(D, "half_open_timeout", ValueKind.Time, "30s", "life of a half-open IKE SA") { Least = 1, Most = 3600, Own = true },
             new(D, "half_open_per_prefix", ValueKind.Number, "20", "half-open IKE SAs of one address or /64") { Least = 1, Most = 1_000_000, Own = true },
+            new(D, "identity_limit", ValueKind.Number, "1024", "IKE SAs that peers of one identity may set up") { Least = 1, Most = 1_000_000, Own = true },
             new(D, "retransmit_timeout", ValueKind.Time, "1s", "wait before a request is sent again") { Least = 1, Most = 60, Own = true },
             new(D, "retransmit_tries", ValueKind.Number, "6", "retransmissions before the peer is dead") { Most = 100, Own = true },
             new(D, "make_before_break", ValueKind.YesNo, "yes", "re-authentication makes the new IKE SA first; no = it deletes the old one first") { Own = true },

@@ -372,6 +372,7 @@ internal static class PolicyBuilder
             HalfOpenLimit = (int)reader.Number("half_open_limit", 1000),
             HalfOpenTimeout = reader.Time("half_open_timeout", TimeSpan.FromSeconds(30)),
             HalfOpenPerPrefix = (int)reader.Number("half_open_per_prefix", 20),
+            IdentityLimit = (int)reader.Number("identity_limit", 1024),
             RetransmitTimeout = reader.Time("retransmit_timeout", TimeSpan.FromSeconds(1)),
             RetransmitTries = (int)reader.Number("retransmit_tries", 6),
             MakeBeforeBreak = reader.YesNo("make_before_break", true),

@@ -23,7 +23,7 @@ internal static class CredentialCommands
         server.Register("unload-key", (request, _) => Task.FromResult(request.Message.Text("id") is not { } id ? Commands.Failure("key id missing") : daemon.Config.RemoveKey(id.Replace(":", "", StringComparison.Ordinal).ToLowerInvariant()) ? Commands.Success() : Commands.Failure("key not found")));
         server.Register("get-keys", (_, _) => Task.FromResult(new ViciMessage().Add("keys", daemon.Config.Secrets.KeyIds)));
         server.Register("load-token", (request, _) => Task.FromResult(Commands.Failure(request.Message.Text("handle") is null ? "keyid missing" : "loading private key from token failed: tokens are not there yet")));
-        server.Register("flush-certs", (request, _) => Task.FromResult(request.Message.Text("type") is not { } type || s_certificateTypes.Contains(type.ToLowerInvariant()) ? Commands.Success() : Commands.Failure($"invalid certificate type '{type}'")));
+        server.Register("flush-certs", (request, _) => Task.FromResult(FlushDocuments(daemon, request)));
         server.Register("clear-creds", async (_, _) =>
         {
             await daemon.Config.ClearCredentialsAsync(daemon.Node);
@@ -59,6 +59,15 @@ internal static class CredentialCommands
         }
 
         await daemon.Config.AddAsync(loaded, daemon.Node);
+        return Commands.Success();
+    }
+
+    /// <summary>Of what is flushed there, only lists and responses are kept here.</summary>
+    private static ViciMessage FlushDocuments(WarifuDaemon daemon, ViciRequest request)
+    {
+        var type = request.Message.Text("type")?.ToLowerInvariant() ?? "any";
+        if (!s_certificateTypes.Contains(type)) return Commands.Failure($"invalid certificate type '{type}'");
+        if (type is "any" or "x509_crl" or "x509crl" or "ocsp_response") daemon.Node.FlushDocuments();
         return Commands.Success();
     }
 

@@ -80,6 +80,7 @@ internal sealed class WarifuDaemon : IAsyncDisposable
             CookieThreshold = settings.CookieThreshold,
             HalfOpenLimit = settings.HalfOpenLimit,
             HalfOpenPerPrefix = settings.HalfOpenPerPrefix,
+            IdentityLimit = settings.IdentityLimit,
             HalfOpenTimeout = settings.HalfOpenTimeout,
             StateDirectory = settings.StateDirectory,
             HashAndUrl = settings.HashAndUrl,

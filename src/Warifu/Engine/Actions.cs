@@ -37,6 +37,9 @@ internal abstract record IkeAction
     /// <summary>A client is gone: its virtual addresses are free again.</summary>
     internal sealed record ReleaseLease(LeaseId Lease) : IkeAction;
 
+    /// <summary>An IKE SA that had claimed identities (<see cref="Ask.ClaimIdentity"/>) is closed.</summary>
+    internal sealed record ReleaseIdentity(uint IkeId) : IkeAction;
+
     /// <summary>We are a client: these addresses become ours, until <see cref="Unconfigure"/>.</summary>
     internal sealed record Configure(ClientConfiguration Client) : IkeAction;
 
@@ -89,8 +92,12 @@ internal abstract record Ask
     /// <summary>What time is it in the world? For certificates and leases. Answer: <see cref="Answer.WallTime"/>.</summary>
     internal sealed record WallTime : Ask;
 
-    /// <summary>Gets a document: a CRL, an OCSP response to <paramref name="Request"/>, or a certificate that a peer named. The host bounds time and size. Answer: <see cref="Answer.Document"/>.</summary>
-    internal sealed record Fetch(string Uri, DocumentKind Kind, ImmutableArray<byte> Request) : Ask;
+    /// <summary>Gets a document: a CRL, an OCSP response to <paramref name="Request"/>, or a certificate that a peer named. The host bounds time and size. Answer: <see cref="Answer.RevocationList"/> for a CRL, else <see cref="Answer.Document"/>.</summary>
+    internal sealed record Fetch(string Uri, DocumentKind Kind, ImmutableArray<byte> Request) : Ask
+    {
+        /// <summary>A CRL counts only when one of these (SubjectPublicKeyInfo) signed it: the host checks, since hashing megabytes takes its time.</summary>
+        public ImmutableArray<ReadOnlyMemory<byte>> Signers { get; init; } = [];
+    }
 
     /// <summary>When did a pair last receive? For liveness and inactivity. Answer: <see cref="Answer.Traffic"/>.</summary>
     internal sealed record LastTraffic(ImmutableArray<uint> ChildIds) : Ask;
@@ -106,6 +113,12 @@ internal abstract record Ask
     {
         /// <summary>IKE SAs with the same peer at the same address: this may be its new authentication, which <see cref="UniquePolicy.Keep"/> does not refuse.</summary>
         public ImmutableArray<uint> SameHost { get; init; } = [];
+
+        /// <summary>When this IKE SA was begun: what was authenticated later is no older one of the same peer.</summary>
+        public Instant Begun { get; init; }
+
+        /// <summary>The peer began, so there is a limit.</summary>
+        public bool IsBounded { get; init; }
     }
 
     /// <summary>Virtual addresses for a client (RFC 7296 section 2.19). Answer: <see cref="Answer.Leased"/>.</summary>
@@ -131,12 +144,22 @@ internal abstract record Answer(AskId Id)
     /// <summary>Latest inbound and outbound packet of the pairs asked for, and octets in and out in sum.</summary>
     internal sealed record Traffic(AskId Id, Instant LastIn, Instant LastOut) : Answer(Id);
 
-    /// <summary>Granted, and which other IKE SAs must go; or refused.</summary>
-    internal sealed record Claim(AskId Id, bool Granted, ImmutableArray<uint> Replaces) : Answer(Id);
+    /// <summary>Granted, and which other IKE SAs must go; or refused. Ends with <see cref="IkeAction.ReleaseIdentity"/>.</summary>
+    internal sealed record Claim(AskId Id, bool Granted, ImmutableArray<uint> Replaces) : Answer(Id)
+    {
+        /// <summary>Refused because the identity has so many already; 0 = for another reason.</summary>
+        public int Most { get; init; }
+
+        /// <summary>For the host: commands to the engines of those <see cref="Replaces"/> that are not of the one that asked (by the top byte of their numbers).</summary>
+        public ImmutableArray<IkeCommand.Replace> Elsewhere { get; init; } = [];
+    }
 
     internal sealed record WallTime(AskId Id, DateTimeOffset Time) : Answer(Id);
 
     internal sealed record Document(AskId Id, ReadOnlyMemory<byte> Content) : Answer(Id);
+
+    /// <summary>A CRL, read and verified outside of the engine: it may have megabytes.</summary>
+    internal sealed record RevocationList(AskId Id, Crl List) : Answer(Id);
 
     /// <summary>An address or none for each that was wanted; no lease when there is none at all. Ends with <see cref="IkeAction.ReleaseLease"/>.</summary>
     internal sealed record Leased(AskId Id, LeaseId Lease, ImmutableArray<IpAddress> Given) : Answer(Id);

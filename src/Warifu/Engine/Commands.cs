@@ -34,6 +34,9 @@ internal abstract record IkeCommand(CommandId Id)
     /// <summary>The host's addresses, or the routes to its peers, have changed: all of its addresses that peers may use.</summary>
     internal sealed record Addresses(CommandId Id, ImmutableArray<IpAddress> Own) : IkeCommand(Id);
 
+    /// <summary>The peer of this IKE SA has authenticated again with another engine of this host, on an IKE SA that was begun at <paramref name="Begun"/>: it has lost this one (<paramref name="InitialContact"/>), or our policy wants only one.</summary>
+    internal sealed record Replace(CommandId Id, uint IkeId, Instant Begun, bool InitialContact) : IkeCommand(Id);
+
     /// <summary>Sends DELETE for every IKE SA and forgets everything.</summary>
     internal sealed record Shutdown(CommandId Id) : IkeCommand(Id);
 }

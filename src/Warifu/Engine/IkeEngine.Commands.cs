@@ -122,6 +122,10 @@ internal sealed partial class IkeEngine
 
                 Complete(addresses.Id, new CommandResult(true));
                 break;
+            case IkeCommand.Replace replace:
+                Replace(replace);
+                Complete(replace.Id, new CommandResult(true));
+                break;
             case IkeCommand.Shutdown shutdown:
                 _shutdown = shutdown.Id;
                 foreach (var name in _initiating.Keys.ToArray()) GiveUpInitiation(name, "the daemon ends");

@@ -27,7 +27,7 @@ internal sealed class TrustState
 
     public TrustStore StoreOf(PolicySet policy)
     {
-        if (!ReferenceEquals(policy.Trust, _material)) (_material, _store) = (policy.Trust, TrustStore.Of(policy.Trust));
+        if (!ReferenceEquals(policy.Trust, _material)) (_material, _store) = (policy.Trust, TrustStore.For(policy.Trust));
         return _store;
     }
 

@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Immutable;
 using System.Text;
 
@@ -41,6 +42,9 @@ internal sealed record FetchWish(string Uri, DocumentKind Kind, ImmutableArray<b
 
     /// <summary>What an OCSP response is kept under.</summary>
     public string About { get; init; } = "";
+
+    /// <summary>Of a CRL: the keys (SubjectPublicKeyInfo) of those who may have signed it.</summary>
+    public ImmutableArray<ReadOnlyMemory<byte>> Signers { get; init; } = [];
 }
 
 /// <summary>Kinds of documents that are fetched.</summary>

@@ -12,6 +12,7 @@ internal sealed class RevocationCache
     public const int MaxResponses = 4096;
 
     private readonly Dictionary<string, Crl> _crls = [];
+    private readonly Dictionary<X509Name, List<Crl>> _byIssuer = [];
     private readonly Dictionary<string, OcspResponse> _responses = [];
 
     public int CrlCount => _crls.Count;
@@ -21,7 +22,7 @@ internal sealed class RevocationCache
     public long CrlOctets { get; private set; }
 
     /// <summary>Lists of this issuer.</summary>
-    public IEnumerable<Crl> CrlsOf(X509Name issuer) => _crls.Values.Where(crl => crl.Issuer.Equals(issuer));
+    public IReadOnlyList<Crl> CrlsOf(X509Name issuer) => _byIssuer.TryGetValue(issuer, out var crls) ? crls : [];
 
     public OcspResponse? ResponseTo(string key) => _responses.GetValueOrDefault(key);
 
@@ -43,6 +44,8 @@ internal sealed class RevocationCache
         }
 
         _crls.Add(uri, crl);
+        if (!_byIssuer.TryGetValue(crl.Issuer, out var crls)) _byIssuer.Add(crl.Issuer, crls = []);
+        crls.Add(crl);
         CrlOctets += crl.Der.Length;
         return true;
     }
@@ -59,6 +62,7 @@ internal sealed class RevocationCache
     public void Clear()
     {
         _crls.Clear();
+        _byIssuer.Clear();
         _responses.Clear();
         CrlOctets = 0;
     }
@@ -67,5 +71,8 @@ internal sealed class RevocationCache
     {
         _crls.Remove(uri);
         CrlOctets -= crl.Der.Length;
+        var crls = _byIssuer[crl.Issuer];
+        crls.Remove(crl);
+        if (crls.Count == 0) _byIssuer.Remove(crl.Issuer);
     }
 }

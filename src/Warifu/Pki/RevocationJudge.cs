@@ -20,7 +20,7 @@ internal sealed class RevocationJudge
     /// <summary>A response without nextUpdate says that there is always a newer one (RFC 6960 section 2.4).</summary>
     private static readonly TimeSpan s_fresh = TimeSpan.FromMinutes(10);
 
-    private const int MaxUris = 8;
+    private const int MaxUris = 8, MaxSigners = 8;
 
     private readonly PathQuestion _question;
     private readonly IReadOnlyList<Certificate> _path;
@@ -91,7 +91,7 @@ internal sealed class RevocationJudge
         // what costs nothing comes before what must be fetched
         LookAtLists(index, finding);
         if (finding.State != State.Unknown) return;
-        finding.Wish = wish ?? CrlWish(CrlUris(certificate, issuer), finding);
+        finding.Wish = wish ?? CrlWish(CrlUris(certificate, issuer), issuer, finding);
     }
 
     // OCSP
@@ -203,7 +203,7 @@ internal sealed class RevocationJudge
 
             if (!isFresh) continue;
             // the newest word, if there is one; the complete list is good without it
-            if (delta is null) finding.Wish ??= CrlWish(Uris(certificate.Extensions.DeltaPoints.Concat(crl.DeltaPoints)), new Finding());
+            if (delta is null) finding.Wish ??= CrlWish(Uris(certificate.Extensions.DeltaPoints.Concat(crl.DeltaPoints)), issuer, new Finding());
             covered |= reasons;
         }
 
@@ -212,7 +212,7 @@ internal sealed class RevocationJudge
         if (finding.State == State.Unknown) finding.Wish = null;
     }
 
-    private IEnumerable<Crl> ListsOf(Certificate issuer) => _question.Trust.Crls.Concat(_question.Crls).Where(crl => crl.Issuer.Equals(issuer.Subject)).Concat(_question.Known?.CrlsOf(issuer.Subject) ?? []);
+    private IEnumerable<Crl> ListsOf(Certificate issuer) => _question.Trust.CrlsOf(issuer.Subject).Concat(_question.Crls.Where(crl => crl.Issuer.Equals(issuer.Subject))).Concat(_question.Known?.CrlsOf(issuer.Subject) ?? []);
 
     /// <summary>Reasons that this list covers for this certificate; zero: it is not about it (steps b and d).</summary>
     private static int Covers(Crl crl, Certificate certificate, Finding finding)
@@ -278,7 +278,7 @@ internal sealed class RevocationJudge
         var issuer = _path[index + 1];
         if (IsSignedByIssuer(crl, issuer)) return issuer;
         var above = index + 2 < _path.Count ? _path[index + 2] : issuer;
-        foreach (var other in _question.Trust.AuthoritiesOf(issuer.Subject).Concat(_question.Trust.IntermediatesOf(issuer.Subject)).Concat(_question.Offered.Take(PathJudge.MaxOffered).Where(offered => offered.Subject.Equals(issuer.Subject))))
+        foreach (var other in NamesakesOf(issuer))
         {
             if (other.Equals(issuer) || other.Equals(_path[index]) || _question.Now < other.NotBefore || _question.Now > other.NotAfter || other.Extensions.UnknownCritical.Length > 0) continue;
             var isVouchedFor = _anchorOf(other) is not null || (other.Issuer.Equals(above.Subject) && _signatures.Check(other, above)) || (other.Issuer.Equals(issuer.Subject) && _signatures.Check(other, issuer));
@@ -295,11 +295,17 @@ internal sealed class RevocationJudge
         return (crl.IsVerified || _signatures.TrySpend()) && crl.IsSignedBy(key);
     }
 
-    private FetchWish? CrlWish(IEnumerable<string> uris, Finding finding)
+    /// <summary>Other certificates of the same name, whoever gave them.</summary>
+    private IEnumerable<Certificate> NamesakesOf(Certificate issuer) =>
+        _question.Trust.AuthoritiesOf(issuer.Subject).Concat(_question.Trust.IntermediatesOf(issuer.Subject)).Concat(_question.Offered.Take(PathJudge.MaxOffered).Where(offered => offered.Subject.Equals(issuer.Subject)));
+
+    private FetchWish? CrlWish(IEnumerable<string> uris, Certificate issuer, Finding finding)
     {
         foreach (var uri in uris.Take(MaxUris))
         {
-            if (!IsTried(uri, uri, finding)) return new FetchWish(uri, DocumentKind.Crl, [], []);
+            if (IsTried(uri, uri, finding)) continue;
+            // whom of them to believe is judged later
+            return new FetchWish(uri, DocumentKind.Crl, [], []) { Signers = [.. NamesakesOf(issuer).Prepend(issuer).Distinct().Take(MaxSigners).Select(signer => signer.Spki)] };
         }
 
         return null;

@@ -1,6 +1,7 @@
 using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Linq;
+using System.Runtime.CompilerServices;
 using Warifu.Policy;
 
 namespace Warifu.Pki;
@@ -10,12 +11,17 @@ internal sealed class TrustStore
 {
     private readonly ILookup<X509Name, Certificate> _authorities;
     private readonly ILookup<X509Name, Certificate> _intermediates;
+    private readonly ILookup<X509Name, Crl> _crls;
     private readonly Dictionary<Certificate, Authority> _settings;
+
+    // read once for all engines of the process, and forgotten with the policy
+    private static readonly ConditionalWeakTable<TrustMaterial, TrustStore> s_stores = [];
 
     private TrustStore(IReadOnlyList<(Certificate Certificate, Authority Settings)> authorities, IReadOnlyList<Certificate> others, ImmutableArray<Crl> crls, ImmutableArray<string> problems)
     {
         _authorities = authorities.Select(authority => authority.Certificate).Distinct().ToLookup(certificate => certificate.Subject);
         _intermediates = others.Distinct().ToLookup(certificate => certificate.Subject);
+        _crls = crls.ToLookup(crl => crl.Issuer);
         _settings = [];
         foreach (var (certificate, settings) in authorities) _settings[certificate] = _settings.TryGetValue(certificate, out var other) ? Merge(other, settings) : settings;
         (Authorities, Intermediates, Crls, Problems) = ([.. _settings.Keys], [.. others.Distinct()], crls, problems);
@@ -33,6 +39,9 @@ internal sealed class TrustStore
 
     /// <summary>What could not be read, a sentence each.</summary>
     public ImmutableArray<string> Problems { get; }
+
+    /// <summary>As <see cref="Of"/>; the same material is read once. Thread-safe.</summary>
+    public static TrustStore For(TrustMaterial material) => s_stores.GetValue(material, Of);
 
     public static TrustStore Of(TrustMaterial material)
     {
@@ -66,6 +75,9 @@ internal sealed class TrustStore
 
     /// <summary>Other certificates of this name.</summary>
     public IEnumerable<Certificate> IntermediatesOf(X509Name subject) => _intermediates[subject];
+
+    /// <summary>Lists of this issuer.</summary>
+    public IEnumerable<Crl> CrlsOf(X509Name issuer) => _crls[issuer];
 
     /// <summary>What the configuration says about what <paramref name="issuer"/> issued; null = nothing.</summary>
     public Authority? SettingsOf(Certificate issuer) => _settings.GetValueOrDefault(issuer);

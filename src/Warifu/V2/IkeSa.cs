@@ -133,6 +133,9 @@ internal sealed class IkeSa : ITimed
     /// <summary>The configuration payload was used: only who began may authenticate anew (RFC 7296 section 2.8.3).</summary>
     public bool HasConfiguration { get; set; }
 
+    /// <summary>The host was asked for the pair of identities, and must be told when this IKE SA ends.</summary>
+    public bool HoldsIdentity { get; set; }
+
     /// <summary>Our IKE_AUTH request is out: the peer may hold this IKE SA for established.</summary>
     public bool AuthSent { get; set; }
 
@@ -483,6 +486,7 @@ internal sealed class IkeSa : ITimed
         _sealer?.Dispose();
         _opener?.Dispose();
         Virtual?.Leave(Engine);
+        if (HoldsIdentity) Engine.Emit(new IkeAction.ReleaseIdentity(Id));
         if (Successor is { } after && after.Predecessor == this) after.Predecessor = null;
         (Predecessor, Rival, PeerRekey) = (null, null, null);
         if (Renewal is { } renewal) (renewal.Reauthenticates, Renewal) = (null, null);

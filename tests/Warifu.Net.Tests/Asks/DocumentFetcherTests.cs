@@ -19,7 +19,7 @@ namespace Warifu.Net.Tests.Asks;
 [Trait("Item", "2.3")]
 public sealed class DocumentFetcherTests : IAsyncDisposable
 {
-    private readonly Server _server = new();
+    private readonly DocumentServer _server = new();
     private readonly DocumentFetcher _fetcher = new(0, allowPrivate: false) { Patience = TimeSpan.FromSeconds(5) };
 
     private static Ask.Fetch Crl(string uri) => new(uri, DocumentKind.Crl, []);
@@ -33,7 +33,7 @@ public sealed class DocumentFetcherTests : IAsyncDisposable
     [Fact]
     public async Task A_list_is_got()
     {
-        _server.Answer = _ => Server.Ok("a list");
+        _server.Answer = _ => DocumentServer.Ok("a list");
         var (octets, why) = await _fetcher.FetchAsync(Crl(_server.Uri("/root.crl")));
         Assert.Equal(("", "a list"), (why, Encoding.ASCII.GetString(octets.Span)));
         Assert.StartsWith("GET /root.crl HTTP/1.1\r\n", Assert.Single(_server.Requests), StringComparison.Ordinal);
@@ -42,7 +42,7 @@ public sealed class DocumentFetcherTests : IAsyncDisposable
     [Fact]
     public async Task An_OCSP_request_is_posted()
     {
-        _server.Answer = _ => Server.Ok("a response");
+        _server.Answer = _ => DocumentServer.Ok("a response");
         var (octets, why) = await _fetcher.FetchAsync(new Ask.Fetch(_server.Uri("/ocsp"), DocumentKind.Ocsp, [.. "a question"u8]));
         Assert.Equal(("", "a response"), (why, Encoding.ASCII.GetString(octets.Span)));
         var request = Assert.Single(_server.Requests);
@@ -105,7 +105,7 @@ public sealed class DocumentFetcherTests : IAsyncDisposable
     {
         _server.Answer = request => int.Parse(request[5..6], System.Globalization.CultureInfo.InvariantCulture) is var left && left > 0
             ? Encoding.ASCII.GetBytes($"HTTP/1.1 302 Found\r\nLocation: /{left - 1}\r\nContent-Length: 0\r\n\r\n")
-            : Server.Ok("there");
+            : DocumentServer.Ok("there");
         var (octets, _) = await _fetcher.FetchAsync(Crl(_server.Uri($"/{redirects}")));
         Assert.Equal(isGood, !octets.IsEmpty);
         Assert.Equal(3, _server.Requests.Count);
@@ -121,7 +121,7 @@ public sealed class DocumentFetcherTests : IAsyncDisposable
     [Fact]
     public async Task What_a_peer_names_is_not_got_from_this_host_unless_that_is_allowed()
     {
-        _server.Answer = _ => Server.Ok("secret");
+        _server.Answer = _ => DocumentServer.Ok("secret");
         var ask = new Ask.Fetch(_server.Uri("/"), DocumentKind.Certificate, []);
         var (octets, why) = await _fetcher.FetchAsync(ask);
         Assert.True(octets.IsEmpty);
@@ -198,7 +198,7 @@ public sealed class DocumentFetcherTests : IAsyncDisposable
         _server.Answer = _ =>
         {
             gate.Wait(TimeSpan.FromSeconds(5));
-            return Server.Ok("a list");
+            return DocumentServer.Ok("a list");
         };
         var fetches = Enumerable.Range(0, 50).Select(_ => _fetcher.FetchAsync(Crl(_server.Uri("/one")))).ToArray();
         gate.Set();
@@ -213,7 +213,7 @@ public sealed class DocumentFetcherTests : IAsyncDisposable
         _server.Answer = _ =>
         {
             gate.Wait(TimeSpan.FromSeconds(5));
-            return Server.Ok("a list");
+            return DocumentServer.Ok("a list");
         };
         var fetches = Enumerable.Range(0, DocumentFetcher.MaxWaiting + 10).Select(index => _fetcher.FetchAsync(Crl(_server.Uri($"/{index}")))).ToArray();
         Assert.Equal(10, fetches.Count(fetch => fetch.IsCompleted));
@@ -224,89 +224,4 @@ public sealed class DocumentFetcherTests : IAsyncDisposable
     }
 
     /// <summary>One connection, one request, one answer; null: silence.</summary>
-    private sealed class Server : IAsyncDisposable
-    {
-        private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
-        private readonly CancellationTokenSource _end = new();
-        private readonly Task _running;
-        private int _atOnce;
-
-        public Server()
-        {
-            _listener.Start();
-            _running = Task.Run(RunAsync);
-        }
-
-        public ConcurrentQueue<string> Requests { get; } = new();
-
-        public Func<string, byte[]?> Answer { get; set; } = _ => null;
-
-        public int MostAtOnce { get; private set; }
-
-        public static byte[] Ok(string body) => Encoding.ASCII.GetBytes($"HTTP/1.1 200 OK\r\nContent-Length: {body.Length}\r\nConnection: close\r\n\r\n{body}");
-
-        public string Uri(string path) => $"http://127.0.0.1:{((IPEndPoint)_listener.LocalEndpoint).Port}{path}";
-
-        public async ValueTask DisposeAsync()
-        {
-            await _end.CancelAsync();
-            _listener.Stop();
-            await _running;
-        }
-
-        private async Task RunAsync()
-        {
-            try
-            {
-                while (true)
-                {
-                    var client = await _listener.AcceptTcpClientAsync(_end.Token);
-                    _ = Task.Run(() => ServeAsync(client));
-                }
-            }
-            catch (Exception failure) when (failure is OperationCanceledException or SocketException or InvalidOperationException)
-            {
-                // the end of the test
-            }
-        }
-
-        private async Task ServeAsync(TcpClient client)
-        {
-            using var _ = client;
-            lock (Requests) MostAtOnce = Math.Max(MostAtOnce, ++_atOnce);
-            try
-            {
-                var stream = client.GetStream();
-                var request = new StringBuilder();
-                var buffer = new byte[4096];
-                while (!IsComplete(request.ToString()))
-                {
-                    var count = await stream.ReadAsync(buffer, _end.Token);
-                    if (count == 0) return;
-                    request.Append(Encoding.ASCII.GetString(buffer, 0, count));
-                }
-
-                Requests.Enqueue(request.ToString());
-                var answer = Answer(request.ToString());
-                if (answer is null) await Task.Delay(Timeout.Infinite, _end.Token);
-                await stream.WriteAsync(answer, _end.Token);
-            }
-            catch (Exception failure) when (failure is OperationCanceledException or IOException or SocketException)
-            {
-                // the client has had enough
-            }
-            finally
-            {
-                lock (Requests) _atOnce--;
-            }
-        }
-
-        private static bool IsComplete(string request)
-        {
-            var head = request.IndexOf("\r\n\r\n", StringComparison.Ordinal);
-            if (head < 0) return false;
-            var length = request.Split("\r\n").FirstOrDefault(line => line.StartsWith("Content-Length: ", StringComparison.Ordinal));
-            return request.Length >= head + 4 + (length is null ? 0 : int.Parse(length[16..], System.Globalization.CultureInfo.InvariantCulture));
-        }
-    }
 }

@@ -81,7 +81,7 @@ public sealed class PeerTrustTests : IDisposable
     private Ask.Fetch Deliver(byte[] document)
     {
         var (id, question) = Next<Ask.Fetch>();
-        Give(new Answer.Document(id, document));
+        Give(FetchedDocument.Answer(id, question, document));
         return question;
     }
 
@@ -231,6 +231,37 @@ public sealed class PeerTrustTests : IDisposable
         TellTime();
         Deliver(Encoding.ASCII.GetBytes("<html>"));
         Assert.Contains("there is no CRL", Assert.IsType<PathVerdict.Bad>(Verdict()).Failure.Sentence, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_list_of_somebody_else_is_no_list()
+    {
+        Remote = Remote with { Revocation = RevocationPolicy.Strict };
+        var peer = Peer(spec => spec.Crl(CrlUri));
+        Decide(Offer(peer));
+        TellTime();
+        // the same name and another key
+        Deliver(Issuing.Root().CrlDer(null));
+        Assert.Contains("is not signed by 'C=CH, O=Example, CN=Root'", Assert.IsType<PathVerdict.Bad>(Verdict()).Failure.Sentence, StringComparison.Ordinal);
+        // and it does not stand in the way of the right one
+        Assert.Equal(0, Host.Engine.Trust.Known.CrlCount);
+        _now += TimeSpan.FromSeconds(61);
+        Decide(Offer(peer));
+        TellTime();
+        Deliver(_root.CrlDer(null));
+        Assert.IsType<PathVerdict.Good>(Verdict());
+    }
+
+    [Fact]
+    public void The_host_is_told_whose_signature_counts_and_the_engine_hashes_no_list()
+    {
+        Remote = Remote with { Revocation = RevocationPolicy.IfUri };
+        var sub = _root.Authority("CN=Sub");
+        Decide(Offer(sub.Issue("CN=gw", spec => spec.Dns("gw.example.org").Crl(CrlUri)), sub));
+        TellTime();
+        var asked = Deliver(sub.CrlDer(null));
+        Assert.Equal([sub.Certificate.Spki.ToArray()], asked.Signers.Select(signer => signer.ToArray()));
+        Assert.True(Assert.Single(Host.Engine.Trust.Known.CrlsOf(sub.Certificate.Subject)).IsVerified);
     }
 
     [Fact]

@@ -111,6 +111,13 @@ internal static class AuthResponder
     /// <summary>Our next proof, if there is one; and the end, when neither side has more to prove.</summary>
     private static void Answer(IkeSa sa)
     {
+        // who may not come in learns nothing more of us; and what the peer has lost goes when it has proved all that it must
+        if (sa.Handshake!.Rounds.PeerFollows || sa.HoldsIdentity) Prove(sa);
+        else Claim(sa, () => Prove(sa));
+    }
+
+    private static void Prove(IkeSa sa)
+    {
         var rounds = sa.Handshake!.Rounds;
         if (rounds.Own == AuthRounds.CountOwn(sa.Connection))
         {
@@ -118,11 +125,7 @@ internal static class AuthResponder
             return;
         }
 
-        // who may not come in learns nothing more of us
-        if (rounds.Own == 0) Claim(sa, Prove);
-        else Prove();
-
-        void Prove() => OwnProof.Make(sa, rounds.Own, sa.RemoteId!, rounds.Wanted, proof =>
+        OwnProof.Make(sa, rounds.Own, sa.RemoteId!, rounds.Wanted, proof =>
         {
             rounds.Own++;
             var builder = new MessageBuilder();
@@ -150,18 +153,10 @@ internal static class AuthResponder
     private static void Claim(IkeSa sa, System.Action next)
     {
         AuthPart.ReadRequests(sa, sa.Handshake!.Rounds.Request!.View);
-        var initialContact = sa.Handshake.InitialContact;
-        var ask = new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.RemoteId!, sa.Connection.Unique, initialContact) { SameHost = sa.Engine.SameHost(sa) };
-        sa.Engine.Ask(sa, ask, answer =>
+        AuthSupport.Claim(sa, sa.Connection.Unique, sa.Handshake.InitialContact, isBounded: true, failure =>
         {
-            if (answer is not Warifu.Engine.Answer.Claim { Granted: true } claim)
-            {
-                Refuse(sa, new NegotiationFailure("unique", $"{Identities.Print(sa.RemoteId)} has an IKE SA already and unique = keep", [], [], [], $"here: set connections.{sa.Connection.Name}.unique = replace, or close the old one"));
-                return;
-            }
-
-            foreach (var old in claim.Replaces) sa.Engine.Replace(old, sa, initialContact);
-            next();
+            if (failure is not null) Refuse(sa, failure);
+            else next();
         });
     }
 

@@ -60,12 +60,39 @@ internal static class AuthSupport
     }
 
     /// <summary>The peer's identity is held by an IKE SA that we began, too; what the peer has lost, and says so, goes.</summary>
-    public static void ClaimOwn(IkeSa sa, bool initialContact) =>
-        sa.Engine.Ask(sa, new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.RemoteId!, sa.Connection.Unique == UniquePolicy.Keep ? UniquePolicy.Never : sa.Connection.Unique, initialContact), answer =>
+    public static void ClaimOwn(IkeSa sa, bool initialContact) => Claim(sa, sa.Connection.Unique == UniquePolicy.Keep ? UniquePolicy.Never : sa.Connection.Unique, initialContact, isBounded: false, _ => { });
+
+    /// <param name="sa">The IKE SA.</param>
+    /// <param name="policy">What becomes of others.</param>
+    /// <param name="initialContact">The peer says that it has no other.</param>
+    /// <param name="isBounded">There is a limit.</param>
+    /// <param name="then">Gets null when it was granted, and others were replaced.</param>
+    public static void Claim(IkeSa sa, UniquePolicy policy, bool initialContact, bool isBounded, Action<NegotiationFailure?> then)
+    {
+        var ask = new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.RemoteId!, policy, initialContact) { SameHost = sa.Engine.SameHost(sa), Begun = sa.Created, IsBounded = isBounded };
+        sa.HoldsIdentity = true;
+        sa.Engine.Ask(sa, ask, answer =>
         {
-            if (answer is not Answer.Claim claim) return;
+            if (answer is not Answer.Claim { Granted: true } claim)
+            {
+                then(answer is Answer.Claim { Most: > 0 } full ? TooMany(sa, full.Most) : NotUnique(sa));
+                return;
+            }
+
             foreach (var old in claim.Replaces) sa.Engine.Replace(old, sa, initialContact);
+            then(null);
         });
+    }
+
+    private static NegotiationFailure NotUnique(IkeSa sa) => new("unique", $"{Identities.Print(sa.RemoteId)} has an IKE SA already and unique = keep", [], [], [], $"here: set connections.{sa.Connection.Name}.unique = replace, or close the old one");
+
+    private static NegotiationFailure TooMany(IkeSa sa, int most) => new(
+        "too-many",
+        $"{Identities.Print(sa.RemoteId)} has {most} IKE SAs already, the most of one identity",
+        [],
+        [],
+        [],
+        $"here: set connections.{sa.Connection.Name}.unique = replace, close old ones, or raise daemon.identity_limit; or at the peer: give each device an identity of its own");
 
     public static NegotiationFailure NoPsk(IkeSa sa, Identity own, Identity remote, Answer found)
     {

@@ -3,8 +3,8 @@ using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Linq;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
-using System.Text;
 using Warifu.Engine;
 using Warifu.Pki;
 using Warifu.Policy;
@@ -65,7 +65,7 @@ internal sealed class CertificateWish
 /// <summary>CERT and CERTREQ as we write them.</summary>
 internal static class CertPayloads
 {
-    private const int MaxRequested = 32, MaxChain = 8;
+    private const int MaxRequested = 32;
 
     // IKE_SA_INIT is answered to anybody: what is the same for all is read once
     private static readonly ConditionalWeakTable<RemoteAuth, Certificate[]> s_authorities = [];
@@ -95,43 +95,9 @@ internal static class CertPayloads
         return (authorities.Length > 0 ? 5 + authorities.Length + (engine.Options.HashAndUrl ? 8 : 0) + (AsksForOcsp(connection) ? 5 : 0) : 0) + (rawKeys ? 5 : 0);
     }
 
-    /// <summary>The CERT payloads that prove a certificate: itself first (section 3.6), then what leads to a root, without the root.</summary>
-    public static ImmutableArray<(CertEncoding Encoding, byte[] Data)> Chain(Certificate certificate, TrustStore trust, bool hashAndUrl)
-    {
-        var payloads = ImmutableArray.CreateBuilder<(CertEncoding, byte[])>();
-        payloads.Add(Payload(certificate, trust, hashAndUrl));
-        foreach (var issuer in Issuers(certificate, trust).Where(issuer => !issuer.IsSelfIssued)) payloads.Add(Payload(issuer, trust, hashAndUrl));
-        return payloads.ToImmutable();
-    }
-
-    /// <summary>The issuers of a certificate by name, upwards, as far as they are known.</summary>
-    public static IEnumerable<Certificate> Issuers(Certificate certificate, TrustStore trust)
-    {
-        for (var i = 0; i < MaxChain && !certificate.IsSelfIssued; i++)
-        {
-            if (IssuerOf(certificate, trust) is not { } issuer) yield break;
-            yield return issuer;
-            certificate = issuer;
-        }
-    }
-
-    private static Certificate? IssuerOf(Certificate certificate, TrustStore trust)
-    {
-        var candidates = trust.IntermediatesOf(certificate.Issuer).Concat(trust.AuthoritiesOf(certificate.Issuer)).Where(candidate => candidate.IsCa);
-        // a name may have several keys
-        return candidates.FirstOrDefault(candidate => certificate.Scheme is { } scheme && candidate.Key is { } key && key.Verify(scheme, certificate.Tbs.Span, certificate.Signature.Span));
-    }
-
-    private static (CertEncoding, byte[]) Payload(Certificate certificate, TrustStore trust, bool hashAndUrl)
-    {
-        if (hashAndUrl && IssuerOf(certificate, trust) is { } issuer && trust.SettingsOf(issuer)?.CertUriBase is { Length: > 0 } place)
-        {
-            var hash = SHA1.HashData(certificate.Der.Span);
-            return (CertEncoding.HashAndUrl, [.. hash, .. Encoding.ASCII.GetBytes(place.TrimEnd('/') + "/" + Convert.ToHexStringLower(hash))]);
-        }
-
-        return (CertEncoding.X509Signature, certificate.Der.ToArray());
-    }
+    /// <summary>Authorities that only this connection's peers may come from.</summary>
+    public static ImmutableArray<Certificate> AuthoritiesOf(RemoteAuth remote) =>
+        remote.CaCertificates.IsEmpty ? [] : ImmutableCollectionsMarshal.AsImmutableArray(s_authorities.GetValue(remote, static auth => [.. auth.CaCertificates.Select(Parsed).OfType<Certificate>()]));
 
     private static bool AsksForOcsp(Connection connection) => connection.Ocsp is OcspExchange.Request or OcspExchange.Both;
 
@@ -148,7 +114,7 @@ internal static class CertPayloads
             var remote = AuthRounds.PeerOf(connection, i);
             if (remote.Kind != AuthKind.PublicKey) continue;
             rawKeys |= !remote.PublicKeys.IsEmpty;
-            IEnumerable<Certificate> authorities = remote.CaCertificates.IsEmpty ? remote.PublicKeys.IsEmpty ? trust.Authorities : [] : s_authorities.GetValue(remote, static auth => [.. auth.CaCertificates.Select(Parsed).OfType<Certificate>()]);
+            IEnumerable<Certificate> authorities = remote.CaCertificates.IsEmpty ? remote.PublicKeys.IsEmpty ? trust.Authorities : [] : AuthoritiesOf(remote);
             hashes.AddRange(authorities.Select(authority => authority.SpkiHash()));
         }
 

@@ -80,8 +80,6 @@ internal sealed record OwnProof(Identity Id, AuthMethod Method, byte[] Data, byt
     /// <summary>Chooses the certificate or raw key that the peer can use best, and signs with its private key.</summary>
     private sealed class Signer(IkeSa sa, int round, LocalAuth local, Identity? wanted, Action<OwnProof> then, Action<NegotiationFailure> failed)
     {
-        private readonly TrustStore _trust = sa.Engine.Trust.StoreOf(sa.Engine.Policy);
-
         private string Path => $"connections.{sa.Connection.Name}.local";
 
         public void Begin()
@@ -117,25 +115,20 @@ internal sealed record OwnProof(Identity Id, AuthMethod Method, byte[] Data, byt
         private Candidate[] Candidates()
         {
             var all = new List<Candidate>();
-            foreach (var certificate in local.Certificates.Select(CertPayloads.Parsed).OfType<Certificate>())
+            foreach (var own in OwnCredentials.Of(local, sa.Engine.Trust.StoreOf(sa.Engine.Policy)).All)
             {
-                if (certificate.Key is not { } key || !local.Schemes.AllowsIkeKey(key) || SignatureChoice.For(key, local.Schemes, sa.Handshake!.PeerHashes) is not { } choice) continue;
-                all.Add(new Candidate(key, certificate, choice.Method, choice.Scheme, Score(certificate)));
-            }
-
-            foreach (var spki in local.PublicKeys)
-            {
-                if (!PublicKey.TryParse(spki.AsSpan(), out var key) || !local.Schemes.AllowsIkeKey(key) || SignatureChoice.For(key, local.Schemes, sa.Handshake!.PeerHashes) is not { } choice) continue;
-                all.Add(new Candidate(key, null, choice.Method, choice.Scheme, sa.Handshake.Wish.RawKeys ? 4 : 0));
+                if (!local.Schemes.AllowsIkeKey(own.Key) || SignatureChoice.For(own.Key, local.Schemes, sa.Handshake!.PeerHashes) is not { } choice) continue;
+                all.Add(new Candidate(own, choice.Method, choice.Scheme, Score(own)));
             }
 
             return [.. all.OrderByDescending(candidate => candidate.Score)];
         }
 
-        private int Score(Certificate certificate)
+        private int Score(OwnCredential own)
         {
             var wish = sa.Handshake!.Wish;
-            var named = wish.NamesAuthorities && CertPayloads.Issuers(certificate, _trust).Append(certificate).Any(issuer => wish.Names(issuer.SpkiHash()));
+            if (own.Certificate is not { } certificate) return wish.RawKeys ? 4 : 0;
+            var named = wish.NamesAuthorities && own.Issuers.Append(certificate).Any(issuer => wish.Names(issuer.SpkiHash()));
             var identity = (local.Id ?? wanted) is { } id && AuthSupport.Carries(certificate, id);
             return (named ? 4 : 0) + (identity ? 2 : 0);
         }
@@ -184,7 +177,7 @@ internal sealed record OwnProof(Identity Id, AuthMethod Method, byte[] Data, byt
         {
             var wish = sa.Handshake!.Wish;
             if (sa.Connection.SendCert == SendCertificates.Never || (sa.Connection.SendCert == SendCertificates.IfAsked && !wish.Asked)) return [];
-            return candidate.Certificate is { } certificate ? CertPayloads.Chain(certificate, _trust, wish.HashAndUrl) : [(CertEncoding.RawPublicKey, candidate.Key.Spki.ToArray())];
+            return candidate.Own.Chain(wish.HashAndUrl);
         }
 
         /// <summary>Our certificates, and what our responder says about the first of them when the peer wants to see that (RFC 4806 section 4.2).</summary>
@@ -192,12 +185,16 @@ internal sealed record OwnProof(Identity Id, AuthMethod Method, byte[] Data, byt
         {
             var payloads = Payloads(candidate);
             if (payloads.IsEmpty || candidate.Certificate is not { } certificate || !sa.Handshake!.Wish.Ocsp || sa.Connection.Ocsp is not (OcspExchange.Reply or OcspExchange.Both)) then(payloads);
-            else OwnStatus.Find(sa, certificate, response => then(response.IsEmpty ? payloads : payloads.Add((CertEncoding.OcspContent, [.. response]))));
+            else OwnStatus.Find(sa, certificate, candidate.Own.Issuers.FirstOrDefault(), response => then(response.IsEmpty ? payloads : payloads.Add((CertEncoding.OcspContent, [.. response]))));
         }
 
-        private readonly record struct Candidate(PublicKey Key, Certificate? Certificate, AuthMethod Method, SignatureScheme Scheme, int Score)
+        private readonly record struct Candidate(OwnCredential Own, AuthMethod Method, SignatureScheme Scheme, int Score)
         {
-            public string Name => Certificate?.Name ?? $"raw key {Convert.ToHexStringLower(Key.KeyId.Span)}";
+            public PublicKey Key => Own.Key;
+
+            public Certificate? Certificate => Own.Certificate;
+
+            public string Name => Own.Name;
         }
     }
 }

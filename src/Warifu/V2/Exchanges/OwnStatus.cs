@@ -12,12 +12,11 @@ internal static class OwnStatus
     /// <summary>Gets the response about our own certificate: out of the cache while it is good, else from the responder that the certificate or its authority names.</summary>
     /// <param name="sa">Waits for it.</param>
     /// <param name="own">Our end-entity certificate.</param>
+    /// <param name="issuer">Who issued it; null = nobody knows, and nobody can be asked.</param>
     /// <param name="then">Gets the DER for a CERT payload of encoding 14; empty: there is none.</param>
-    public static void Find(IkeSa sa, Certificate own, Action<ImmutableArray<byte>> then)
+    public static void Find(IkeSa sa, Certificate own, Certificate? issuer, Action<ImmutableArray<byte>> then)
     {
-        var trust = sa.Engine.Trust;
-        var store = trust.StoreOf(sa.Engine.Policy);
-        if (store.AuthoritiesOf(own.Issuer).Concat(store.IntermediatesOf(own.Issuer)).FirstOrDefault(issuer => IsIssuedBy(own, issuer)) is not { } issuer)
+        if (issuer is null)
         {
             then([]);
             return;
@@ -26,7 +25,7 @@ internal static class OwnStatus
         sa.Engine.Ask(sa, new Ask.WallTime(), answer =>
         {
             if (answer is not Answer.WallTime time) then([]);
-            else Find(sa, own, issuer, store, time.Time, isLast: false, then);
+            else Find(sa, own, issuer, sa.Engine.Trust.StoreOf(sa.Engine.Policy), time.Time, isLast: false, then);
         });
     }
 
@@ -62,7 +61,4 @@ internal static class OwnStatus
             engine.Trust.Leave(key, why, engine.Now);
         });
     }
-
-    private static bool IsIssuedBy(Certificate own, Certificate issuer) =>
-        issuer.Key is { } key && own.Scheme is { } scheme && key.Verify(scheme, own.Tbs.Span, own.Signature.Span);
 }

@@ -2,7 +2,6 @@ using System;
 using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Linq;
-using Warifu.Crypto.Signatures;
 using Warifu.Engine;
 using Warifu.Pki;
 using Warifu.Policy;
@@ -79,7 +78,7 @@ internal static class PeerTrust
                 Offered = certificates,
                 Trust = store,
                 Remote = remote,
-                Authorities = [.. remote.CaCertificates.Select(Parsed).OfType<Certificate>()],
+                Authorities = CertPayloads.AuthoritiesOf(remote),
                 Identity = identity,
                 Now = now,
                 Responses = [.. offered.Responses],
@@ -95,7 +94,7 @@ internal static class PeerTrust
         private IEnumerable<Certificate> Known(TrustStore store)
         {
             var question = new PathQuestion { Offered = [], Trust = store, Remote = remote, Identity = identity, Now = now };
-            var configured = remote.Certificates.IsEmpty ? store.Intermediates : [.. remote.Certificates.Select(Parsed).OfType<Certificate>()];
+            var configured = remote.Certificates.IsEmpty ? store.Intermediates : [.. remote.Certificates.Select(CertPayloads.Parsed).OfType<Certificate>()];
             return configured.Where(certificate => !certificate.IsCa && IdentityRules.Check(question, certificate) is null);
         }
 
@@ -146,29 +145,26 @@ internal static class PeerTrust
             var engine = sa.Engine;
             if (!engine.Trust.Join(wish.Key, done)) return;
             // of nobody: the answer serves all who wait
-            engine.Ask(null, new Ask.Fetch(wish.Uri, wish.Kind, wish.Request), answer => engine.Trust.Leave(wish.Key, Take(engine.Trust.Known, wish, answer), engine.Now));
+            engine.Ask(null, new Ask.Fetch(wish.Uri, wish.Kind, wish.Request) { Signers = wish.Signers }, answer => engine.Trust.Leave(wish.Key, Take(engine.Trust.Known, wish, answer), engine.Now));
         }
 
         /// <summary>Keeps what came; says what is wrong with it, if something is.</summary>
         private static string Take(RevocationCache known, FetchWish wish, Answer answer)
         {
-            if (answer is not Answer.Document document) return answer is Answer.Failed failed ? failed.Why : "nothing came";
-            if (wish.Kind == DocumentKind.Ocsp)
+            switch (answer)
             {
-                if (!OcspResponse.TryParse(document.Content, out var response, out var error)) return error;
-                if (!OcspRequest.IsAnsweredBy(response!, wish.Nonce.AsSpan())) return "the responder answered another request (its nonce differs)";
-                known.Add(wish.About, response!);
-                return "";
+                case Answer.RevocationList list when wish.Kind == DocumentKind.Crl:
+                    return known.Add(wish.Uri, list.List) ? "" : "there is an older CRL than was there before";
+                case Answer.Document document when wish.Kind == DocumentKind.Ocsp:
+                    if (!OcspResponse.TryParse(document.Content, out var response, out var error)) return error;
+                    if (!OcspRequest.IsAnsweredBy(response!, wish.Nonce.AsSpan())) return "the responder answered another request (its nonce differs)";
+                    known.Add(wish.About, response!);
+                    return "";
+                case Answer.Failed failed:
+                    return failed.Why;
+                default:
+                    return "nothing came";
             }
-
-            if (!Crl.TryParse(Unwrapped(document.Content), out var crl)) return "there is no CRL";
-            return known.Add(wish.Uri, crl!) ? "" : "there is an older CRL than was there before";
         }
-
-        /// <summary>Some publish CRLs as PEM.</summary>
-        private static ReadOnlyMemory<byte> Unwrapped(ReadOnlyMemory<byte> octets) =>
-            Pem.IsPem(octets.Span) && Pem.Read(octets.Span).Find(block => block.Label == "X509 CRL") is { Octets: { } der } ? der : octets;
-
-        private static Certificate? Parsed(ImmutableArray<byte> der) => Certificate.TryParse(der.AsMemory(), out var certificate, out _) ? certificate : null;
     }
 }

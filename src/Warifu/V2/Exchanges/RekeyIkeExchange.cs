@@ -219,6 +219,7 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         old.Later.Clear();
         old.Reschedule();
         if (!isKnown) return;
+        (made.HoldsIdentity, old.HoldsIdentity) = (old.HoldsIdentity, false);
         old.Engine.Raise(new IkeSaRekeyed(made.Id) { Connection = old.Connection.Name, IkeId = old.Id });
         if (old.LocalBehindNat) old.Engine.Emit(new IkeAction.Keepalive(old.Id, old.Local, old.Remote, false));
         if (made.LocalBehindNat) old.Engine.Emit(new IkeAction.Keepalive(made.Id, made.Local, made.Remote, true));
