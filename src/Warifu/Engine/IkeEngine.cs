@@ -331,16 +331,16 @@ internal sealed partial class IkeEngine : IDisposable
     {
         if (!_byId.TryGetValue(ikeId, out var sa) || sa == by || sa.State != IkeState.Established) return;
         // the peer that had this one already would not have called the other its first: both sides began at the same time
-        if (sa.Proven <= by.Began) Replace(sa, initialContact);
+        if (sa.Proven <= by.Began) Replace(sa, by, initialContact);
     }
 
     /// <summary>As the other overload, but the new one is another engine's.</summary>
     private void Replace(IkeCommand.Replace command)
     {
-        if (_byId.TryGetValue(command.IkeId, out var sa) && sa.State == IkeState.Established && sa.Authenticated <= command.Begun) Replace(sa, command.InitialContact);
+        if (_byId.TryGetValue(command.IkeId, out var sa) && sa.State == IkeState.Established && sa.Authenticated <= command.Begun) Replace(sa, null, command.InitialContact);
     }
 
-    private void Replace(IkeSa sa, bool initialContact)
+    private void Replace(IkeSa sa, IkeSa? by, bool initialContact)
     {
         if (initialContact)
         {

@@ -334,9 +334,11 @@ internal static class Lifetimes
     private static void EndReplaced(IkeSa sa)
     {
         var by = sa.ReplacedBy;
+        // without one it is another engine's
+        var isElsewhere = by is null;
         (sa.ReplacedBy, sa.ReplacedAt) = (null, Instant.Never);
         while (by is { State: IkeState.Rekeyed or IkeState.Closed, Successor: { } successor }) by = successor;
-        if (by is { State: IkeState.Established } && by != sa && sa.State == IkeState.Established) DeleteButWant(sa, "replaced", "the same peer connected anew");
+        if ((isElsewhere || (by is { State: IkeState.Established } && by != sa)) && sa.State == IkeState.Established) DeleteButWant(sa, "replaced", "the same peer connected anew");
     }
 
     private static void Expire(IkeSa sa)
