@@ -1,10 +1,12 @@
 using System;
 using System.Globalization;
 using System.Linq;
+using Warifu.Crypto.Signatures;
 using Warifu.Engine;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
+using Warifu.Tests.Pki;
 using Xunit;
 
 namespace Warifu.Tests.V2;
@@ -47,6 +49,51 @@ public sealed class ManyClientsTests
     }
 
     [Fact]
+    public void Each_of_many_identities_with_a_certificate_of_one_authority_connects_to_one_section()
+    {
+        var count = Environment.GetEnvironmentVariable("WARIFU_LONG") is null ? 300 : 10_000;
+        var root = Issuing.Root();
+        var own = root.Issue("CN=right", spec => spec.Dns("right.example.org"));
+        var gateway = Gateway();
+        gateway = gateway with { Local = gateway.Local with { Kind = AuthKind.PublicKey, Certificates = [[.. own.Der]] }, Remote = gateway.Remote with { Kind = AuthKind.PublicKey } };
+        using var pair = new EnginePair(1, new EngineOptions(), new EngineOptions { CookieThreshold = int.MaxValue, HalfOpenPerPrefix = int.MaxValue });
+        using var ownKey = PrivateKey.Parse(own.Key.Pkcs8());
+        pair.Right.AddKey(ownKey);
+        var clients = Enumerable.Range(0, count).Select(number => root.Issue($"CN={NameOf(number)}", spec => spec.Dns(NameOf(number) + ".clients.example.org"))).ToArray();
+        var keys = clients.Select(client => PrivateKey.Parse(client.Key.Pkcs8())).ToArray();
+        foreach (var key in keys) pair.Left.AddKey(key);
+        var last = clients[^1].Certificate;
+        pair.Left.Load(new PolicySet { Connections = [.. clients.Select((client, number) => Signing(number, client))], Trust = Judging.Material(root) }, pair.Now);
+        // one section, one authority, one list: nothing is said of any of them but of the one whose key was lost
+        pair.Right.Load(new PolicySet { Connections = [gateway], Pools = [Pool("10.64.0.0/16")], Trust = Judging.Material(root) with { Crls = [[.. root.CrlDer(null, last)]] } }, pair.Now);
+        for (var number = 0; number < count; number++)
+        {
+            var id = pair.Left.Up(NameOf(number), "net", pair.Now);
+            pair.Settle();
+            Assert.True(pair.Left.Results[id].Success == number < count - 1, pair.Left.Results[id].Message);
+            if (number == count - 1) break;
+            pair.Sent.Clear();
+            pair.Left.Events.Clear();
+            pair.Right.Events.Clear();
+        }
+
+        Assert.Equal("certificate-revoked", pair.Right.LastReport!.Failure!.Reason);
+        Assert.Contains($"CN={NameOf(count - 1)}", pair.Right.LastReport.Failure.Sentence, StringComparison.Ordinal);
+        Assert.Equal(count - 1, pair.Right.Installed.Count);
+        Assert.Equal(count - 1, pair.Right.Claims.Count);
+        Assert.Equal(count - 1, pair.Right.Installed.Values.Select(child => child.RemoteSelectors.Single()).Distinct().Count());
+        Assert.Equal(count - 1, pair.Right.Engine.IkeSas.Select(sa => sa.RemoteId).Distinct().Count());
+        Assert.All(pair.Right.Engine.IkeSas, sa => Assert.Equal("clients", sa.Connection.Name));
+        // somebody else's certificate is no proof of an identity, whoever issued it
+        var thief = Signing(7, clients[8]) with { Name = "thief" };
+        pair.Left.Load(PolicySet.Of(thief) with { Trust = Judging.Material(root) }, pair.Now);
+        pair.Left.Up("thief", "net", pair.Now);
+        pair.Settle();
+        Assert.Equal("certificate-identity", pair.Right.LastReport!.Failure!.Reason);
+        foreach (var key in keys) key.Dispose();
+    }
+
+    [Fact]
     public void An_identity_outside_of_the_pattern_is_refused()
     {
         using var pair = new EnginePair();
@@ -70,6 +117,12 @@ public sealed class ManyClientsTests
             VirtualIps = [IpAddress.AnyV4],
             Children = [left.Children[0] with { LocalSelectors = [] }],
         };
+    }
+
+    private static Connection Signing(int number, Entity certificate)
+    {
+        var client = Client(number);
+        return client with { Local = client.Local with { Kind = AuthKind.PublicKey, Certificates = [[.. certificate.Der]] }, Remote = client.Remote with { Kind = AuthKind.PublicKey } };
     }
 
     private static Connection Gateway()
