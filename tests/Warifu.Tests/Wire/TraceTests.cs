@@ -186,7 +186,7 @@ public sealed class TraceTests
         /// <summary>RFC 7383 section 2.6: in whatever order they come, and some of them twice.</summary>
         private static (PayloadType First, byte[] Chain) Merge(uint messageId, List<(SkView Sk, byte[] Message, byte[] Chunk)> parts)
         {
-            var reassembly = new Warifu.V2.Reassembly(messageId, Instant.Never);
+            var reassembly = new Warifu.V2.Reassembly(messageId, isResponse: false, Instant.Never);
             for (var i = parts.Count - 1; i >= 0; i--)
             {
                 var (sk, message, chunk) = parts[i];
