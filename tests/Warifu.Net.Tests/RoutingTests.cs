@@ -235,6 +235,22 @@ public sealed class RoutingTests
     }
 
     [LabFact]
+    public async Task Bypass_lan_follows_the_networks_that_the_machine_is_connected_to()
+    {
+        await using var world = new World();
+        await world.StartAsync(left: true, new Site { Children = [new SiteChild("all", ["10.10.1.0/24"], ["0.0.0.0/0"]) { LeftStart = StartAction.Trap, BypassLan = true }] });
+        Assert.DoesNotContain("10.77.0.0/24", world.Left.Ip("rule show"), StringComparison.Ordinal);
+        world.Left.Ip("addr add 10.77.0.1/24 dev lan");
+        Assert.True(await World.Until(() => world.Left.Ip("rule show").Contains("to 10.77.0.0/24 lookup main", StringComparison.Ordinal)));
+        Assert.True(await World.Until(() => world.Left.Exec("nft list table inet warifu").Contains("10.77.0.0/24", StringComparison.Ordinal)));
+        world.Left.Ip("addr del 10.77.0.1/24 dev lan");
+        Assert.True(await World.Until(() => !world.Left.Ip("rule show").Contains("10.77.0.0/24", StringComparison.Ordinal)));
+        Assert.True(await World.Until(() => !world.Left.Exec("nft list table inet warifu").Contains("10.77.0.0/24", StringComparison.Ordinal)));
+        // what was there before is still excepted
+        Assert.Contains("to 10.10.1.0/24 lookup main", world.Left.Ip("rule show"), StringComparison.Ordinal);
+    }
+
+    [LabFact]
     public async Task What_reaches_the_device_and_matches_nothing_is_counted_and_answered()
     {
         await using var world = new World();

@@ -51,6 +51,9 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
     private readonly Dictionary<(string Connection, string Child), Claim> _policies = [];
     private readonly Dictionary<uint, (string Device, Claim Claim)> _pairs = [];
     private readonly NetlinkWatch? _watch;
+    private static readonly TimeSpan s_forgetInterval = TimeSpan.FromMinutes(1);
+
+    private Timer? _forgetting;
     private Losses _lost;
     private readonly Lock _gate = new();
     private volatile Device? _shared;
@@ -183,7 +186,14 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
 
     public void UseOutbound(uint id) => Path.UseOutbound(id);
 
-    public void Move(uint id, Endpoint local, Endpoint remote, bool udpEncapsulation, bool localBehindNat) => Path.Move(id, local, remote, udpEncapsulation, localBehindNat);
+    public void Move(uint id, Endpoint local, Endpoint remote, bool udpEncapsulation, bool localBehindNat)
+    {
+        lock (_gate)
+        {
+            Path.Move(id, local, remote, udpEncapsulation, localBehindNat);
+            if (_pairs.TryGetValue(id, out var pair)) FitMtu(pair.Device);
+        }
+    }
 
     public void Remove(uint id)
     {
@@ -234,6 +244,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
             if (_disposed) return;
             _clients.Clear();
             _disposed = true;
+            _forgetting?.Dispose();
             _routing?.Dispose();
             _guard?.Dispose();
             foreach (var device in _devices.Values) device.Dispose();
@@ -267,7 +278,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         if (bypass)
         {
             _guard?.Add(bypass: true, local, remote);
-            return new Claim(_routing!.Bypass(local, remote), true, local, remote, []);
+            return new Claim(_routing!.Bypass(local, remote), true, local, remote, null);
         }
 
         var name = options.BindInterface ?? SharedDevice;
@@ -276,16 +287,49 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         var guarded = options.BindInterface is null ? remote : remote.RemoveAll(HostRouting.IsEverything);
         if (guarded.Length < remote.Length) _guard?.AddRoutedTun(name);
         _guard?.Add(bypass: false, local, guarded);
-        ImmutableArray<TrafficSelector> connected = options.BypassLan ? [.. _routing!.ConnectedNetworks().Select(TrafficSelector.Of)] : [];
-        _guard?.Add(bypass: true, local, connected);
-        return new Claim(_routing!.Lead(name, local, remote, options, keep), false, local, guarded, connected);
+        var claim = new Claim(_routing!.Lead(name, local, remote, options, keep), false, local, guarded, options.BypassLan ? new Lan() : null);
+        HoldLan(claim);
+        return claim;
+    }
+
+    /// <summary>The connected networks stay reachable: those of now, and as they change.</summary>
+    private void HoldLan(Claim claim)
+    {
+        if (claim.Lan is not { } lan) return;
+        lan.Networks = [.. _routing!.ConnectedNetworks()];
+        lan.Selectors = [.. lan.Networks.Select(TrafficSelector.Of)];
+        lan.Holds = _routing.BypassNetworks(lan.Networks);
+        _guard?.Add(bypass: true, claim.Local, lan.Selectors);
+    }
+
+    private void ReleaseLan(ImmutableArray<TrafficSelector> local, ImmutableArray<TrafficSelector> selectors, ImmutableArray<object> holds)
+    {
+        _routing?.Release(holds);
+        _guard?.Remove(bypass: true, local, selectors);
+    }
+
+    /// <summary>Addresses came or went. True when a connected network did.</summary>
+    private bool FollowLan()
+    {
+        var changed = false;
+        foreach (var claim in _policies.Values.Concat(_pairs.Values.Select(pair => pair.Claim)))
+        {
+            if (claim.Lan is not { } lan || _routing!.ConnectedNetworks().ToHashSet().SetEquals(lan.Networks)) continue;
+            var (selectors, holds) = (lan.Selectors, lan.Holds);
+            HoldLan(claim);
+            // what stays is held all the time
+            ReleaseLan(claim.Local, selectors, holds);
+            changed = true;
+        }
+
+        return changed;
     }
 
     private void Release(Claim claim)
     {
         _routing?.Release(claim.Holds);
         _guard?.Remove(claim.Bypass, claim.Local, claim.Remote);
-        _guard?.Remove(bypass: true, claim.Local, claim.Connected);
+        if (claim.Lan is { } lan) ReleaseLan(claim.Local, lan.Selectors, lan.Holds);
     }
 
     // ---- what others do to the host
@@ -347,6 +391,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
             if (lost.Routes && !_clients.IsEmpty) _clients.Restore();
             if (lost.Routes) _routing!.Restore();
             else if (lost.Addresses) lost.Routes = _routing!.AddressCame();
+            if (lost.Routes || lost.Addresses) lost.Any |= FollowLan();
             if (lost.Guard && _guard is not null) Restoring("the table inet warifu", _guard.Restore);
             return lost.Any || lost.Routes || lost.Guard;
         }
@@ -434,12 +479,26 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
 
     private void LearnPathMtu(IpAddress remote, int mtu)
     {
-        Path.LearnPathMtu(remote, mtu);
         lock (_gate)
         {
             if (_disposed) return;
-            foreach (var name in _devices.Keys) FitMtu(name);
+            Path.LearnPathMtu(remote, mtu, Libc.Now());
+            FitMtus();
+            _forgetting ??= new Timer(_ => ForgetPathMtus(), null, s_forgetInterval, s_forgetInterval);
         }
+    }
+
+    private void ForgetPathMtus()
+    {
+        lock (_gate)
+        {
+            if (!_disposed && Path.ForgetPathMtus(Libc.Now())) FitMtus();
+        }
+    }
+
+    private void FitMtus()
+    {
+        foreach (var name in _devices.Keys) FitMtu(name);
     }
 
     // ---- out: packets of a port, one by one
@@ -542,7 +601,17 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         public bool Any, Routes, Addresses, Devices, Guard;
     }
 
-    private sealed record Claim(ImmutableArray<object> Holds, bool Bypass, ImmutableArray<TrafficSelector> Local, ImmutableArray<TrafficSelector> Remote, ImmutableArray<TrafficSelector> Connected);
+    private sealed record Claim(ImmutableArray<object> Holds, bool Bypass, ImmutableArray<TrafficSelector> Local, ImmutableArray<TrafficSelector> Remote, Lan? Lan);
+
+    /// <summary>What a child leaves to the networks that the machine is connected to.</summary>
+    private sealed class Lan
+    {
+        public ImmutableArray<IpPrefix> Networks { get; set; } = [];
+
+        public ImmutableArray<TrafficSelector> Selectors { get; set; } = [];
+
+        public ImmutableArray<object> Holds { get; set; } = [];
+    }
 
     /// <summary>A TUN and the thread that reads it.</summary>
     private sealed class Device : IDisposable

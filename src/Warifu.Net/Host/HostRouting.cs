@@ -121,11 +121,14 @@ internal sealed class HostRouting : IDisposable
             }
         }
 
-        if (options.BypassLan)
-        {
-            foreach (var network in ConnectedNetworks()) Hold(new RoutingRule(network.Address.IsV6 ? Libc.AfInet6 : Libc.AfInet, BypassPriority, MainTable, To: network), held);
-        }
+        return held.ToImmutable();
+    }
 
+    /// <summary>Keeps whole networks out of the devices.</summary>
+    public ImmutableArray<object> BypassNetworks(ImmutableArray<IpPrefix> networks)
+    {
+        var held = ImmutableArray.CreateBuilder<object>();
+        foreach (var network in networks) Hold(new RoutingRule(network.Address.IsV6 ? Libc.AfInet6 : Libc.AfInet, BypassPriority, MainTable, To: network), held);
         return held.ToImmutable();
     }
 

@@ -81,7 +81,7 @@ internal sealed class IpsecSa : IDisposable
 
     public void UseOutbound() => _outboundReady = true;
 
-    public void Move(Endpoint local, Endpoint remote, bool udpEncapsulation, bool localBehindNat) => _path = new SaPath(local, remote, udpEncapsulation, localBehindNat, _path.Mtu);
+    public void Move(Endpoint local, Endpoint remote, bool udpEncapsulation, bool localBehindNat, int pathMtu) => _path = new SaPath(local, remote, udpEncapsulation, localBehindNat, pathMtu);
 
     public void SetPathMtu(int mtu) => _path = _path with { Mtu = Math.Max(mtu, _path.IsV6 ? 1280 : 576) };
 

@@ -58,9 +58,12 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
 {
     private const int MaxEvents = 1024;
 
+    /// <summary>So long a smaller path is believed in; then a large packet finds out whether it has become wider (RFC 1191 section 6.3, RFC 8201 section 5.3).</summary>
+    public static TimeSpan PathMtuLife { get; } = TimeSpan.FromMinutes(10);
+
     private readonly Spd _spd = new();
     private readonly Sad _sad = new();
-    private readonly ConcurrentDictionary<IpAddress, int> _pathMtus = new();
+    private readonly ConcurrentDictionary<IpAddress, (int Mtu, Instant Learned)> _pathMtus = new();
     private readonly ConcurrentQueue<DataPlaneEvent> _events = new();
     private readonly long[] _drops = new long[(int)PacketDrop.Count];
     private readonly RateLimit _icmpRate = new(perSecond: 200, burst: 50);
@@ -98,7 +101,7 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
 
     public void Install(ChildSa sa)
     {
-        var pair = new IpsecSa(sa, entropy, _pathMtus.GetValueOrDefault(sa.Remote.Address, DefaultPathMtu));
+        var pair = new IpsecSa(sa, entropy, PathMtuOf(sa.Remote.Address));
         if (!_sad.TryAdd(pair))
         {
             pair.Dispose();
@@ -110,7 +113,13 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
 
     public void UseOutbound(uint id) => _sad.ById(id)?.UseOutbound();
 
-    public void Move(uint id, Endpoint local, Endpoint remote, bool udpEncapsulation, bool localBehindNat) => _sad.ById(id)?.Move(local, remote, udpEncapsulation, localBehindNat);
+    public void Move(uint id, Endpoint local, Endpoint remote, bool udpEncapsulation, bool localBehindNat) 
+    {
+        if (_sad.ById(id) is not { } sa) return;
+        // another way has an MTU of its own
+        var mtu = sa.Path.Remote.Address == remote.Address && sa.Path.Local.Address == local.Address ? sa.Path.Mtu : PathMtuOf(remote.Address);
+        sa.Move(local, remote, udpEncapsulation, localBehindNat, mtu);
+    }
 
     public void Remove(uint id)
     {
@@ -145,19 +154,40 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
     public int InnerMtu(uint id) => _sad.ById(id)?.DeviceMtu ?? 0;
 
     /// <summary>A router on the way to <paramref name="remote"/> takes no larger packets. Taken from the kernel, which has checked the ICMP error; never below 576 or 1280 (RFC 4301 section 8.2.1).</summary>
-    public void LearnPathMtu(IpAddress remote, int mtu)
+    public void LearnPathMtu(IpAddress remote, int mtu, Instant now)
     {
         mtu = Math.Max(mtu, remote.IsV6 ? 1280 : 576);
-        if (_pathMtus.TryGetValue(remote, out var known) && known == mtu) return;
+        if (SetPathMtu(remote, mtu)) _pathMtus[remote] = (mtu, now);
+    }
+
+    /// <summary>What was learned long ago is forgotten. True when something was.</summary>
+    public bool ForgetPathMtus(Instant now)
+    {
+        var forgot = false;
+        foreach (var (remote, (_, learned)) in _pathMtus)
+        {
+            if (now < learned + PathMtuLife || !_pathMtus.TryRemove(remote, out _)) continue;
+            SetPathMtu(remote, DefaultPathMtu);
+            forgot = true;
+        }
+
+        return forgot;
+    }
+
+    private int PathMtuOf(IpAddress remote) => _pathMtus.TryGetValue(remote, out var learned) ? learned.Mtu : DefaultPathMtu;
+
+    /// <returns>False when no pair goes there.</returns>
+    private bool SetPathMtu(IpAddress remote, int mtu)
+    {
         var used = false;
         foreach (var sa in _sad.All)
         {
             if (sa.Path.Remote.Address != remote) continue;
             used = true;
-            sa.SetPathMtu(mtu);
+            if (sa.Path.Mtu != mtu) sa.SetPathMtu(mtu);
         }
 
-        if (used) _pathMtus[remote] = mtu;
+        return used;
     }
 
     // ---- out

@@ -58,7 +58,7 @@ public sealed class MtuTests
     public void Nobody_is_told_of_less_than_the_least_MTU()
     {
         var gateways = new Gateways();
-        gateways.A.LearnPathMtu(Gateways.OuterB.Address, 68);
+        gateways.A.LearnPathMtu(Gateways.OuterB.Address, 68, new Instant(1));
         Assert.Equal(576, gateways.SaA.Path.Mtu);
         var reply = new byte[IcmpError.MaxLength];
         Assert.NotNull(gateways.Send(gateways.A, Packets.V6("fd01::1", "fd02::1", 17, Packets.Udp(1, 2, 1232)), reply));
@@ -74,9 +74,41 @@ public sealed class MtuTests
     public void What_was_learned_of_a_path_holds_for_the_pairs_that_come_after()
     {
         var gateways = new Gateways();
-        gateways.A.LearnPathMtu(Gateways.OuterB.Address, 1400);
+        gateways.A.LearnPathMtu(Gateways.OuterB.Address, 1400, new Instant(1));
         gateways.A.Install(Gateways.MakeChild(id: 8, spi: 0x2000));
         Assert.Equal(1400, gateways.A.Sad.ById(8)!.Path.Mtu);
+    }
+
+    [Fact]
+    public void What_was_learned_of_a_path_is_forgotten_ten_minutes_after_it_was_told_last()
+    {
+        var gateways = new Gateways();
+        var start = new Instant(1);
+        gateways.A.LearnPathMtu(Gateways.OuterB.Address, 1400, start);
+        Assert.False(gateways.A.ForgetPathMtus(start + TimeSpan.FromMinutes(9)));
+        // told again: the ten minutes begin anew
+        gateways.A.LearnPathMtu(Gateways.OuterB.Address, 1400, start + TimeSpan.FromMinutes(9));
+        Assert.False(gateways.A.ForgetPathMtus(start + TimeSpan.FromMinutes(18)));
+        Assert.Equal(1400, gateways.SaA.Path.Mtu);
+        Assert.True(gateways.A.ForgetPathMtus(start + TimeSpan.FromMinutes(19)));
+        Assert.Equal(1500, gateways.SaA.Path.Mtu);
+        gateways.A.Install(Gateways.MakeChild(id: 8, spi: 0x2000));
+        Assert.Equal(1500, gateways.A.Sad.ById(8)!.Path.Mtu);
+        Assert.False(gateways.A.ForgetPathMtus(start + TimeSpan.FromHours(1)));
+    }
+
+    [Fact]
+    public void A_pair_that_moves_to_another_path_takes_what_is_known_of_that()
+    {
+        var gateways = new Gateways();
+        var (here, there) = (gateways.SaA.Path, new Endpoint(IpAddress.Parse("203.0.113.77"), 4500));
+        gateways.A.LearnPathMtu(here.Remote.Address, 1400, new Instant(1));
+        gateways.A.Move(gateways.SaA.Id, here.Local, here.Remote with { Port = 4501 }, true, false);
+        Assert.Equal(1400, gateways.SaA.Path.Mtu);
+        gateways.A.Move(gateways.SaA.Id, here.Local, there, true, false);
+        Assert.Equal(1500, gateways.SaA.Path.Mtu);
+        gateways.A.Move(gateways.SaA.Id, here.Local, here.Remote, false, false);
+        Assert.Equal(1400, gateways.SaA.Path.Mtu);
     }
 
     [Fact]
