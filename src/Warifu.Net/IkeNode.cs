@@ -59,6 +59,7 @@ public sealed class IkeNode : IAsyncDisposable
                 PortNatT = _hub.SharedPort,
                 // raw sockets and marks need privilege; without them ESP goes in UDP
                 ForceEncapsulation = options.Packets is not null && !byTun,
+                HasAh = !byTun || _hub.HasAh,
                 KeyLog = options.KeyLogDirectory is not null,
                 HashAndUrl = options.HashAndUrl,
                 RetransmitTimeout = options.RetransmitTimeout,

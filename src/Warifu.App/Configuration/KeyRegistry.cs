@@ -221,7 +221,7 @@ internal static class KeyRegistry
         string[] actions = ["none", "trap", "start", "clear", "route", "restart", "hold"];
         return
         [
-            new(C, "ah_proposals", ValueKind.Proposals, "", "AH proposals") { Service = Service.Later, Missing = "AH" },
+            new(C, "ah_proposals", ValueKind.Proposals, "", "AH proposals: integrity without encryption, instead of esp_proposals"),
             new(C, "esp_proposals", ValueKind.Proposals, "default", "ESP proposals"),
             new(C, "sha256_96", ValueKind.YesNo, "no", "HMAC-SHA-256 cut to 96 bits") { Service = Service.Later, Missing = "the 96-bit truncation of HMAC-SHA-256" },
             new(C, "local_ts", ValueKind.Selectors, "dynamic", "own side's traffic"),

@@ -204,8 +204,10 @@ internal static class PolicyBuilder
         var bound = reader.Text("bind_interface");
         if (bound is not null && (bound.Length > 15 || bound.AsSpan().ContainsAny("/ :%"))) reader.Error("bind_interface", $"'{bound}' is no name for an interface", "1 to 15 letters, digits, dots and dashes");
         if (reader.Has("leak") && bound is null) reader.Error("leak", "leak is for route-based children only", "add bind_interface, or remove leak");
-        var proposals = reader.Proposals("esp_proposals", ProtocolId.Esp);
-        weak.Find(reader, "esp_proposals", proposals);
+        var (protocol, proposalKey) = reader.Has("ah_proposals") ? (ProtocolId.Ah, "ah_proposals") : (ProtocolId.Esp, "esp_proposals");
+        if (protocol == ProtocolId.Ah && reader.Has("esp_proposals")) reader.Error("ah_proposals", "AH and ESP around each other (a bundle) is not supported: a child has one of them", "keep ah_proposals or esp_proposals; ESP authenticates, too");
+        var proposals = reader.Proposals(proposalKey, protocol);
+        weak.Find(reader, proposalKey, proposals);
         var (localTs, remoteTs) = (reader.Selectors("local_ts"), reader.Selectors("remote_ts"));
         CheckSelectors(reader, localTs, remoteTs);
         if (reader.Number("mtu", 0) is > 0 and < 576) reader.Error("mtu", "an MTU below 576 is no IPv4 link", "write 0 (by path) or 576..65535; IPv6 needs 1280");

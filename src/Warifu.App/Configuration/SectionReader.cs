@@ -61,7 +61,7 @@ internal sealed class SectionReader
 
     public ImmutableArray<Proposal> Proposals(string key, ProtocolId protocol)
     {
-        if (_bad.Contains(key) || _section.Find(key) is null) return protocol == ProtocolId.Ike ? ProposalKeywords.DefaultIke : ProposalKeywords.DefaultEsp;
+        if (_bad.Contains(key) || _section.Find(key) is null) return protocol switch { ProtocolId.Ike => ProposalKeywords.DefaultIke, ProtocolId.Ah => ProposalKeywords.DefaultAh, _ => ProposalKeywords.DefaultEsp };
         var proposals = ImmutableArray.CreateBuilder<Proposal>();
         foreach (var item in Items(key))
         {

@@ -124,7 +124,7 @@ internal static class ViciListings
     {
         var provider = Libcrypto.IsAvailable ? "libcrypto" : "managed";
         ViciMessage Section(IEnumerable<string> names) => names.Order(StringComparer.Ordinal).Aggregate(new ViciMessage(), (section, name) => section.Add(name, provider));
-        return new ViciMessage().Add("encryption", Section(Algorithms.Encr.Values.Where(info => !info.IsAead).Select(info => info.Name))).Add("integrity", Section(Algorithms.Integ.Values.Select(info => info.Name)))
+        return new ViciMessage().Add("encryption", Section(Algorithms.Encr.Values.Where(info => !info.IsAead).Select(info => info.Name))).Add("integrity", Section([.. Algorithms.Integ.Values.Select(info => info.Name), .. Algorithms.Gmac.Values.Select(info => info.Name)]))
             .Add("aead", Section(Algorithms.Encr.Values.Where(info => info.IsAead).Select(info => info.Name))).Add("hasher", new ViciMessage()).Add("prf", Section(Algorithms.Prf.Values.Select(info => info.Name)))
             .Add("xof", new ViciMessage()).Add("kdf", Section(["KDF_PRF_PLUS"])).Add("drbg", new ViciMessage()).Add("dh", Section(Algorithms.Ke.Values.Select(info => info.Name)))
             .Add("rng", new ViciMessage()).Add("nonce-gen", new ViciMessage().Add("NONCE_GEN", "nonce"));
@@ -166,7 +166,7 @@ internal static class ViciListings
                     if (transform.KeyBits != 0) body.Add("encr-keysize", transform.KeyBits);
                     break;
                 case TransformType.Integ when transform.Id != 0:
-                    body.Add("integ-alg", Algorithms.Integ.TryGetValue((IntegId)transform.Id, out var integ) ? integ.Name : transform.Id.ToString(CultureInfo.InvariantCulture));
+                    body.Add("integ-alg", Algorithms.Integ.TryGetValue((IntegId)transform.Id, out var integ) ? integ.Name : Algorithms.Gmac.TryGetValue((IntegId)transform.Id, out var gmac) ? gmac.Name : transform.Id.ToString(CultureInfo.InvariantCulture));
                     break;
                 case TransformType.Prf:
                     body.Add("prf-alg", Algorithms.Prf.TryGetValue((PrfId)transform.Id, out var prf) ? prf.Name : transform.Id.ToString(CultureInfo.InvariantCulture));

@@ -78,8 +78,9 @@ internal static class KeyScheduleV2
     /// <summary>KEYMAT = prf+ (SK_d, [g^ir |] Ni | Nr): initiator to responder first, encryption before integrity (section 2.17).</summary>
     public static ChildKeys DeriveChild(PrfId id, Secret skD, Secret? shared, ReadOnlySpan<byte> ni, ReadOnlySpan<byte> nr, EncrId encr, int keyBits, IntegId integ)
     {
-        var encrLength = Algorithms.Encr[encr].KeyMaterialLength(keyBits);
-        var integLength = Algorithms.Encr[encr].IsAead || integ == IntegId.None ? 0 : Algorithms.Integ[integ].KeyLength;
+        // AH has no cipher
+        var encrLength = encr == EncrId.None ? 0 : Algorithms.Encr[encr].KeyMaterialLength(keyBits);
+        var integLength = encr != EncrId.None && Algorithms.Encr[encr].IsAead ? 0 : Algorithms.KeyLength(integ);
         using var stream = new Secret(2 * (encrLength + integLength));
         using var seed = new Secret((shared?.Length ?? 0) + ni.Length + nr.Length);
         shared?.Span.CopyTo(seed.Span);

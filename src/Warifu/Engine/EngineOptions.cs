@@ -33,6 +33,9 @@ internal sealed record EngineOptions
     /// <summary>The host cannot send ESP straight on IP (no privilege): a NAT is pretended on every connection, so that ESP travels in UDP.</summary>
     public bool ForceEncapsulation { get; init; }
 
+    /// <summary>The host can send and receive AH.</summary>
+    public bool HasAh { get; init; } = true;
+
     /// <summary>Certificates that peers name by hash and URL are fetched (RFC 7296 section 3.6).</summary>
     public bool HashAndUrl { get; init; }
 

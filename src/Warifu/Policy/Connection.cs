@@ -415,6 +415,8 @@ public sealed record Child
     /// <summary>ESP (or AH) proposals in order of preference; the default is <see cref="ProposalKeywords.DefaultEsp"/>.</summary>
     public ImmutableArray<Proposal> Proposals { get; init; } = ProposalKeywords.DefaultEsp;
 
+    internal bool IsAh => Proposals is [{ Protocol: ProtocolId.Ah }, ..];
+
     /// <summary>Our side's traffic; empty = the local address ("dynamic").</summary>
     public ImmutableArray<SelectorPattern> LocalSelectors { get; init; } = [];
 

@@ -32,6 +32,9 @@ public static class ProposalKeywords
         "aes256gcm16-aes128gcm16-chacha20poly1305-x25519-ecp256-ecp384-modp3072-modp2048-none-noesn",
         "aes256-aes128-sha256-sha384-sha512-x25519-ecp256-ecp384-modp3072-modp2048-none-noesn");
 
+    /// <summary>The proposals of the word "default" for AH.</summary>
+    internal static ImmutableArray<Proposal> DefaultAh { get; } = Defaults(ProtocolId.Ah, "sha256-sha384-sha512-x25519-ecp256-ecp384-modp3072-modp2048-none-noesn");
+
     /// <summary>Reads one list item.</summary>
     /// <param name="protocol">IKE, ESP or AH.</param>
     /// <param name="text">Keywords joined by "-", or "default".</param>
@@ -44,7 +47,7 @@ public static class ProposalKeywords
         (proposals, error, isLimit) = ([], null, false);
         if (text.Equals("default", StringComparison.OrdinalIgnoreCase))
         {
-            proposals = protocol == ProtocolId.Ike ? DefaultIke : DefaultEsp;
+            proposals = protocol switch { ProtocolId.Ike => DefaultIke, ProtocolId.Ah => DefaultAh, _ => DefaultEsp };
             return true;
         }
 

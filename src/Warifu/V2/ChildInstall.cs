@@ -52,7 +52,7 @@ internal static class ChildInstall
             ? (keys.InitiatorEncr, keys.InitiatorInteg, keys.ResponderEncr, keys.ResponderInteg)
             : (keys.ResponderEncr, keys.ResponderInteg, keys.InitiatorEncr, keys.InitiatorInteg);
         var config = terms.Config;
-        var encapsulated = sa.LocalBehindNat || sa.RemoteBehindNat || sa.ForceEncapsulation;
+        var encapsulated = !config.IsAh && (sa.LocalBehindNat || sa.RemoteBehindNat || sa.ForceEncapsulation);
         var child = new ChildState
         {
             Id = sa.Engine.NewId(),
@@ -76,6 +76,7 @@ internal static class ChildInstall
             IkeId = sa.Id,
             Connection = sa.Connection.Name,
             Name = config.Name,
+            Protocol = terms.Proposal.Protocol,
             Mode = terms.Mode,
             InboundSpi = terms.Inbound,
             OutboundSpi = terms.Outbound,

@@ -175,8 +175,9 @@ internal static class Mobike
         var encapsulated = sa.LocalBehindNat || sa.RemoteBehindNat || sa.ForceEncapsulation;
         foreach (var child in sa.Children.Values)
         {
-            child.Encapsulated = encapsulated;
-            sa.Engine.Emit(new IkeAction.MoveChild(child.Id, sa.Local, sa.Remote, encapsulated, sa.LocalBehindNat));
+            child.Encapsulated = encapsulated && !child.Config.IsAh;
+            sa.Engine.Emit(new IkeAction.MoveChild(child.Id, sa.Local, sa.Remote, child.Encapsulated, sa.LocalBehindNat));
+            if (ChildFailures.AhInTheWay(sa, child.Config) is { } nat && child.IsLive) sa.Engine.Raise(new Notice(NoticeLevel.Warning, nat.Sentence + "; it carries nothing until the path is without") { Connection = sa.Connection.Name, IkeId = sa.Id });
         }
 
         sa.Engine.Emit(new IkeAction.Keepalive(sa.Id, sa.Local, sa.Remote, sa.LocalBehindNat));

@@ -179,7 +179,6 @@ public sealed class CheckTests
     [InlineData("aggressive = yes", "", "aggressive: IKEv1 is not there yet")]
     [InlineData("mediation = yes", "", "mediation: mediation is not there yet")]
     [InlineData("proposals = aes256-sha256-x25519-ke1_mlkem768", "", "proposals: algorithm 'ke1_mlkem768' is not there yet")]
-    [InlineData("", "ah_proposals = sha256", "ah_proposals: AH is not there yet")]
     [InlineData("", "mode = beet", "mode beet is not there yet")]
     [InlineData("", "updown = /bin/true", "updown: updown scripts are not there yet")]
     [InlineData("", "if_id_in = 7", "if_id_in: XFRM interface ids are not there yet")]

@@ -53,6 +53,7 @@ internal sealed class AuthExchange : Exchange
         if (sa.Handshake.PeerDoesRounds) builder.Notify(NotifyType.MultipleAuthSupported);
         PpkPart.WriteIdentity(sa, builder);
         AuthPart.WriteRequests(sa, builder);
+        while (sa.Handshake!.Children.TryPeek(out var first) && ChildFailures.AhInTheWay(sa, first.Config) is { } nat) ChildFailures.NotAsked(sa, sa.Handshake.Children.Dequeue(), nat);
         if (!IsChildless(sa) && sa.Handshake!.Children.TryDequeue(out var request))
         {
             _child = ChildOffer.Make(sa, request, withoutKe: true);

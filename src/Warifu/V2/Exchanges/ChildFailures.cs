@@ -16,8 +16,8 @@ internal static class ChildFailures
         return error switch
         {
             NotifyType.NoProposalChosen => new NegotiationFailure(
-                "no-proposal", $"the peer refused all our ESP proposals for child {config.Name} (NO_PROPOSAL_CHOSEN)", InitExchange.Print(offer.Proposals), [], [],
-                $"here: change {place}.esp_proposals; or at the peer: change its ESP proposals, so that they have one in common; its log shows what it would accept"),
+                "no-proposal", $"the peer refused all our {NameOf(config)} proposals for child {config.Name} (NO_PROPOSAL_CHOSEN)", InitExchange.Print(offer.Proposals), [], [],
+                $"here: change {place}.{KeyOf(config)}; or at the peer: change its {NameOf(config)} proposals, so that they have one in common; its log shows what it would accept"),
             NotifyType.TsUnacceptable => new NegotiationFailure(
                 "selectors", $"the peer has nothing for the selectors of child {config.Name} (TS_UNACCEPTABLE)",
                 [$"local_ts {Selectors.Print(offer.Local)}", $"remote_ts {Selectors.Print(offer.Remote)}"], [], [],
@@ -37,11 +37,39 @@ internal static class ChildFailures
 
     public static NegotiationFailure NoProposal(IkeSa sa, Child config, ImmutableArray<Proposal> offered, ImmutableArray<string> whyNot) => new(
         "no-proposal",
-        $"no ESP proposal in common for child {config.Name}",
+        $"no {NameOf(config)} proposal in common for child {config.Name}",
         InitExchange.Print(offered),
         InitExchange.Print(config.Proposals),
         whyNot,
-        offered.IsEmpty ? "" : $"here: add {ProposalKeywords.Print(offered[0])} to connections.{sa.Connection.Name}.children.{config.Name}.esp_proposals; or at the peer: add {ProposalKeywords.Print(config.Proposals[0])} to its ESP proposals");
+        offered.IsEmpty ? "" : $"here: add {ProposalKeywords.Print(offered[0])} to connections.{sa.Connection.Name}.children.{config.Name}.{(offered[0].Protocol == ProtocolId.Ah ? "ah_proposals" : "esp_proposals")}; or at the peer: add {ProposalKeywords.Print(config.Proposals[0])} to its {NameOf(config)} proposals");
+
+    /// <summary>AH covers the addresses, so that it cannot pass a NAT, and there is no form of it in UDP (RFC 3948 section 1).</summary>
+    public static NegotiationFailure? AhInTheWay(IkeSa sa, Child config)
+    {
+        if (!config.IsAh) return null;
+        var place = $"connections.{sa.Connection.Name}";
+        var remedy = $"here and at the peer: use ESP, for integrity alone {place}.children.{config.Name}.esp_proposals = aes256gmac, instead of ah_proposals";
+        if (sa.LocalBehindNat || sa.RemoteBehindNat)
+        {
+            var who = sa.LocalBehindNat && sa.RemoteBehindNat ? "both sides are" : sa.LocalBehindNat ? "we are" : "the peer is";
+            return new NegotiationFailure("nat", $"child {config.Name} wants AH, and {who} behind a NAT: AH authenticates the addresses that the NAT changes", [], [], [$"the peer does not see the addresses {sa.Local} and {sa.Remote} that we see"], $"{remedy}; or between: give the gateways addresses that are not translated");
+        }
+
+        if (sa.Connection.ForceEncapsulation) return new NegotiationFailure("nat", $"child {config.Name} wants AH, and connection {sa.Connection.Name} has encap = yes: AH cannot go in UDP", [], [], [], $"here: remove {place}.encap; or {remedy}");
+        return sa.Engine.Options is { HasAh: true, ForceEncapsulation: false } ? null : new NegotiationFailure("no-ah", $"child {config.Name} wants AH, and this process cannot send it: it has no raw sockets for IP protocol 51", [], [], [], $"here: run it as root or with CAP_NET_RAW; or {remedy}");
+    }
+
+    /// <summary>It is known beforehand that a child cannot be: the peer is not asked.</summary>
+    public static void NotAsked(IkeSa sa, ChildRequest request, NegotiationFailure failure)
+    {
+        var report = sa.Engine.ReportDone(sa, request.Config.Name, failure);
+        sa.Engine.Complete(request.Command, new CommandResult(false, failure.Sentence, Report: report));
+        sa.Engine.ChildRefused(sa.Connection, request.Config);
+    }
+
+    private static string NameOf(Child config) => config.IsAh ? "AH" : "ESP";
+
+    private static string KeyOf(Child config) => config.IsAh ? "ah_proposals" : "esp_proposals";
 
     public static NegotiationFailure NoSelectors(IkeSa sa, ImmutableArray<TrafficSelector> offeredLocal, ImmutableArray<TrafficSelector> offeredRemote, ImmutableArray<string> whyNot) => new(
         "selectors",

@@ -259,7 +259,7 @@ internal sealed class ChildAnswer
     {
         offer.Abandon(sa);
         // the peer has installed something that we do not want
-        if (deleteAtPeer && _proposals.Length == 1) sa.Window.Start(new DeleteSpiExchange(offer.Spi));
+        if (deleteAtPeer && _proposals.Length == 1) sa.Window.Start(new DeleteSpiExchange(offer.Proposals[0].Protocol, offer.Spi));
         var report = sa.Engine.ReportDone(sa, offer.Request.Config.Name, failure);
         sa.Engine.Complete(offer.Request.Command, new CommandResult(false, failure.Sentence, Report: report));
         sa.Engine.ChildRefused(sa.Connection, offer.Request.Config);

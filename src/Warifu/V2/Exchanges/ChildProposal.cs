@@ -79,6 +79,10 @@ internal sealed class ChildProposal
             {
                 refused ??= (config, NotifyType.NoProposalChosen, ChildFailures.NoProposal(sa, config, offered, choice.WhyNot));
             }
+            else if (ChildFailures.AhInTheWay(sa, config) is { } nat)
+            {
+                refused ??= (config, NotifyType.NoProposalChosen, nat);
+            }
             else if (config.Mode == ChildMode.Transport && !_transport)
             {
                 refused ??= (config, NotifyType.NoProposalChosen, new NegotiationFailure("mode", $"child {config.Name} wants transport mode, the peer wants tunnel mode", ["tunnel"], ["transport"], [], $"here: set connections.{sa.Connection.Name}.children.{config.Name}.mode = tunnel; or at the peer: set the mode of this child to transport"));

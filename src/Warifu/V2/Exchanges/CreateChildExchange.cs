@@ -58,12 +58,18 @@ internal sealed class CreateChildExchange(ChildRequest request, ChildState? old 
             return false;
         }
 
+        if (ChildFailures.AhInTheWay(sa, request.Config) is { } nat)
+        {
+            ChildFailures.NotAsked(sa, request, nat);
+            return false;
+        }
+
         PeerMade = null;
         _closed.Clear();
         if (sa.Report.Ended) sa.Report = new ReportBuilder(sa.Engine.Now, initiator: true);
         _nonce = InitExchange.Nonce(sa);
         _offer = ChildOffer.Make(sa, request, withoutKe: false, _method, old);
-        if (old is not null) builder.Notify(ProtocolId.Esp, old.Inbound, NotifyType.RekeySa);
+        if (old is not null) builder.Notify(old.Proposal.Protocol, old.Inbound, NotifyType.RekeySa);
         _offer.Write(builder, IsFirst: false, _nonce);
         return true;
     }

@@ -21,7 +21,7 @@ internal sealed class DeleteChildExchange(ChildState child, string reason, Comma
             return false;
         }
 
-        builder.Delete(ProtocolId.Esp, [child.Inbound]);
+        builder.Delete(child.Proposal.Protocol, [child.Inbound]);
         return true;
     }
 
@@ -59,7 +59,7 @@ internal sealed class RejectExchange(string reason, string text) : Exchange
 }
 
 /// <summary>INFORMATIONAL that deletes a pair which only the peer has installed.</summary>
-internal sealed class DeleteSpiExchange(ChildSpi spi) : Exchange
+internal sealed class DeleteSpiExchange(ProtocolId protocol, ChildSpi spi) : Exchange
 {
     public override ExchangeType Type => ExchangeType.Informational;
 
@@ -67,7 +67,7 @@ internal sealed class DeleteSpiExchange(ChildSpi spi) : Exchange
 
     public override bool TryBuild(IkeSa sa, MessageBuilder builder)
     {
-        builder.Delete(ProtocolId.Esp, [spi]);
+        builder.Delete(protocol, [spi]);
         return true;
     }
 

@@ -127,6 +127,12 @@ internal sealed class InitExchange : Exchange
         }
 
         ReadNotifies(sa, view, local);
+        if (handshake.Children.Count > 0 && handshake.Children.All(request => ChildFailures.AhInTheWay(sa, request.Config) is not null))
+        {
+            Lifetimes.Fail(sa, ChildFailures.AhInTheWay(sa, handshake.Children.Peek().Config)!);
+            return;
+        }
+
         AuthExchange.Begin(sa);
     }
 

@@ -36,7 +36,7 @@ internal static class Requests
     {
         var isIke = view.IndexOf(PayloadType.TsI) < 0;
         ChildState? old = null;
-        var (spi, rekeys) = (default(ChildSpi), false);
+        var (spi, rekeys, protocol) = (default(ChildSpi), false, ProtocolId.Esp);
         if (!isIke && view.TryGetNotify(NotifyType.RekeySa, out var rekey))
         {
             if (rekey.Spi.Length != 4)
@@ -46,7 +46,7 @@ internal static class Requests
             }
 
             // the SPI is the one that the sender receives on: our outbound one (section 1.3.3)
-            (spi, rekeys) = (new ChildSpi(BinaryPrimitives.ReadUInt32BigEndian(rekey.Spi)), true);
+            (spi, rekeys, protocol) = (new ChildSpi(BinaryPrimitives.ReadUInt32BigEndian(rekey.Spi)), true, rekey.Protocol);
             old = sa.Children.ByOutbound(spi);
         }
 
@@ -67,7 +67,7 @@ internal static class Requests
                 return;
             }
 
-            sa.Respond(ExchangeType.CreateChildSa, new MessageBuilder().Notify(ProtocolId.Esp, spi, NotifyType.ChildSaNotFound));
+            sa.Respond(ExchangeType.CreateChildSa, new MessageBuilder().Notify(protocol, spi, NotifyType.ChildSaNotFound));
             return;
         }
 
@@ -164,7 +164,7 @@ internal static class Requests
 
     private static void OnInformational(IkeSa sa, scoped in MessageView view)
     {
-        var ours = new List<ChildSpi>();
+        var (ours, oursOfAh) = (new List<ChildSpi>(), new List<ChildSpi>());
         var gone = new List<(IkeSa Owner, ChildState Child)>();
         HashSet<uint>? seen = null;
         for (var i = 0; i < view.Count; i++)
@@ -190,7 +190,7 @@ internal static class Requests
                 // both delete the same pair: the answer is empty, our own delete is on its way (section 1.4.1)
                 var own = sa.Window.Active is DeleteChildExchange exchange && exchange.Child == found.Child ? OwnActivity.DeletingThisChild : OwnActivityOf(sa, null);
                 sa.Engine.Counters.Crossings[((int)PeerRequest.DeleteChild * Collisions.Activities) + (int)own]++;
-                if (Collisions.Decide(PeerRequest.DeleteChild, own) != CollisionAnswer.AnswerEmpty) ours.Add(found.Child.Inbound);
+                if (Collisions.Decide(PeerRequest.DeleteChild, own) != CollisionAnswer.AnswerEmpty) (found.Child.Config.IsAh ? oursOfAh : ours).Add(found.Child.Inbound);
             }
         }
 
@@ -209,6 +209,7 @@ internal static class Requests
         ConfigurationPart.Inform(sa, view, builder);
         Mobike.OnRequest(sa, view, builder, local, remote);
         if (ours.Count > 0) builder.Delete(ProtocolId.Esp, ours.ToArray());
+        if (oursOfAh.Count > 0) builder.Delete(ProtocolId.Ah, oursOfAh.ToArray());
         sa.Respond(ExchangeType.Informational, builder);
         foreach (var (owner, child) in gone) Gone(owner, child);
         // RFC 5685 section 5: the gateway wants to serve us elsewhere
