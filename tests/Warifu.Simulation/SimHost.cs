@@ -282,7 +282,7 @@ internal sealed class SimHost : IDisposable
             case IkeSaDown down:
                 _losesPeer |= down.Reason is "dead-peer" or "peer-restarted";
                 if (down.Reason == "peer-restarted") _world.Reach("peer restarted, as its token proves");
-                if (down.Reason == "dead-peer" && _world.IsRunning && _world.Plan.IsPerfect && !_world.HasDone(Deed.Crash) && !_world.HasDone(Deed.Roam) && (!_world.HasDone(Deed.Rebind) || (_world.Plan.Dpd > TimeSpan.Zero && _world.Plan.Mode != DpdMode.Optimized))) _world.Fail($"{Name} takes its peer for dead on a perfect network");
+                if (down.Reason == "dead-peer" && _world.IsRunning && _world.Plan.IsPerfect && !_world.HasDone(Deed.Crash) && !_world.HasDone(Deed.Roam) && (!_world.HasDone(Deed.Rebind) || (_world.Plan.Window == 1 && _world.Plan.Dpd > TimeSpan.Zero && _world.Plan.Mode != DpdMode.Optimized))) _world.Fail($"{Name} takes its peer for dead on a perfect network");
                 break;
             case IkeSaReauthenticated:
                 _world.Reach("authenticated anew");
@@ -303,7 +303,7 @@ internal sealed class SimHost : IDisposable
         }
     }
 
-    /// <summary>As if the peer had said SET_WINDOW_SIZE. It takes one request at a time all the same: what overtakes another is lost, and comes again.</summary>
+    /// <summary>As if the peer had said SET_WINDOW_SIZE. It takes one request at a time all the same, and keeps one answer: what overtakes another is lost, and comes again; an answer that is lost after the next request was answered is lost for ever.</summary>
     private void Widen()
     {
         foreach (var sa in Engine.IkeSas)

@@ -160,8 +160,9 @@ internal sealed partial class IkeEngine : IDisposable
                 TellLost(unknown);
                 break;
             case DataPlaneEvent.HardLimit hard when _byChild.TryGetValue(hard.Id, out var sa) && sa.Children.TryGetValue(hard.Id, out var child) && child.IsLive:
-                if (child.RekeyFailed) Lifetimes.EndForChild(sa, child);
-                else Lifetimes.Delete(sa, child, "expired");
+                // nothing goes over it any more
+                if (child.PeerRekey is { Made: { Table: not null } other }) Emit(new IkeAction.UseOutbound(other.Id));
+                Lifetimes.End(sa, child);
                 sa.Reschedule();
                 break;
             case DataPlaneEvent.PeerMoved moved when _byChild.TryGetValue(moved.Id, out var sa) && sa.State == IkeState.Established:
@@ -507,8 +508,10 @@ internal sealed partial class IkeEngine : IDisposable
         foreach (var command in sa.Waiting) Complete(command, new CommandResult(false, text));
         sa.Waiting.Clear();
         if (!sa.Initiator || sa.Established != default) return;
-        if (sa.Reauthenticates is not null) Reauthentication.Failed(sa, reason, text);
-        else if (reason is not ("down" or "shutdown" or "redirected" or "address-lost")) RetryStarted(sa.Connection);
+        var replaces = sa.Reauthenticates is { State: IkeState.Established };
+        Reauthentication.Failed(sa, reason, text);
+        if (replaces) return;
+        if (reason is not ("down" or "shutdown" or "redirected" or "address-lost")) RetryStarted(sa.Connection);
     }
 
     /// <summary>A version 2 message for a peer that is configured for version 1.</summary>

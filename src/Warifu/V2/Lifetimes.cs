@@ -145,16 +145,7 @@ internal static class Lifetimes
             {
                 if (child.IsLive)
                 {
-                    if (child.RekeyFailed)
-                    {
-                        EndForChild(sa, child);
-                        continue;
-                    }
-
-                    child.ExpireAt = now + ProtocolTimes.DeleteWait;
-                    // the peer has made another one already, and the answer to our own rekeying says who deletes this one
-                    if (child.PeerRekey is { Made.Table: not null }) continue;
-                    Delete(sa, child, "expired");
+                    End(sa, child);
                     continue;
                 }
 
@@ -174,8 +165,23 @@ internal static class Lifetimes
         }
     }
 
+    /// <summary>A pair has come to its end.</summary>
+    public static void End(IkeSa sa, ChildState child)
+    {
+        if (child.RekeyFailed)
+        {
+            EndForChild(sa, child);
+            return;
+        }
+
+        child.ExpireAt = sa.Engine.Now + ProtocolTimes.DeleteWait;
+        // the peer has made another one already, and the answer to our own rekeying says who deletes this one
+        if (child.PeerRekey is { Made.Table: not null }) return;
+        Delete(sa, child, "expired");
+    }
+
     /// <summary>A pair has come to its end and could not be rekeyed: the IKE SA ends with all its children, and what the configuration wants back is made on a new one (RFC 7296 section 2.8).</summary>
-    public static void EndForChild(IkeSa sa, ChildState child)
+    private static void EndForChild(IkeSa sa, ChildState child)
     {
         child.ExpireAt = sa.Engine.Now + ProtocolTimes.DeleteWait;
         DeleteButWant(sa, "expired", $"child {child.Config.Name} has come to its end and the peer refused to rekey it");
