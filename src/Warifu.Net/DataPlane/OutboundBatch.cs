@@ -1,4 +1,5 @@
 using System;
+using System.Threading;
 using Warifu.Ipsec;
 using Warifu.Net.Linux;
 using Warifu.Net.Tun;
@@ -29,6 +30,7 @@ internal sealed class OutboundBatch : IDisposable
     private byte[]? _whole;
     private int _at;
     private uint _identification = (uint)System.Security.Cryptography.RandomNumberGenerator.GetInt32(int.MaxValue);
+    private int _passes;
 
     /// <param name="hub">Sends.</param>
     /// <param name="path">Protects.</param>
@@ -39,6 +41,8 @@ internal sealed class OutboundBatch : IDisposable
     /// <summary>Reads what the device has, up to a limit, and sends it. Returns how many packets were read; negative when the device is gone.</summary>
     public int Pass()
     {
+        // odd while one is under way
+        Interlocked.Increment(ref _passes);
         var now = Libc.Now();
         var (reads, length) = (0, 0);
         while (reads < ReadsPerPass && (length = _tun.Read(_read.AsSpan(0, LargestPacket), out var header)) > 0)
@@ -48,7 +52,17 @@ internal sealed class OutboundBatch : IDisposable
         }
 
         Flush();
+        Interlocked.Increment(ref _passes);
         return length < 0 ? length : reads;
+    }
+
+    /// <summary>For another thread: returns when what was protected before is sent, or after so long.</summary>
+    public void Await(TimeSpan patience)
+    {
+        // what this thread said before is seen by a pass that begins after
+        Interlocked.MemoryBarrier();
+        var seen = Volatile.Read(ref _passes);
+        if ((seen & 1) != 0) SpinWait.SpinUntil(() => Volatile.Read(ref _passes) != seen, patience);
     }
 
     public void Dispose() => _send.Dispose();

@@ -160,6 +160,8 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
             _pairs[sa.Id] = (name, Hold(bypass: false, sa.LocalSelectors, sa.RemoteSelectors, sa.Options, keep: false));
             FitMtu(name);
         }
+
+        if (sa is { Replaces: not 0, OutboundReady: true }) AwaitPasses();
     }
 
     /// <summary>A gateway gave us addresses: they are there before the first packet needs them as its source.</summary>
@@ -184,7 +186,11 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         }
     }
 
-    public void UseOutbound(uint id) => Path.UseOutbound(id);
+    public void UseOutbound(uint id)
+    {
+        Path.UseOutbound(id);
+        AwaitPasses();
+    }
 
     public void Move(uint id, Endpoint local, Endpoint remote, bool udpEncapsulation, bool localBehindNat)
     {
@@ -613,13 +619,23 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         public ImmutableArray<object> Holds { get; set; } = [];
     }
 
+    /// <summary>What an old pair has protected goes before the message that ends it.</summary>
+    private void AwaitPasses()
+    {
+        foreach (var device in _devices.Values) device.AwaitPass();
+    }
+
     /// <summary>A TUN and the thread that reads it.</summary>
     private sealed class Device : IDisposable
     {
+        /// <summary>A pass takes a fraction of it, unless its thread has no processor.</summary>
+        private static readonly TimeSpan s_passPatience = TimeSpan.FromMilliseconds(2);
+
         private readonly UserspaceDataPlane _plane;
         private readonly string? _boundInterface;
         private readonly Thread _thread;
         private readonly int _wake;
+        private volatile OutboundBatch? _outbound;
         private volatile bool _stopping;
         private bool _wasUp;
 
@@ -644,6 +660,8 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
             IsDown |= _wasUp && !isUp;
             _wasUp |= isUp;
         }
+
+        public void AwaitPass() => _outbound?.Await(s_passPatience);
 
         public void SetMtu(int mtu)
         {
@@ -670,6 +688,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         private void Read()
         {
             using var outbound = new OutboundBatch(_plane._hub, _plane.Path, Tun, _boundInterface);
+            _outbound = outbound;
             while (!_stopping)
             {
                 Libc.WaitForInput(Tun.File, _wake);

@@ -513,13 +513,21 @@ internal sealed class IkeSa : ITimed
         return creations.Count > 0 ? ([.. creations.Select(creation => creation.Request)], default) : null;
     }
 
+    /// <summary>The peer deletes a pair: outbound traffic leaves it before our answer goes out, on which the peer drops what still comes.</summary>
+    public void LeaveOutbound(ChildState child, bool ends)
+    {
+        if (SuccessorOf(child, ends) is { } successor) Engine.Emit(new IkeAction.UseOutbound(successor.Id));
+    }
+
+    private ChildState? SuccessorOf(ChildState child, bool ends) => child.Successor is { Table: not null } made ? made : ends ? Engine.OtherPairOf(this, child) : null;
+
     /// <summary>Takes a pair out of the data plane.</summary>
     public void RemoveChild(ChildState child, string reason, string text)
     {
         if (!Children.Remove(child)) return;
         Engine.ForgetChild(child);
         // the responder of a rekeying leaves the old pair at the latest now, even if nothing has come in on the new one (section 2.8)
-        var successor = child.Successor is { Table: not null } made ? made : State == IkeState.Closed ? Engine.OtherPairOf(this, child) : null;
+        var successor = SuccessorOf(child, State == IkeState.Closed);
         if (successor is not null) Engine.Emit(new IkeAction.UseOutbound(successor.Id));
         var isReplaced = successor is not null && (State != IkeState.Closed || successor.Table != Children);
         Engine.Emit(new IkeAction.RemoveChild(child.Id, StillInFlight: isReplaced || (child.Phase == ChildPhase.Rekeyed && State != IkeState.Closed)));
