@@ -1,6 +1,6 @@
 #!/bin/bash
 # Fetches the real peers that the tests talk to and unpacks them into a cache of the project's own. Nothing is installed and no daemon is started.
-# Usage: build/peers.sh NAME...      NAME: strongswan libreswan openiked vpnc ike-scan uml
+# Usage: build/peers.sh NAME...      NAME: strongswan libreswan openiked vpnc ike-scan uml resolved
 # Cache: ${WARIFU_CACHE:-$HOME/.cache/warifu}/peers/NAME (a tree with usr/, etc/, lib/ as the packages have it, and the file .complete)
 set -euo pipefail
 cache=${WARIFU_CACHE:-$HOME/.cache/warifu}/peers
@@ -12,6 +12,7 @@ packages_of() {
     openiked)   echo openiked ;;
     vpnc)       echo vpnc ;;
     ike-scan)   echo ike-scan ;;
+    resolved)   echo systemd-resolved dbus-daemon ;;
     uml)        echo user-mode-linux busybox-static ;;
     *) echo "peers.sh: unknown peer '$1'" >&2; exit 2 ;;
   esac

@@ -35,13 +35,16 @@ internal sealed class Gateway : IAsyncDisposable
         }
     }
 
-    public static async Task<Gateway> StartAsync(string ns, string folder, string configuration, params string[] options)
+    public static Task<Gateway> StartAsync(string ns, string folder, string configuration, params string[] options) => StartUnderAsync([], ns, folder, configuration, options);
+
+    /// <summary>The same as the last words of another command.</summary>
+    public static async Task<Gateway> StartUnderAsync(string[] command, string ns, string folder, string configuration, params string[] options)
     {
         Directory.CreateDirectory(folder);
         var file = Path.Combine(folder, "warifu.conf");
         await File.WriteAllTextAsync(file, configuration);
         var socket = Path.Combine(folder, "vici.sock");
-        var process = Tool.Start("ip", ["netns", "exec", ns, "env", $"STATE_DIRECTORY={Path.Combine(folder, "state")}", Binary, "run", "--config", file, "--socket", socket, .. options]);
+        var process = Tool.Start("ip", ["netns", "exec", ns, .. command, "env", $"STATE_DIRECTORY={Path.Combine(folder, "state")}", Binary, "run", "--config", file, "--socket", socket, .. options]);
         var gateway = new Gateway(ns, socket, process);
         process.OutputDataReceived += gateway.Take;
         process.ErrorDataReceived += gateway.Take;
