@@ -135,6 +135,27 @@ internal static class ChildInstall
         return child;
     }
 
+    /// <summary>The peer deletes a pair: outbound traffic leaves it before our answer goes out, on which the peer drops what still comes.</summary>
+    public static void LeaveOutbound(IkeSa sa, ChildState child, bool ends)
+    {
+        if (SuccessorOf(sa, child, ends) is { } successor) sa.Engine.Emit(new IkeAction.UseOutbound(successor.Id));
+    }
+
+    /// <summary>Takes a pair out of the data plane.</summary>
+    public static void Remove(IkeSa sa, ChildState child, string reason, string text)
+    {
+        if (!sa.Children.Remove(child)) return;
+        sa.Engine.ForgetChild(child);
+        // the responder of a rekeying leaves the old pair at the latest now, even if nothing has come in on the new one (section 2.8)
+        var successor = SuccessorOf(sa, child, sa.State == IkeState.Closed);
+        if (successor is not null) sa.Engine.Emit(new IkeAction.UseOutbound(successor.Id));
+        var isReplaced = successor is not null && (sa.State != IkeState.Closed || successor.Table != sa.Children);
+        sa.Engine.Emit(new IkeAction.RemoveChild(child.Id, StillInFlight: isReplaced || (child.Phase == ChildPhase.Rekeyed && sa.State != IkeState.Closed)));
+        if (child.Phase != ChildPhase.Rekeyed && reason != "redundant") sa.Engine.Raise(new ChildDown(child.Config.Name, child.Id, isReplaced && reason == "peer-deleted" ? "reauthenticated" : reason, text) { Connection = sa.Connection.Name, IkeId = sa.Id });
+    }
+
+    private static ChildState? SuccessorOf(IkeSa sa, ChildState child, bool ends) => child.Successor is { Table: not null } made ? made : ends ? sa.Engine.OtherPairOf(sa, child) : null;
+
     public static ChildOptions OptionsOf(Child config) => new()
     {
         BindInterface = config.BindInterface,

@@ -513,26 +513,8 @@ internal sealed class IkeSa : ITimed
         return creations.Count > 0 ? ([.. creations.Select(creation => creation.Request)], default) : null;
     }
 
-    /// <summary>The peer deletes a pair: outbound traffic leaves it before our answer goes out, on which the peer drops what still comes.</summary>
-    public void LeaveOutbound(ChildState child, bool ends)
-    {
-        if (SuccessorOf(child, ends) is { } successor) Engine.Emit(new IkeAction.UseOutbound(successor.Id));
-    }
-
-    private ChildState? SuccessorOf(ChildState child, bool ends) => child.Successor is { Table: not null } made ? made : ends ? Engine.OtherPairOf(this, child) : null;
-
     /// <summary>Takes a pair out of the data plane.</summary>
-    public void RemoveChild(ChildState child, string reason, string text)
-    {
-        if (!Children.Remove(child)) return;
-        Engine.ForgetChild(child);
-        // the responder of a rekeying leaves the old pair at the latest now, even if nothing has come in on the new one (section 2.8)
-        var successor = SuccessorOf(child, State == IkeState.Closed);
-        if (successor is not null) Engine.Emit(new IkeAction.UseOutbound(successor.Id));
-        var isReplaced = successor is not null && (State != IkeState.Closed || successor.Table != Children);
-        Engine.Emit(new IkeAction.RemoveChild(child.Id, StillInFlight: isReplaced || (child.Phase == ChildPhase.Rekeyed && State != IkeState.Closed)));
-        if (child.Phase != ChildPhase.Rekeyed && reason != "redundant") Engine.Raise(new ChildDown(child.Config.Name, child.Id, isReplaced && reason == "peer-deleted" ? "reauthenticated" : reason, text) { Connection = Connection.Name, IkeId = Id });
-    }
+    public void RemoveChild(ChildState child, string reason, string text) => ChildInstall.Remove(this, child, reason, text);
 
     public void Trace(StepDirection direction, in IkeHeader header, MessageBuilder builder)
     {

@@ -209,8 +209,7 @@ internal static class Requests
         ConfigurationPart.Inform(sa, view, builder);
         Mobike.OnRequest(sa, view, builder, local, remote);
         if (ours.Count > 0) builder.Delete(ProtocolId.Esp, ours.ToArray());
-        if (oursOfAh.Count > 0) builder.Delete(ProtocolId.Ah, oursOfAh.ToArray());
-        foreach (var (owner, child) in gone) owner.LeaveOutbound(child, ends: false);
+        foreach (var (owner, child) in gone) ChildInstall.LeaveOutbound(owner, child, ends: false);
         sa.Respond(ExchangeType.Informational, builder);
         foreach (var (owner, child) in gone) Gone(owner, child);
         // RFC 5685 section 5: the gateway wants to serve us elsewhere
@@ -240,7 +239,7 @@ internal static class Requests
     {
         var own = OwnActivityOf(sa, null);
         sa.Engine.Counters.Crossings[((int)PeerRequest.DeleteIke * Collisions.Activities) + (int)own]++;
-        foreach (var child in sa.Children.Values) sa.LeaveOutbound(child, ends: true);
+        foreach (var child in sa.Children.Values) ChildInstall.LeaveOutbound(sa, child, ends: true);
         sa.Respond(ExchangeType.Informational, new MessageBuilder());
         if (sa.PeerRekey is { } theirs)
         {
