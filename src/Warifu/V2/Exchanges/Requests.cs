@@ -209,6 +209,7 @@ internal static class Requests
         ConfigurationPart.Inform(sa, view, builder);
         Mobike.OnRequest(sa, view, builder, local, remote);
         if (ours.Count > 0) builder.Delete(ProtocolId.Esp, ours.ToArray());
+        if (oursOfAh.Count > 0) builder.Delete(ProtocolId.Ah, oursOfAh.ToArray());
         foreach (var (owner, child) in gone) ChildInstall.LeaveOutbound(owner, child, ends: false);
         sa.Respond(ExchangeType.Informational, builder);
         foreach (var (owner, child) in gone) Gone(owner, child);
