@@ -7,7 +7,6 @@ using Warifu.Crypto;
 using Warifu.Crypto.Signatures;
 using Warifu.Engine;
 using Warifu.Ipsec;
-using Warifu.Pki;
 using Warifu.Policy;
 using Warifu.Primitives;
 

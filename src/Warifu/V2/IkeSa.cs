@@ -363,7 +363,7 @@ internal sealed class IkeSa : ITimed
         var unpadded = SkFraming.TryUnpad(copy, sk.Head, _opener.IvLength, _opener.IcvLength, out var chain);
         // authentic, and all the same not what a fragment is
         if (sk.IsFragment) return unpadded ? Collect(header, sk, local, remote, message, chain) : DropReason.Malformed;
-        if (PartsOf(header) is { } useless) Forget(parts => parts == useless);
+        ForgetPartsOf(header);
         if (!header.IsResponse) Begin(local, remote, message.Length, Window.DigestOf(message), int.MaxValue);
         else _answeredOn = (local, remote);
         LastHeard = Engine.Now;
@@ -663,6 +663,13 @@ internal sealed class IkeSa : ITimed
         return drop;
     }
 
+    private void ForgetPartsOf(in IkeHeader header)
+    {
+        if (PartsOf(header) is not { } parts) return;
+        parts.Clear();
+        _parts.Remove(parts);
+    }
+
     private void Forget(Predicate<Reassembly> which)
     {
         for (var i = _parts.Count - 1; i >= 0; i--)
@@ -707,90 +714,4 @@ internal sealed class IkeSa : ITimed
         if (error == NotifyType.InvalidSyntax) Lifetimes.Fail(this, "invalid-syntax", $"the peer's {MessageDescription.NameOf(header.Exchange)} request breaks the rules of the protocol");
         return DropReason.Malformed;
     }
-}
-
-/// <summary>What exists only between IKE_SA_INIT and the end of IKE_AUTH. Its secrets end with it.</summary>
-internal sealed class Handshake : IDisposable
-{
-    public KeyExchange? KeyExchange { get; set; }
-
-    public byte[] Ni { get; set; } = [];
-
-    public byte[] Nr { get; set; } = [];
-
-    /// <summary>Our first message and the peer's, which AUTH covers.</summary>
-    public byte[] OwnMessage { get; set; } = [];
-
-    public byte[] PeerMessage { get; set; } = [];
-
-    /// <summary>Name of the secret that proves us, for sentences about its failure; empty when unknown.</summary>
-    public string SecretName { get; set; } = "";
-
-    /// <summary>The peer has no other IKE SA with us, it says.</summary>
-    public bool InitialContact { get; set; }
-
-    /// <summary>The gateway that sent us here (RFC 5685).</summary>
-    public IpAddress RedirectedFrom { get; init; }
-
-    /// <summary>Where the authenticated gateway sends us.</summary>
-    public HostPattern? RedirectedTo { get; set; }
-
-    /// <summary>What the initiator's configuration payload asks for (responder).</summary>
-    public Exchanges.ConfigurationRequest? Configuration { get; set; }
-
-    /// <summary>Why there is no virtual address where one is needed: the first child is not made.</summary>
-    public NegotiationFailure? AddressFailure { get; set; }
-
-    /// <summary>Hashes that the peer takes in signatures (RFC 7427); default = it did not say.</summary>
-    public ImmutableArray<HashId> PeerHashes { get; set; }
-
-    /// <summary>What the peer's CERTREQ payloads ask for.</summary>
-    public CertificateWish Wish { get; } = new();
-
-    /// <summary>The peer can do several authentications (RFC 4739).</summary>
-    public bool PeerDoesRounds { get; set; }
-
-    /// <summary>The responder's rounds.</summary>
-    public AuthRounds Rounds { get; } = new();
-
-    /// <summary>The peer said USE_PPK; both did (RFC 8784).</summary>
-    public bool PeerUsesPpk { get; set; }
-
-    public bool PpkAgreed { get; set; }
-
-    /// <summary>The responder uses the PPK that the initiator named.</summary>
-    public bool PpkUsed { get; set; }
-
-    /// <summary>Keys with the PPK mixed in, until it is known whether both sides use them.</summary>
-    public MixedKeys? Mixed { get; set; }
-
-    /// <summary>The initiator's IKE_AUTH.</summary>
-    public Exchange? Auth { get; set; }
-
-    /// <summary>Children that wait for the IKE SA; the first goes into IKE_AUTH.</summary>
-    public Queue<ChildRequest> Children { get; } = new();
-
-    public void Dispose()
-    {
-        KeyExchange?.Dispose();
-        KeyExchange = null;
-        Mixed?.Dispose();
-        Mixed = null;
-    }
-}
-
-/// <summary>A wish for a child: of a command, a start action or a packet.</summary>
-/// <param name="Config">The child.</param>
-/// <param name="Command">Waits for it; zero = nobody.</param>
-/// <param name="PacketLocal">The packet that asked for it (RFC 7296 section 2.9).</param>
-internal sealed record ChildRequest(Child Config, CommandId Command, TrafficSelector? PacketLocal = null, TrafficSelector? PacketRemote = null)
-{
-    /// <summary>Only these of the child's selectors: the rest of what the peer would only take apart (ADDITIONAL_TS_POSSIBLE).</summary>
-    public (ImmutableArray<TrafficSelector> Local, ImmutableArray<TrafficSelector> Remote)? Part { get; init; }
-
-    /// <summary>Only the packet's pair of addresses: the peer takes nothing wider (SINGLE_PAIR_REQUIRED).</summary>
-    public bool PairOnly { get; init; }
-
-    /// <summary>How many parts were asked for before this one.</summary>
-    public int Depth { get; init; }
 }

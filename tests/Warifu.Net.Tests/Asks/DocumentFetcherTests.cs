@@ -1,9 +1,7 @@
 using System;
-using System.Collections.Concurrent;
 using System.IO;
 using System.Linq;
 using System.Net;
-using System.Net.Sockets;
 using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
@@ -222,6 +220,4 @@ public sealed class DocumentFetcherTests : IAsyncDisposable
         Assert.Equal(10, all.Count(fetched => fetched.Why.Contains("too many", StringComparison.Ordinal)));
         Assert.InRange(_server.MostAtOnce, 1, DocumentFetcher.MaxConcurrent);
     }
-
-    /// <summary>One connection, one request, one answer; null: silence.</summary>
 }

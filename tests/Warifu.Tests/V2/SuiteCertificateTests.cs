@@ -1,5 +1,4 @@
 using System;
-using System.Collections.Immutable;
 using System.Linq;
 using Warifu.Engine;
 using Warifu.Policy;
@@ -8,7 +7,6 @@ using Warifu.Simulation;
 using Warifu.Tests.Crypto;
 using Warifu.Tests.Pki;
 using Warifu.Tests.Policy;
-using Warifu.Wire;
 using Xunit;
 
 namespace Warifu.Tests.V2;

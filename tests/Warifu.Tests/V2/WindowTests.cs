@@ -3,7 +3,6 @@ using System.Collections.Generic;
 using System.Linq;
 using Warifu.Engine;
 using Warifu.Fuzz;
-using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
 using Warifu.V2;

@@ -1,8 +1,8 @@
 using System;
 using Warifu.Crypto.Signatures;
-using Warifu.Engine;
+using Warifu.Pki;
 
-namespace Warifu.Pki;
+namespace Warifu.Engine;
 
 /// <summary>What a host makes of a document before it gives it to an engine. A CRL may have megabytes: it is read, and its signature checked, on the host's time.</summary>
 internal static class FetchedDocument
