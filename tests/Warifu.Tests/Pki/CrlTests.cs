@@ -349,6 +349,10 @@ public sealed class CrlTests
         Assert.False(cache.Add(Uri, yesterday));
         Assert.Same(current, Assert.Single(cache.CrlsOf(_root.Certificate.Subject)));
         for (var i = 0; i < 2 * RevocationCache.MaxCrls; i++) cache.Add($"{Uri}{i}", _root.Crl());
+        Assert.Equal(RevocationCache.MaxCrls, cache.CrlsOf(_root.Certificate.Subject).Count);
+        // one in place of another is found alone
+        cache.Add($"{Uri}{(2 * RevocationCache.MaxCrls) - 1}", _root.Crl());
+        Assert.Equal(RevocationCache.MaxCrls, cache.CrlsOf(_root.Certificate.Subject).Count);
         Assert.Equal(RevocationCache.MaxCrls, cache.CrlCount);
         Assert.True(cache.CrlOctets <= RevocationCache.MaxCrlOctets);
         cache.Clear();

@@ -77,6 +77,30 @@ public sealed class AuthRoundTests
     }
 
     [Fact]
+    public void Who_gives_only_the_first_of_two_proofs_replaces_nothing()
+    {
+        using var pair = new EnginePair();
+        pair.Right.Load(PolicySet.Of(Rounds(EnginePair.RightGateway(), 0, 1, "right", "left")), pair.Now);
+        pair.Left.Load(PolicySet.Of(Rounds(EnginePair.LeftGateway(), 1, 0, "left", "right")), pair.Now);
+        Assert.True(pair.Up().Success, Why(pair));
+        // somebody who has stolen the first secret only, and says that it is the first contact
+        using var thief = new EngineHost(IpAddress.Parse("192.0.2.2"), 99, pair.Now);
+        thief.SetPsk("ike-1", EnginePair.Secret);
+        thief.SetPsk("ike-2", "what it does not know", IdentityPattern.Of(Identity.Fqdn("left2.example.org")), IdentityPattern.Of(Identity.Fqdn("right.example.org")));
+        thief.Load(PolicySet.Of(Rounds(EnginePair.LeftGateway(), 1, 0, "left", "right")), pair.Now);
+        thief.Up("net", "net", pair.Now);
+        while (thief.Outbox.Count + pair.Right.Outbox.Count > 0)
+        {
+            while (thief.Outbox.TryDequeue(out var message)) pair.Right.Receive(message.Remote, message.Local, message.Message, pair.Now);
+            while (pair.Right.Outbox.TryDequeue(out var message)) thief.Receive(message.Remote, message.Local, message.Message, pair.Now);
+        }
+
+        Assert.Equal("authentication-failed", pair.Right.LastReport!.Failure!.Reason);
+        Assert.Single(pair.Right.Installed);
+        Assert.Equal(1, pair.Right.Claims.Count);
+    }
+
+    [Fact]
     public void A_wrong_second_proof_of_the_responder_ends_it_too()
     {
         using var pair = new EnginePair();

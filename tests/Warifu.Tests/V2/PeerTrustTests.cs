@@ -265,6 +265,20 @@ public sealed class PeerTrustTests : IDisposable
     }
 
     [Fact]
+    public void A_list_may_be_signed_by_another_certificate_of_the_authority()
+    {
+        // RFC 5280 section 6.3.3 (f): the root gave its sub CA another one, for lists
+        Remote = Remote with { Revocation = RevocationPolicy.IfUri };
+        var sub = _root.Authority("CN=Sub");
+        var lists = _root.Issue("CN=Sub", spec => spec.Usage(6));
+        Decide(Offer(sub.Issue("CN=gw", spec => spec.Dns("gw.example.org").Crl(CrlUri)), sub, lists));
+        TellTime();
+        var asked = Deliver(sub.CrlDer(list => list.Signer = lists.Key));
+        Assert.Equal(2, asked.Signers.Length);
+        Assert.IsType<PathVerdict.Good>(Verdict());
+    }
+
+    [Fact]
     public void A_list_may_be_PEM()
     {
         Remote = Remote with { Revocation = RevocationPolicy.Strict };

@@ -179,6 +179,38 @@ public sealed class SignatureAuthTests : IDisposable
         if (!good) Assert.Equal("authentication-method", _pair.Right.LastReport!.Failure!.Reason);
     }
 
+    [Theory]
+    [InlineData("p256", AuthMethod.Ecdsa256)]
+    [InlineData("p384", AuthMethod.Ecdsa384)]
+    [InlineData("p521", AuthMethod.Ecdsa521)]
+    [InlineData("rsa", (AuthMethod)0)]
+    [InlineData("ed25519", (AuthMethod)0)]
+    public void Each_method_of_RFC_4754_is_for_its_curve(string kind, AuthMethod own)
+    {
+        foreach (var method in new[] { AuthMethod.Ecdsa256, AuthMethod.Ecdsa384, AuthMethod.Ecdsa521 }) Assert.Equal(method == own, SignatureChoice.FitsCurve(method, Keys.Of(kind).Public));
+        Assert.True(SignatureChoice.FitsCurve(AuthMethod.DigitalSignature, Keys.Of(kind).Public));
+    }
+
+    [Fact]
+    [Trait("Item", "2.2")]
+    public void A_policy_that_is_loaded_anew_brings_its_new_chain()
+    {
+        var sub = s_root.Authority("CN=Sub");
+        var leaf = sub.Issue("CN=left", spec =>
+        {
+            spec.Key = TestKey.Foreign(Keys.Of("p256").Public.Spki);
+            spec.Dns("left.example.org");
+        });
+        Load(Left("p256"), Right("p256"));
+        var left = Left("p256", local => local with { Certificates = [[.. leaf.Der]] });
+        // the intermediate is not known: the same connection, kept as it is, gets it later
+        _pair.Left.Load(new PolicySet { Connections = [left], Trust = Judging.Material(s_root) }, _pair.Now);
+        Assert.False(_pair.Up().Success);
+        Assert.Equal("certificate-missing-issuer", _pair.Right.LastReport!.Failure!.Reason);
+        _pair.Left.Load(new PolicySet { Connections = [left], Trust = Judging.Material(s_root) with { Certificates = [[.. sub.Der]] } }, _pair.Now);
+        Assert.True(_pair.Up().Success, Why());
+    }
+
     [Fact]
     public void Method_1_with_PSS_is_refused()
     {
