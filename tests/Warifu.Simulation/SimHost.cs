@@ -36,6 +36,8 @@ internal sealed class SimHost : IDisposable
     private readonly HashSet<IpAddress> _former = [];
     private readonly HashSet<(IkeSpi, IkeSpi)> _widened = [];
     private IdentityClaims _claims = new();
+    private LeaseTable _leases = new();
+    private int _configured;
     private ulong _nextCommand = 1;
     private ulong _boots;
     private int _actions;
@@ -92,6 +94,8 @@ internal sealed class SimHost : IDisposable
         _accepted.Clear();
         _authenticated.Clear();
         _claims = new IdentityClaims();
+        _leases = new LeaseTable();
+        _configured = 0;
         foreach (var (id, command) in _commands.Where(command => command.Value.Result is null).ToArray()) _commands[id] = (command.What, new CommandResult(false, "crashed"));
         Load(Policy);
     }
@@ -107,6 +111,7 @@ internal sealed class SimHost : IDisposable
     public ulong Load(PolicySet policy)
     {
         Policy = policy;
+        _leases.SetPools(policy.Pools);
         return Command("load", id => new IkeCommand.Load(id, policy));
     }
 
@@ -157,6 +162,8 @@ internal sealed class SimHost : IDisposable
         var holdings = Engine.Holdings;
         if (holdings != default) return $"{Name} still holds {holdings}";
         if (Engine.NextTimeout != Instant.Never) return $"{Name} still wants to be woken";
+        if (_leases.Status().Any(pool => pool.Online > 0)) return $"{Name} still has addresses given away";
+        if (_configured != 0) return $"{Name} still has {_configured} virtual addresses";
         if (_claims.Count > 0) return $"{Name} still holds {_claims.Count} identities";
         if (Plane.Pairs.Count > 0) return $"{Name} still has {Plane.Pairs.Count} pairs";
         var open = OpenCommands.ToArray();
@@ -225,6 +232,16 @@ internal sealed class SimHost : IDisposable
                 return;
             case IkeAction.ReleaseIdentity release:
                 _claims.Release(release.IkeId);
+                return;
+            case IkeAction.ReleaseLease release:
+                _leases.Release(release.Lease);
+                return;
+            case IkeAction.Configure:
+                _configured++;
+                _world.Reach("virtual address");
+                return;
+            case IkeAction.Unconfigure:
+                if (--_configured < 0) _world.Fail($"{Name} takes back a configuration twice");
                 return;
         }
 
@@ -313,6 +330,8 @@ internal sealed class SimHost : IDisposable
         }
     }
 
+    private Crypto.Signatures.PrivateKey Key => this == _world.Left ? _world.Plan.Proofs!.Left : this == _world.Right ? _world.Plan.Proofs!.Right : _world.Plan.Proofs!.Stranger;
+
     private Answer AnswerTo(AskId id, Ask question)
     {
         switch (question)
@@ -321,6 +340,16 @@ internal sealed class SimHost : IDisposable
                 return new Answer.SecretHandle(id, s_secret);
             case Ask.PskAuth auth:
                 using (var psk = new Secret(_psk)) return new Answer.Octets(id, KeyScheduleV2.SharedKeyAuth(auth.Prf, psk, auth.SignedOctets.AsSpan()));
+            case Ask.FindKeys keys:
+                return new Answer.Keys(id, [.. keys.KeyIds.Select(_ => s_secret)]);
+            case Ask.Sign sign:
+                _world.Reach("signature");
+                return new Answer.Octets(id, new Secret(Key.Sign(sign.Scheme, sign.Octets.AsSpan())));
+            case Ask.WallTime:
+                return new Answer.WallTime(id, SimProofs.Now + (_world.Now - _world.Began));
+            case Ask.Lease lease:
+                var (granted, addresses) = _leases.Grant(lease.Wish);
+                return new Answer.Leased(id, granted, addresses);
             case Ask.SourceAddress:
                 return new Answer.Addresses(id, [Address]);
             case Ask.LastTraffic traffic:

@@ -176,6 +176,7 @@ internal sealed class World : IDisposable
     public void Dispose()
     {
         foreach (var host in Hosts) host.Dispose();
+        Plan.Proofs?.Dispose();
     }
 
     private void Mix(ulong value) => _hash = (_hash ^ value) * 1099511628211;
@@ -214,7 +215,7 @@ internal sealed class World : IDisposable
     {
         var policy = Plan.Policy(isLeft: true);
         var connection = policy.Connections[0];
-        return new PolicySet { Connections = [connection with { LocalAddresses = [HostPattern.Of(Plan.Impostor)] }] };
+        return policy with { Connections = [connection with { LocalAddresses = [HostPattern.Of(Plan.Impostor)] }] };
     }
 
     private bool _closing;

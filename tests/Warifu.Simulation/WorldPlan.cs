@@ -12,6 +12,8 @@ internal sealed class WorldPlan
 {
     private static readonly string[] s_names = ["net", "lan", "dmz"];
 
+    private static readonly Pool s_pool = new() { Name = "clients", Addresses = [PoolText.TryParseAddresses("10.64.0.0/24", out var range, out var error) ? range : throw new InvalidOperationException(error)] };
+
     public WorldPlan(SeededEntropy luck)
     {
         var kind = luck.Below(10);
@@ -83,6 +85,8 @@ internal sealed class WorldPlan
         Window = Children > 1 && luck.Chance(0.4) ? 2u + (uint)luck.Below(3) : 1;
         // who neither sends nor asks never notices
         if (Mode == DpdMode.Optimized && (IsQuiet || Script.Exists(act => act.Deed == Deed.Crash))) Mode = DpdMode.ProbeIdleTunnel;
+        if (luck.Chance(0.3)) Proofs = new SimProofs(luck);
+        HasVirtualAddress = luck.Chance(0.25);
         IsSeamless = IsPerfect && !HasRoaming && !Script.Exists(act => act.Deed is Deed.DownChild or Deed.DownIke or Deed.Crash or Deed.Reload or Deed.DropChild) && !(IsNervous && Closes) && !LeftKeeps && !RightKeeps && Packets == 0;
     }
 
@@ -90,6 +94,12 @@ internal sealed class WorldPlan
     public bool HasLargeMessages { get; }
 
     public bool Mobike { get; }
+
+    /// <summary>Both prove themselves by certificates; null = by a secret.</summary>
+    public SimProofs? Proofs { get; }
+
+    /// <summary>The left side asks for a virtual address.</summary>
+    public bool HasVirtualAddress { get; }
 
     /// <summary>Requests that each side believes the other to take at once.</summary>
     public uint Window { get; }
@@ -217,8 +227,9 @@ internal sealed class WorldPlan
             });
         }
 
-        return new PolicySet
+        var policy = new PolicySet
         {
+            Pools = isLeft || !HasVirtualAddress ? [] : [s_pool],
             Connections =
             [
                 new Connection
@@ -240,8 +251,11 @@ internal sealed class WorldPlan
                     KeyingTries = keeps ? 0 : 1,
                     Unique = Unique,
                     Mobike = Mobike,
+                    VirtualIps = isLeft && HasVirtualAddress ? [IpAddress.AnyV4] : [],
+                    Pools = isLeft || !HasVirtualAddress ? [] : [s_pool.Name],
                 },
             ],
         };
+        return Proofs?.Of(policy, isLeft) ?? policy;
     }
 }

@@ -52,6 +52,8 @@ public sealed class WorldTests
         ("configuration changed", 100),
         ("child taken out of the configuration", 50),
         ("acquire", 50),
+        ("signature", 300),
+        ("virtual address", 200),
         ("authenticated anew", 300),
         ("acted at once", 100),
         ("peer restarted, as its token proves", 10),
