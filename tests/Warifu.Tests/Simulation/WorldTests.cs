@@ -48,7 +48,7 @@ public sealed class WorldTests
         ("refusal of the first message forged", 100),
         ("impostor refused", 50),
         ("soft limit of packets", 100),
-        ("hard limit of packets", 10),
+        ("hard limit of packets", 5),
         ("configuration changed", 100),
         ("child taken out of the configuration", 50),
         ("acquire", 50),
