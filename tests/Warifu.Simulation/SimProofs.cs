@@ -1,5 +1,7 @@
 using System;
 using System.Formats.Asn1;
+using System.Linq;
+using System.Text;
 using Warifu.Crypto.Signatures;
 using Warifu.Policy;
 using Warifu.Primitives;
@@ -37,7 +39,7 @@ internal sealed class SimProofs : IDisposable
 
     public PolicySet Of(PolicySet policy, bool isLeft) => policy with
     {
-        Connections = [.. System.Linq.Enumerable.Select(policy.Connections, connection => connection with
+        Connections = [.. policy.Connections.Select(connection => connection with
         {
             Local = connection.Local with { Kind = AuthKind.PublicKey, Certificates = [[.. isLeft ? _left : _right]] },
             Remote = connection.Remote with { Kind = AuthKind.PublicKey },
@@ -84,7 +86,7 @@ internal sealed class SimProofs : IDisposable
                 // basicConstraints of an authority, else the alternative name
                 writer.WriteObjectIdentifier(isAuthority ? "2.5.29.19" : "2.5.29.17");
                 if (isAuthority) writer.WriteBoolean(true);
-                writer.WriteOctetString(isAuthority ? [0x30, 0x03, 0x01, 0x01, 0xFF] : [0x30, (byte)(name.Length + 2), 0x82, (byte)name.Length, .. System.Text.Encoding.ASCII.GetBytes(name)]);
+                writer.WriteOctetString(isAuthority ? [0x30, 0x03, 0x01, 0x01, 0xFF] : [0x30, (byte)(name.Length + 2), 0x82, (byte)name.Length, .. Encoding.ASCII.GetBytes(name)]);
             }
         }
 
