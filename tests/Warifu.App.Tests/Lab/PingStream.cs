@@ -1,3 +1,5 @@
+using System;
+using System.Collections.Generic;
 using System.Threading;
 using System.Threading.Tasks;
 
@@ -7,10 +9,14 @@ namespace Warifu.App.Tests.Lab;
 internal sealed class PingStream
 {
     private readonly Task<(int Sent, int Received)> _running;
+    private readonly List<DateTime> _lossy = [];
     private int _answered;
     private volatile bool _stopping;
 
     private PingStream(string ns, string from, string to, int size) => _running = RunAsync(ns, from, to, size);
+
+    /// <summary>When the rounds began in which an answer is missing (local time); a round sends for half a second.</summary>
+    public IReadOnlyList<DateTime> Lossy => _lossy;
 
     public int Answered => Volatile.Read(ref _answered);
 
@@ -27,7 +33,9 @@ internal sealed class PingStream
         var (sent, received) = (0, 0);
         while (!_stopping)
         {
+            var began = DateTime.Now;
             var (more, answered) = await Topology.PingAsync(ns, from, to, count: 25, interval: 0.02, wait: 3, size);
+            if (answered < more) _lossy.Add(began);
             (sent, received) = (sent + more, received + answered);
             Volatile.Write(ref _answered, received);
         }
