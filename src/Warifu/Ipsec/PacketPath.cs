@@ -113,7 +113,7 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
 
     public void UseOutbound(uint id) => _sad.ById(id)?.UseOutbound();
 
-    public void Move(uint id, Endpoint local, Endpoint remote, bool udpEncapsulation, bool localBehindNat) 
+    public void Move(uint id, Endpoint local, Endpoint remote, bool udpEncapsulation, bool localBehindNat)
     {
         if (_sad.ById(id) is not { } sa) return;
         // another way has an MTU of its own
