@@ -366,6 +366,27 @@ public sealed class ConfigurationTests
         }
     }
 
+    [Fact]
+    public void A_request_that_waits_for_its_address_is_not_taken_twice()
+    {
+        using var impostor = new Impostor(right: right => right with { Pools = ["v4"], Children = [right.Children[0], right.Children[0] with { Name = "clients", LocalSelectors = [EnginePair.Ts("10.8.0.0/16")], RemoteSelectors = [] }] }, pools: Pool("v4", "10.3.0.0/24"));
+        var victim = impostor.Victim;
+        var request = new MessageBuilder().Configuration(ConfigurationKind.Request, [new ConfigurationAttribute((ushort)ConfigurationType.InternalIp4Address, [])])
+            .Sa([new OfferedProposal(1, s_spi++, 4, EnginePair.Proposals(ProtocolId.Esp, "aes128gcm16")[0])]).Nonce(new byte[32])
+            .Ts(PayloadType.TsI, [TrafficSelector.Of(new IpPrefix(IpAddress.AnyV4, 0))]).Ts(PayloadType.TsR, [TrafficSelector.Of(new IpPrefix(IpAddress.Parse("10.8.0.0"), 16))]);
+        var message = impostor.Seal(ExchangeType.CreateChildSa, isResponse: false, 2, request.First, request.Chain);
+        victim.Outbox.Clear();
+        victim.HeldAsks = [];
+        for (var i = 0; i < 3; i++) victim.Receive(impostor.Local, impostor.Remote, message, impostor.Now);
+        var (id, question) = Assert.Single(victim.HeldAsks);
+        Assert.Empty(victim.Outbox);
+        Assert.Equal(2, victim.Engine.Counters.Drops[(int)DropReason.InProgress]);
+        victim.HeldAsks = null;
+        victim.Answer(id, question, impostor.Now);
+        Assert.Single(victim.Outbox);
+        Assert.Equal(2, victim.Installed.Count);
+    }
+
     private static ulong s_spi = 0x1000;
 
     private static (PayloadType First, byte[] Chain) Answer(Impostor impostor, ExchangeType exchange, MessageBuilder request)

@@ -110,6 +110,22 @@ public sealed class WindowTests
     }
 
     [Fact]
+    public void An_answer_of_another_exchange_or_to_nothing_is_none()
+    {
+        using var peer = new Peer(2);
+        peer.Announce(2);
+        peer.Up();
+        Assert.Equal([0u, 1], peer.Take());
+        var (victim, impostor) = (peer.Victim, peer.Impostor);
+        foreach (var (type, id) in new[] { (ExchangeType.Informational, 0u), (ExchangeType.IkeAuth, 1u), (ExchangeType.CreateChildSa, 2u), (ExchangeType.CreateChildSa, uint.MaxValue) })
+            victim.Receive(impostor.Local, impostor.Remote, impostor.Seal(type, isResponse: true, id, PayloadType.None, []), peer.Now);
+        Assert.Equal(4, victim.Engine.Counters.Drops[(int)DropReason.UnexpectedResponse]);
+        peer.Accept(1);
+        peer.Accept(0);
+        Assert.Equal(3, victim.Installed.Count);
+    }
+
+    [Fact]
     public void The_same_child_is_not_asked_for_twice_at_once()
     {
         using var peer = new Peer(2);
