@@ -222,7 +222,16 @@ internal sealed class RekeyIkeExchange(CommandId command = default) : Exchange
         (made.HoldsIdentity, old.HoldsIdentity) = (old.HoldsIdentity, false);
         old.Engine.Raise(new IkeSaRekeyed(made.Id) { Connection = old.Connection.Name, IkeId = old.Id });
         if (old.LocalBehindNat) old.Engine.Emit(new IkeAction.Keepalive(old.Id, old.Local, old.Remote, false));
-        if (made.LocalBehindNat) old.Engine.Emit(new IkeAction.Keepalive(made.Id, made.Local, made.Remote, true));
+        if (made.State == IkeState.Closed)
+        {
+            // it was closed while nobody knew yet which of two stays
+            if (made.HoldsIdentity) old.Engine.Emit(new IkeAction.ReleaseIdentity(made.Id));
+            made.HoldsIdentity = false;
+        }
+        else if (made.LocalBehindNat)
+        {
+            old.Engine.Emit(new IkeAction.Keepalive(made.Id, made.Local, made.Remote, true));
+        }
     }
 
     public static void Move(IkeSa from, IkeSa to)
