@@ -4,7 +4,6 @@ using System.Linq;
 using System.Text;
 using Warifu.Crypto.Signatures;
 using Warifu.Policy;
-using Warifu.Primitives;
 
 namespace Warifu.Simulation;
 
