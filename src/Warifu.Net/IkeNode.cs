@@ -31,6 +31,7 @@ public sealed class IkeNode : IAsyncDisposable
     private readonly UdpHub _hub;
     private readonly Pump _pump;
     private readonly UserspaceDataPlane? _dataPlane;
+    private readonly ManualSas? _manual;
     private readonly KeyLog? _keyLog;
     private readonly IdentityClaims _claims;
     private readonly DocumentFetcher _fetcher;
@@ -82,6 +83,7 @@ public sealed class IkeNode : IAsyncDisposable
         try
         {
             if (options.DataPlane != DataPlaneKind.None) _dataPlane = new UserspaceDataPlane(_hub, entropy, options.Packets, options.FirewallMark, options.RoutingTable, TakeEvents) { Troubled = text => Tell(new Notice(NoticeLevel.Warning, text)) };
+            if (_dataPlane is not null) _manual = new ManualSas(_dataPlane, _keyLog, () => byTun && _hub.HasAh, byTun, Libc.Now);
         }
         catch
         {
@@ -104,6 +106,9 @@ public sealed class IkeNode : IAsyncDisposable
     public int PortNatT => _hub.SharedPort;
 
     internal PacketPath? Packets => _dataPlane?.Path;
+
+    /// <summary>SAs with manual keys.</summary>
+    internal ImmutableArray<ManualStatus> Manual => _manual?.Status ?? [];
 
     /// <summary>Why unprotected packets are not filtered; null when they are.</summary>
     internal string? GuardMissing => _dataPlane?.GuardMissing;
@@ -141,11 +146,17 @@ public sealed class IkeNode : IAsyncDisposable
             }
         }
 
+        foreach (var manual in policy.Manual)
+        {
+            if (manual.BindInterface is { } name) interfaces.Add(name);
+        }
+
         _dataPlane?.KeepDevices(interfaces.ToImmutable());
         _leases.SetPools(policy.Pools);
         // lists of megabytes are read here, not on the engine's thread
         await Task.Run(() => Pki.TrustStore.For(policy.Trust), cancellationToken).ConfigureAwait(false);
         await RunAsync(id => new IkeCommand.Load(id, policy), cancellationToken).ConfigureAwait(false);
+        _manual?.Apply(policy.Manual);
         // who begins with nothing loads later; until then what a crash left protects, and nobody is told that there is no proposal for him
         if (ReferenceEquals(policy, PolicySet.Empty)) return;
         _dataPlane?.Loaded();

@@ -134,7 +134,8 @@ internal static class Listings
 
     private static IEnumerable<string> Sa(string name, ViciMessage sa)
     {
-        yield return $"{name}: #{sa.Text("uniqueid")}, {sa.Text("state")}, IKEv{sa.Text("version")}, {sa.Text("initiator-spi")}_i{(sa.Text("initiator") is null ? "" : "*")} {sa.Text("responder-spi")}_r{(sa.Text("initiator") is null ? "*" : "")}";
+        if (sa.Text("state") == "MANUAL") yield return $"{name}: manual keys";
+        else yield return $"{name}: #{sa.Text("uniqueid")}, {sa.Text("state")}, IKEv{sa.Text("version")}, {sa.Text("initiator-spi")}_i{(sa.Text("initiator") is null ? "" : "*")} {sa.Text("responder-spi")}_r{(sa.Text("initiator") is null ? "*" : "")}";
         yield return $"  local  '{sa.Text("local-id")}' @ {sa.Text("local-host")}[{sa.Text("local-port")}]{(sa.Text("nat-local") is null ? "" : " behind NAT")}";
         yield return $"  remote '{sa.Text("remote-id")}' @ {sa.Text("remote-host")}[{sa.Text("remote-port")}]{(sa.Text("nat-remote") is null ? "" : " behind NAT")}";
         if (sa.Items("local-vips").Any()) yield return $"  our virtual addresses {string.Join(' ', sa.Items("local-vips"))}";

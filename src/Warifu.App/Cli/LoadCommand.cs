@@ -80,6 +80,14 @@ internal static class LoadCommand
             }
         }
 
+        foreach (var one in read.Tree.Section("manual")?.Sections ?? [])
+        {
+            var message = new ViciMessage().Add(one.Name, ViciConfig.FromTree(one, Scope.Manual));
+            var failed = await Failed(client, "warifu-manual", message, stop);
+            message.Erase();
+            if (failed) return false;
+        }
+
         foreach (var secret in read.Built.Secrets)
         {
             var message = new ViciMessage().Add("id", secret.Name).Add("type", secret.IsPpk ? "PPK" : "IKE").Add("data", secret.Value.ToArray()).Add("owners", secret.Owners.Select(owner => owner.Text)).Flag("x-key", secret.IsKey).Add("x-source", secret.Position.ToString());

@@ -35,6 +35,7 @@ internal sealed record BuiltConfiguration(PolicySet Policy, DaemonSettings Daemo
     {
         foreach (var secret in Secrets) CryptographicOperations.ZeroMemory(secret.Value);
         Credentials.Erase();
+        foreach (var manual in Policy.Manual) manual.Keys.Dispose();
     }
 
     /// <summary>Where the settings of each connection stand, by its name.</summary>

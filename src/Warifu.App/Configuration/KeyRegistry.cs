@@ -332,9 +332,26 @@ internal static class KeyRegistry
     {
         return
         [
-            .. new[] { "local", "remote", "protocol", "spi_in", "spi_out", "encr", "integ", "mode", "bind_interface" }.Select(name => new KeyInfo(Scope.Manual, name, ValueKind.Text, "", "SAs without IKE") { Own = true }),
-            .. new[] { "local_ts", "remote_ts" }.Select(name => new KeyInfo(Scope.Manual, name, ValueKind.Selectors, "dynamic", "traffic") { Own = true }),
-            .. new[] { "key", "encr_key", "integ_key" }.Select(name => new KeyInfo(Scope.Manual, name, ValueKind.Octets, "", "key") { Own = true, Prefix = true }),
+            new(Scope.Manual, "local", ValueKind.Text, "", "our address") { Own = true },
+            new(Scope.Manual, "remote", ValueKind.Text, "", "the peer's address") { Own = true },
+            new(Scope.Manual, "protocol", ValueKind.Word, "esp", "ESP, or AH: integrity alone, header included") { Own = true, Words = ["esp", "ah"] },
+            new(Scope.Manual, "mode", ValueKind.Word, "tunnel", "tunnel, or transport between the two ends") { Own = true, Words = ["tunnel", "transport"] },
+            new(Scope.Manual, "spi", ValueKind.Number, "", "SPI of both directions") { Own = true, Least = 256 },
+            new(Scope.Manual, "spi_in", ValueKind.Number, "", "SPI of packets that come in; below 0xc0000000") { Own = true, Least = 256 },
+            new(Scope.Manual, "spi_out", ValueKind.Number, "", "SPI of packets that go out") { Own = true, Least = 256 },
+            new(Scope.Manual, "encr", ValueKind.Text, "", "cipher of ESP: aes128, aes192, aes256, camellia…, 3des, des, null") { Own = true },
+            new(Scope.Manual, "integ", ValueKind.Text, "", "integrity: sha256, sha384, sha512, sha1, md5, aesxcbc, aescmac") { Own = true },
+            new(Scope.Manual, "encr_key", ValueKind.Octets, "", "key of encr for both directions: text, or hexadecimal digits behind 0x, of exactly its length") { Own = true },
+            new(Scope.Manual, "encr_key_in", ValueKind.Octets, "", "for packets that come in") { Own = true },
+            new(Scope.Manual, "encr_key_out", ValueKind.Octets, "", "for packets that go out") { Own = true },
+            new(Scope.Manual, "integ_key", ValueKind.Octets, "", "key of integ for both directions, likewise") { Own = true },
+            new(Scope.Manual, "integ_key_in", ValueKind.Octets, "", "for packets that come in") { Own = true },
+            new(Scope.Manual, "integ_key_out", ValueKind.Octets, "", "for packets that go out") { Own = true },
+            new(Scope.Manual, ManualBuilder.Danger, ValueKind.YesNo, "no", "allow AES-GCM, CCM, GMAC, CTR and ChaCha20-Poly1305, whose IVs repeat after a restart: traffic is given away and can be forged") { Own = true },
+            new(Scope.Manual, "local_ts", ValueKind.Selectors, "dynamic", "own side's traffic; dynamic = local") { Own = true },
+            new(Scope.Manual, "remote_ts", ValueKind.Selectors, "dynamic", "the peer's side; dynamic = remote") { Own = true },
+            new(Scope.Manual, "bind_interface", ValueKind.Text, "", "name of a TUN: route-based") { Own = true },
+            new(Scope.Manual, "mtu", ValueKind.Number, "0", "largest packet inside; 0 = by path") { Own = true, Most = 65535 },
         ];
     }
 }

@@ -47,14 +47,10 @@ internal static class PolicyBuilder
         var pools = Below(root, "pools", findings).Select(section => AuthorityBuilder.BuildPool(section, findings)).OfType<Pool>().ToImmutableArray();
         var authorities = Below(root, "authorities", findings).Select(section => AuthorityBuilder.Build(section, findings)).OfType<Authority>().ToImmutableArray();
 
-        foreach (var section in Below(root, "manual", findings))
-        {
-            _ = new SectionReader(section, Scope.Manual, $"manual SA '{section.Name}'", findings);
-            findings.Add(new Diagnostic(Severity.Limit, section.Position, $"manual SA '{section.Name}': manual keys are not there yet", "use a connection"));
-        }
+        var manual = ManualBuilder.BuildAll(Below(root, "manual", findings).ToList(), Below(root, "connections", []).ToList(), findings);
 
         var daemon = root.Section("daemon") is { } settings ? BuildDaemon(settings, findings) : new DaemonSettings();
-        return new BuiltConfiguration(new PolicySet { Connections = connections.ToImmutable(), Pools = pools }, daemon, BuildSecrets(root, findings), leftOut.ToImmutable())
+        return new BuiltConfiguration(new PolicySet { Connections = connections.ToImmutable(), Pools = pools, Manual = manual }, daemon, BuildSecrets(root, findings), leftOut.ToImmutable())
         {
             PskPolicies = policies.ToImmutable(),
             Positions = positions.ToImmutable(),

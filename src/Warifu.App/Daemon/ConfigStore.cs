@@ -65,6 +65,7 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
             if (kept is null) _unconfirmed?.Dispose();
             else kept.Restart(confirmWithin!.Value, () => _ = RollBackAsync(node, onRollback));
             _unconfirmed = kept;
+            var before = _loaded.Manual;
             var wanted = built.Secrets.Select(secret => secret.Name).ToHashSet(StringComparer.Ordinal);
             foreach (var name in secrets.Names)
             {
@@ -83,9 +84,12 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
                 Certificates = [.. built.Credentials.Certificates],
                 Authorities = [.. built.Authorities],
                 Pools = [.. built.Policy.Pools],
+                Manual = [.. built.Policy.Manual],
                 Chains = built.Chains,
             };
             await node.LoadAsync(_loaded.Policy);
+            // what a further trial replaces was a trial itself; what was there before the first one may come back
+            if (kept is null || !ReferenceEquals(before, kept.Before.Manual)) Erase(before);
             return changes;
         }
         finally
@@ -105,6 +109,7 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
             .. Compare(loaded.Connections, built.Policy.Connections),
             .. CompareNamed("authority", loaded.Authorities, built.Authorities, authority => authority.Name, SameAuthority),
             .. CompareNamed("pool", loaded.Pools, built.Policy.Pools, pool => pool.Name, SamePool),
+            .. CompareNamed("manual SA", loaded.Manual, built.Policy.Manual, manual => manual.Name, (left, right) => left.Same(right)),
             .. certificates.SetEquals(loaded.Certificates) ? [] : new[] { "~ certificates" },
             .. keys.SetEquals(loaded.Keys.Keys) ? [] : new[] { "~ private keys" },
         ];
@@ -117,6 +122,7 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
         try
         {
             if (_unconfirmed is null) return false;
+            Erase(_unconfirmed.Before.Manual);
             _unconfirmed.Dispose();
             _unconfirmed = null;
             return true;
@@ -137,10 +143,12 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
             if (_unconfirmed is not { } kept) return false;
             _unconfirmed = null;
             changes = Compare(_loaded.Connections, [.. kept.Before.Connections]);
+            var tried = _loaded.Manual;
             _loaded = kept.Before;
             secrets.Restore(kept.Secrets);
             kept.Dispose();
             await node.LoadAsync(_loaded.Policy);
+            Erase(tried);
         }
         finally
         {
@@ -254,6 +262,11 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
     {
         _unconfirmed?.Dispose();
         _gate.Dispose();
+    }
+
+    private static void Erase(ImmutableList<ManualSa> replaced)
+    {
+        foreach (var manual in replaced) manual.Keys.Dispose();
     }
 
     private void Update(Func<Loaded, Loaded> change)
@@ -374,6 +387,8 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
 
         public ImmutableList<Pool> Pools { get; init; } = [];
 
+        public ImmutableList<ManualSa> Manual { get; init; } = [];
+
         public ImmutableDictionary<string, ImmutableArray<ImmutableArray<byte>>> Chains { get; init; } = ImmutableDictionary<string, ImmutableArray<ImmutableArray<byte>>>.Empty;
 
         /// <summary>All of it as the engine takes it.</summary>
@@ -381,6 +396,7 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
         {
             Connections = [.. Connections.Select(Completed)],
             Pools = [.. Pools],
+            Manual = [.. Manual],
             Trust = CredentialBuilder.TrustOf(Certificates, Authorities, Chains.Values.SelectMany(chain => chain)),
         };
 

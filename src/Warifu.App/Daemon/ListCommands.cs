@@ -44,6 +44,11 @@ internal static class ListCommands
             await request.StreamAsync("list-sa", ViciListings.Sa(sa, daemon.Node.TryQuery, daemon.ReqIds, now, one => (child is null || one.Name == child) && (childId == 0 || one.Id == childId)));
         }
 
+        foreach (var manual in daemon.Node.Manual)
+        {
+            if (manual.Id != 0 && (ike is null || manual.Sa.Name == ike) && (child is null || manual.Sa.Name == child) && ikeId == 0 && (childId == 0 || manual.Id == childId)) await request.StreamAsync("list-sa", ManualListings.Sa(manual, daemon.Node.TryQuery, daemon.ReqIds, now));
+        }
+
         return new ViciMessage();
     }
 
@@ -70,6 +75,11 @@ internal static class ListCommands
                 var wanted = one.Mode switch { ChildMode.Drop => Has("drop"), ChildMode.Pass => Has("pass"), _ => Has("trap") };
                 if (wanted && installed.Contains((connection.Name, one.Name)) && (ike is null || connection.Name == ike) && (child is null || one.Name == child)) await request.StreamAsync("list-policy", ViciListings.Policy(connection, one, daemon.ReqIds));
             }
+        }
+
+        foreach (var manual in daemon.Node.Manual)
+        {
+            if (Has("trap") && manual.Id != 0 && (ike is null || manual.Sa.Name == ike) && (child is null || manual.Sa.Name == child)) await request.StreamAsync("list-policy", ManualListings.Policy(manual, daemon.ReqIds));
         }
 
         return new ViciMessage();
@@ -142,6 +152,11 @@ internal static class ListCommands
         foreach (var connection in daemon.Config.Connections)
         {
             if (name is null || connection.Name == name) await request.StreamAsync("warifu-status-conn", new ViciMessage().Add(connection.Name, StatusOf(daemon, snapshot, connection, [.. bySa[connection.Name]], now)));
+        }
+
+        foreach (var manual in daemon.Node.Manual)
+        {
+            if (name is null || manual.Sa.Name == name) await request.StreamAsync("warifu-status-conn", ManualListings.Status(manual));
         }
 
         foreach (var left in daemon.Config.LeftOut)

@@ -23,7 +23,7 @@ internal static class LoadCommands
         server.Register("unload-shared", (request, _) => Task.FromResult(UnloadShared(daemon, request)));
         server.Register("get-shared", (_, _) => Task.FromResult(new ViciMessage().Add("keys", daemon.Config.Secrets.Names)));
         server.Register("reload-settings", (_, _) => Task.FromResult(Commands.Success()));
-        server.Register("warifu-manual", (_, _) => Task.FromResult(Commands.Failure("manual keys are not there yet")));
+        server.Register("warifu-manual", (request, _) => Task.FromResult(LoadManual(request)));
         CredentialCommands.Register(daemon);
         server.Register("warifu-begin", (request, _) =>
         {
@@ -71,6 +71,21 @@ internal static class LoadCommands
             if (findings.Find(finding => finding.Severity >= Severity.Limit) is { Text: { } text } worst) return Commands.Failure($"{text}{(worst.Remedy.Length > 0 ? "; " + worst.Remedy : "")}, config discarded");
             foreach (var warning in findings.Where(finding => finding.Severity == Severity.Warning)) daemon.Events.Tell(connection.Name, NoticeLevel.Warning, warning.Text);
             await daemon.Config.PutAsync(connection, chains, own, SettingPlaces.OfConnection(tree), daemon.Node);
+        }
+
+        return Commands.Success();
+    }
+
+    /// <summary>Manual SAs belong to a whole configuration, so that their SPIs and names can be compared.</summary>
+    private static ViciMessage LoadManual(ViciRequest request)
+    {
+        if (request.Session.Staged is not { } staged) return Commands.Failure("manual SAs are loaded in a transaction: begin with warifu-begin");
+        if (!staged.TryGrow(request.Length)) return Commands.Failure("the transaction holds more than 64 MiB");
+        foreach (var element in request.Message.Elements)
+        {
+            if (element.Section is not { } section) return Commands.Failure($"invalid section: {element.Name}");
+            if (element.Name.Length == 0 || element.Name.Any(char.IsControl)) return Commands.Failure("a manual SA needs a name without control characters");
+            Section(staged.Root, "manual").Sections.Add(ViciConfig.ToTree(element.Name, section));
         }
 
         return Commands.Success();
@@ -139,10 +154,16 @@ internal static class LoadCommands
             PskCheck.Judge(built with { Daemon = daemon.Settings }, PskPolicy.Warn, findings);
             CertificateCheck.Judge(built, findings);
             var errors = findings.Where(finding => finding.Severity == Severity.Error).Select(finding => finding.ToString()).ToList();
-            if (errors.Count > 0) built.Credentials.Erase();
+            if (errors.Count > 0) built.Erase();
             if (errors.Count > 0) return Commands.Failure($"{errors.Count} error{(errors.Count == 1 ? "" : "s")}; nothing was changed").Add("errors", errors);
             var leftOut = built.LeftOut.Select(left => $"{left.Name}: {left.Why}").ToList();
-            if (staged.DryRun) return Commands.Success().Add("changes", daemon.Config.Compare(built)).Add("left-out", leftOut);
+            if (staged.DryRun)
+            {
+                var would = daemon.Config.Compare(built);
+                foreach (var manual in built.Policy.Manual) manual.Keys.Dispose();
+                return Commands.Success().Add("changes", would).Add("left-out", leftOut);
+            }
+
             var changes = await daemon.ReplaceAsync(built, seconds > 0 ? TimeSpan.FromSeconds(seconds) : null);
             return Commands.Success().Add("changes", changes).Add("left-out", leftOut);
         }

@@ -9,7 +9,7 @@ namespace Warifu.Ipsec;
 internal readonly record struct OuterHeader(IpAddress Source, IpAddress Target, byte Tos, bool DontFragment);
 
 /// <summary>Puts AH into packets (RFC 4302 section 3.3), in place. The IP header before it is part of the work, since the ICV covers it.</summary>
-internal sealed class AhOutbound(ChildSpi spi, bool esn, PacketMac mac, ushort firstIdentification) : SaOutbound(esn)
+internal sealed class AhOutbound(ChildSpi spi, bool esn, PacketMac mac, ushort firstIdentification, bool cycles = false) : SaOutbound(esn, cycles)
 {
     private const byte HopLimit = 64;
 

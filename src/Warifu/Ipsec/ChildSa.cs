@@ -36,6 +36,9 @@ internal sealed class ChildSa : IDisposable
     /// <summary>64-bit sequence numbers (RFC 4303 section 2.2.1).</summary>
     public bool Esn { get; init; }
 
+    /// <summary>Without the check against replay the number on the wire begins anew behind its end (RFC 4302 section 3.3.2, RFC 4303 section 3.3.3): manual keys. IVs go on counting.</summary>
+    public bool SequenceCycles { get; init; }
+
     /// <summary>Encryption key with the salt behind it, as KEYMAT gives it.</summary>
     public required Secret InboundEncrKey { get; init; }
 

@@ -6,7 +6,7 @@ using Warifu.Primitives;
 namespace Warifu.Ipsec;
 
 /// <summary>Seals packets (RFC 4303 section 3.3), in place. Not thread-safe: <see cref="IpsecSa"/> has the gate.</summary>
-internal sealed class EspOutbound(ChildSpi spi, bool esn, PacketCipher cipher) : SaOutbound(esn)
+internal sealed class EspOutbound(ChildSpi spi, bool esn, PacketCipher cipher, bool cycles = false) : SaOutbound(esn, cycles)
 {
     private readonly int _alignment = EspOverhead.Alignment(cipher);
 

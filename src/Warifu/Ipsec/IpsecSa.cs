@@ -206,14 +206,14 @@ internal sealed class IpsecSa : IDisposable
     {
         var outbound = PacketCipher.Create(child.Encr, child.EncrKeyBits, child.Integ, child.OutboundEncrKey.Span, child.OutboundIntegKey.Span, entropy);
         var inbound = PacketCipher.Create(child.Encr, child.EncrKeyBits, child.Integ, child.InboundEncrKey.Span, child.InboundIntegKey.Span, entropy);
-        return (new EspOutbound(child.OutboundSpi, child.Esn, outbound), new EspInbound(inbound, new ReplayWindow(child.ReplayWindow, child.Esn), child.Esn));
+        return (new EspOutbound(child.OutboundSpi, child.Esn, outbound, child.SequenceCycles), new EspInbound(inbound, new ReplayWindow(child.ReplayWindow, child.Esn), child.Esn));
     }
 
     private static (SaOutbound, SaInbound) Ah(ChildSa child, IEntropy entropy)
     {
         var outbound = PacketMac.Create(child.Integ, child.OutboundIntegKey.Span);
         var inbound = PacketMac.Create(child.Integ, child.InboundIntegKey.Span);
-        return (new AhOutbound(child.OutboundSpi, child.Esn, outbound, (ushort)entropy.NextUInt32()), new AhInbound(inbound, new ReplayWindow(child.ReplayWindow, child.Esn), child.Esn));
+        return (new AhOutbound(child.OutboundSpi, child.Esn, outbound, (ushort)entropy.NextUInt32(), child.SequenceCycles), new AhInbound(inbound, new ReplayWindow(child.ReplayWindow, child.Esn), child.Esn));
     }
 
     private bool IsMove(Endpoint from)

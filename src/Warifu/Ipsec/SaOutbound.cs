@@ -11,14 +11,14 @@ namespace Warifu.Ipsec;
 /// </param>
 internal readonly record struct SealedPacket(int Offset, int Length, int HeaderLength);
 
-/// <summary>One direction out: the sequence numbers, which never cycle (RFC 4302 section 3.3.2, RFC 4303 section 3.3.3). Not thread-safe: <see cref="IpsecSa"/> has the gate.</summary>
-internal abstract class SaOutbound(bool esn) : IDisposable
+/// <summary>One direction out: the sequence numbers, which never cycle but with manual keys (RFC 4302 section 3.3.2, RFC 4303 section 3.3.3). Not thread-safe: <see cref="IpsecSa"/> has the gate.</summary>
+internal abstract class SaOutbound(bool esn, bool cycles = false) : IDisposable
 {
     /// <summary>Numbers that are left when the soft limit is raised: at a million packets per second still four minutes with 32 bits.</summary>
     private const ulong SoftDistance = 1UL << 28;
 
     // the last value is never used, so that counting on never wraps
-    private readonly ulong _lastSequence = (esn ? ulong.MaxValue : uint.MaxValue) - 1;
+    private readonly ulong _lastSequence = (esn || cycles ? ulong.MaxValue : uint.MaxValue) - 1;
 
     /// <summary>The last number used; the first packet has 1.</summary>
     public ulong Sequence { get; private set; }

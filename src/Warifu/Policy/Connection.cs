@@ -21,6 +21,9 @@ public sealed record PolicySet
     /// <summary>Addresses and attributes for clients; names are unique.</summary>
     public ImmutableArray<Pool> Pools { get; init; } = [];
 
+    /// <summary>SAs without IKE; names are unique among connections, too.</summary>
+    internal ImmutableArray<ManualSa> Manual { get; init; } = [];
+
     /// <summary>These connections.</summary>
     public static PolicySet Of(params ReadOnlySpan<Connection> connections) => new() { Connections = [.. connections] };
 }

@@ -36,7 +36,8 @@ public sealed class RegistryTests
         Pool: static l -, dns_domain l -
         Daemon: port n 500, port_nat_t n 4500, socket l /run/warifu/vici.sock, dataplane w auto, psk_policy w ~, psk_words x -, cookie_threshold n 30, half_open_limit n 1000, half_open_timeout t 30s, half_open_per_prefix n 20, identity_limit n 1024,
           retransmit_timeout t 1s, retransmit_tries n 6, keep_alive t 20s, fwmark n 0x57, table n 8757, hash_and_url b no, hash_and_url_private b no, crash_detection b yes, make_before_break b yes, state_dir x /var/lib/warifu, keylog x -
-        Manual: local x -, remote x -, protocol x -, spi_in x -, spi_out x -, encr x -, integ x -, mode x -, bind_interface x -, local_ts l dynamic, remote_ts l dynamic, key* o -, encr_key* o -, integ_key* o -
+        Manual: local x -, remote x -, protocol w esp, mode w tunnel, spi n -, spi_in n -, spi_out n -, encr x -, integ x -, encr_key o -, encr_key_in o -, encr_key_out o -, integ_key o -, integ_key_in o -, integ_key_out o -,
+          danger_counter_mode_with_fixed_key b no, local_ts l dynamic, remote_ts l dynamic, bind_interface x -, mtu n 0
         """;
 
     private static readonly Dictionary<char, ValueKind[]> s_kinds = new()

@@ -161,7 +161,7 @@ internal sealed class UmlKernel : IAsyncDisposable
             stty raw -echo
             umount -l /mnt/.old
             hostname vm 2>/dev/null || echo vm >/proc/sys/kernel/hostname
-            for m in esp4 esp6 xfrm_user xfrm_algo authenc echainiv seqiv gcm ccm ctr cbc hmac cmac chacha20poly1305 camellia_generic des_generic md5 sha1_generic sha512_generic; do /run/modprobe -q $m; done
+            for m in esp4 esp6 ah4 ah6 xfrm_user xfrm_algo authenc echainiv seqiv gcm ccm ctr cbc hmac cmac xcbc chacha20poly1305 camellia_generic des_generic md5 sha1_generic sha512_generic; do /run/modprobe -q $m; done
             sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
             ip link set dev lo up; ip link set dev vec0 up
             ip addr add 198.51.100.2/24 dev vec0; ip addr add 2001:db8:2::2/64 dev vec0 nodad

@@ -226,6 +226,32 @@ public sealed class AhTests
     }
 
     [Fact]
+    [Trait("Item", "3.8")]
+    public void Numbers_of_manual_SAs_begin_anew_and_are_not_checked()
+    {
+        using var ah = new AhOutbound(new(0x1000), esn: false, PacketMac.Create(IntegId.HmacSha256_128, new byte[32]), 1, cycles: true);
+        using var esp = new EspOutbound(new(0x1000), esn: false, PacketCipher.Create(EncrId.AesCbc, 128, IntegId.HmacSha1_96, new byte[16], new byte[20], new CountingEntropy()), cycles: true);
+        ah.StartAt(uint.MaxValue - 1);
+        esp.StartAt(uint.MaxValue - 1);
+        var buffer = new byte[400];
+        foreach (var low in new[] { uint.MaxValue, 0u, 1u })
+        {
+            s_inner4.CopyTo(buffer, 200);
+            Assert.Equal(PacketDrop.None, ah.SealTunnel(buffer, 200, s_inner4.Length, 4, new OuterHeader(IpAddress.Parse("192.0.2.1"), IpAddress.Parse("192.0.2.2"), 0, false), out var packet));
+            Assert.Equal(low, BinaryPrimitives.ReadUInt32BigEndian(buffer.AsSpan(packet.Offset + 28)));
+            s_inner4.CopyTo(buffer, 200);
+            Assert.Equal(PacketDrop.None, esp.SealTunnel(buffer, 200, s_inner4.Length, 4, out packet));
+            Assert.Equal(low, BinaryPrimitives.ReadUInt32BigEndian(buffer.AsSpan(packet.Offset + 4)));
+        }
+
+        // the receiver takes any number, 0 and one that came before included
+        var world = new AhWorld(IntegId.HmacSha256_128, window: 0);
+        var first = world.Send(world.A, s_inner4)!;
+        for (var again = 0; again < 2; again++) Assert.Equal(s_inner4, world.Deliver(world.B, first));
+        Assert.Equal(0ul, world.SaB.Counters.ReplayDrops);
+    }
+
+    [Fact]
     public void An_ICV_field_of_another_length_is_refused_but_for_the_padding_of_Linux()
     {
         foreach (var (integ, v6, extra, good) in new[] { (IntegId.HmacSha256_128, false, 4, true), (IntegId.HmacSha256_128, false, 8, false), (IntegId.HmacSha256_128, true, 8, false), (IntegId.HmacSha1_96, false, 4, false), (IntegId.Aes128Gmac, false, 4, true) })
