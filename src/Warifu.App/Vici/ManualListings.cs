@@ -1,5 +1,4 @@
 using System.Linq;
-using Warifu.App.Daemon;
 using Warifu.Engine;
 using Warifu.Net.DataPlane;
 using Warifu.Primitives;
