@@ -65,6 +65,7 @@ internal sealed class CreateChildExchange(ChildRequest request, ChildState? old 
         }
 
         PeerMade = null;
+        if (old is not null) old.PeerRekey = null;
         _closed.Clear();
         if (sa.Report.Ended) sa.Report = new ReportBuilder(sa.Engine.Now, initiator: true);
         _nonce = InitExchange.Nonce(sa);
@@ -124,7 +125,7 @@ internal sealed class CreateChildExchange(ChildRequest request, ChildState? old 
         }
 
         // a pair that goes again at once carries nothing
-        var redundant = old is null ? PeerMade is { IsLive: true, Table: not null } : old.PeerRekey is { Made.Table: not null } crossing && Collisions.OursIsRedundant(_nonce, answer.Nonce, crossing.Ni, crossing.Nr);
+        var redundant = old is null ? PeerMade is { IsLive: true, Table: not null } : old.PeerRekey is { } crossing && Collisions.OursIsRedundant(_nonce, answer.Nonce, crossing.Ni, crossing.Nr);
         var made = answer.Take(sa, _offer!, _nonce, answer.Nonce, old, outboundReady: !redundant, out var child);
         if (old is null)
         {
@@ -194,9 +195,10 @@ internal sealed class CreateChildExchange(ChildRequest request, ChildState? old 
     /// <summary>Who deletes what after a rekeying, also when the peer rekeyed the same pair at the same time (section 2.8.1).</summary>
     private void Settle(IkeSa sa, ChildState made, bool redundant)
     {
-        if (old!.PeerRekey is { Made: { Table: not null } other })
+        if (old!.PeerRekey is { Made: var other })
         {
             old.PeerRekey = null;
+            // nonces decide also when the peer's pair was closed meanwhile: the peer, which may have closed it, counts on that
             if (redundant)
             {
                 // the peer keeps its own and deletes the old pair; until then, or until it sends on its own, our answer may not have reached it (section 2.8)
@@ -206,7 +208,7 @@ internal sealed class CreateChildExchange(ChildRequest request, ChildState? old 
             }
 
             // the peer deletes its redundant pair
-            Requests.Replaced(sa, other);
+            if (sa.Children.Contains(other)) Requests.Replaced(sa, other);
         }
 
         old.Successor = made;
