@@ -7,6 +7,7 @@ using Warifu.Fuzz;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
+using Warifu.V2.Exchanges;
 using Warifu.Wire;
 using Xunit;
 
@@ -220,6 +221,16 @@ public sealed class ConfigurationTests
     }
 
     [Fact]
+    public void A_client_takes_no_more_addresses_than_it_asked_for()
+    {
+        var reply = new MessageBuilder().Configuration(ConfigurationKind.Reply, [.. new[] { "10.3.0.1", "10.3.0.2", "10.3.0.1" }.Select(address => new ConfigurationAttribute((ushort)ConfigurationType.InternalIp4Address, [.. IpAddress.Parse(address).ToOctets()]))]);
+        Assert.Equal(ParseError.None, MessageView.TryParse(reply.First, reply.Chain, out var view));
+        Assert.Equal(["10.3.0.1"], ConfigurationReply.Read(view, [IpAddress.AnyV4]).Addresses.Select(address => address.ToString()));
+        Assert.Equal(["10.3.0.1", "10.3.0.2"], ConfigurationReply.Read(view, [IpAddress.AnyV4, IpAddress.AnyV4]).Addresses.Select(address => address.ToString()));
+        Assert.Empty(ConfigurationReply.Read(view, [IpAddress.AnyV6]).Addresses);
+    }
+
+    [Fact]
     public void A_client_takes_only_its_own_address_from_a_gateway_that_does_not_narrow()
     {
         using var pair = Client(["0.0.0.0"], Pool("v4", "10.3.0.0/24"));
@@ -297,7 +308,7 @@ public sealed class ConfigurationTests
     [Fact]
     public void Who_asks_for_information_later_gets_what_it_asks_for_and_no_address()
     {
-        var pool = Pool("v4", "10.3.0.0/24") with { Attributes = [.. Attribute("dns", "10.2.0.53"), .. Attribute("subnet", "10.2.0.0/16"), .. Attribute("7", "Warifu")] };
+        var pool = Pool("v4", "10.3.0.0/24") with { Attributes = [.. Attribute("dns", "10.2.0.53"), .. Attribute("subnet", "10.2.0.0/16"), .. Attribute("7", "Warifu"), .. Attribute("netmask", "255.255.255.0")] };
         using var impostor = new Impostor(right: right => right with { Pools = ["v4"] }, pools: pool);
         // RFC 7296 section 2.20
         Assert.Equal([(ConfigurationType.ApplicationVersion, "576172696675")], Ask(ConfigurationType.ApplicationVersion));
@@ -305,6 +316,8 @@ public sealed class ConfigurationTests
         Assert.Equal([(ConfigurationType.InternalIp4Subnet, "0a020000ffff0000")], Ask(ConfigurationType.InternalIp4Address));
         Assert.Equal(ConfigurationType.SupportedAttributes, Assert.Single(Ask(ConfigurationType.SupportedAttributes)).Type);
         Assert.Empty(Ask());
+        // a netmask only beside an address
+        Assert.Empty(Ask(ConfigurationType.InternalIp4Netmask));
         Assert.Equal((0, 0), (impostor.Victim.Leases.Status().Single().Online, impostor.Victim.Leases.Status().Single().Offline));
         // CFG_SET may be ignored (section 3.15.1); and nobody gets a CFG_REPLY who has not asked
         var set = new MessageBuilder().Configuration(ConfigurationKind.Set, [new ConfigurationAttribute((ushort)ConfigurationType.InternalIp4Dns, [1, 2, 3, 4])]);
@@ -352,6 +365,9 @@ public sealed class ConfigurationTests
             Assert.Equal([(ConfigurationType.InternalIp4Address, "0a030001")], Replied(answer));
             Assert.Equal(["10.3.0.1/32"], impostor.Victim.Installed.Values.Last().RemoteSelectors.Select(one => one.ToString()));
             Assert.Equal(1, impostor.Victim.Leases.Status().Single().Online);
+            Assert.Single(impostor.Victim.Events.OfType<VirtualIpsGiven>());
+            // who asks for information gets no address with it, also when it has one
+            Assert.Empty(Replied(Answer(impostor, ExchangeType.Informational, new MessageBuilder().Configuration(ConfigurationKind.Request, [new ConfigurationAttribute((ushort)ConfigurationType.InternalIp4Dns, [])]))));
         }
 
         impostor.Victim.Command(id => new IkeCommand.Down(id, new SaTarget("net"), Force: true), impostor.Now);

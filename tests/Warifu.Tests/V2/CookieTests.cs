@@ -31,6 +31,7 @@ public sealed class CookieTests
         Assert.Equal(good, flood.Demand(1, [.. good, 0]));
         // of another address, of another initiator, of another nonce
         Assert.NotEqual(good, flood.Demand(2, good));
+        Assert.NotEqual(good, flood.Demand(2, good, spi: 1, nonce: 1));
         Assert.NotEqual(good, flood.Demand(1, good, spi: 99));
         Assert.NotEqual(good, flood.Demand(1, good, nonce: 99));
         Assert.Equal(0, flood.Engine.Counters.KeyExchanges);

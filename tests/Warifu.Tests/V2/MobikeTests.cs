@@ -79,6 +79,47 @@ public sealed class MobikeTests
     }
 
     [Fact]
+    public void Pairs_do_not_follow_to_a_peer_that_answers_with_another_cookie()
+    {
+        using var pair = Roaming(keyLog: true);
+        Assert.True(pair.Up().Success);
+        var keys = pair.Left.IkeKeys.Single();
+        var forged = 0;
+        pair.Wire = (_, from, sent) =>
+        {
+            if (from == pair.Right || !IkeHeader.TryRead(sent.Message, out var header) || !header.IsResponse || forged > 0) return 1;
+            forged++;
+            var wrong = new MessageBuilder().Notify(NotifyType.Cookie2, new byte[16]);
+            pair.Right.Receive(sent.Remote, sent.Local, Sealing.Replace(keys, sent.Message, wrong.First, wrong.Chain), pair.Now);
+            return 0;
+        };
+        Move(pair, pair.Left, s_leftToo, s_leftToo);
+        Assert.Equal(1, forged);
+        Assert.Empty(pair.Right.Moved);
+        // RFC 4555 section 3.7: MUST be closed
+        Assert.Empty(pair.Right.Engine.IkeSas);
+    }
+
+    [Fact]
+    public void A_responder_cannot_move_the_initiator_and_its_further_addresses_are_those_of_hosts()
+    {
+        using var pair = Roaming(keyLog: true);
+        Assert.True(pair.Up().Success);
+        var keys = pair.Left.IkeKeys.Single();
+        pair.Right.Command(id => new IkeCommand.Addresses(id, [s_right, s_rightToo]), pair.Now);
+        var told = pair.Right.Outbox.Dequeue();
+        var update = new MessageBuilder().Notify(NotifyType.UpdateSaAddresses).Notify(NotifyType.Cookie2, new byte[16]);
+        foreach (var address in new[] { "224.0.0.1", "255.255.255.255", "0.0.0.0", "198.51.100.2", "198.51.100.77" }) update.Notify(NotifyType.AdditionalIp4Address, IpAddress.Parse(address).ToOctets());
+        foreach (var address in new[] { "ff02::1", "::", "2001:db8:2::77" }) update.Notify(NotifyType.AdditionalIp6Address, IpAddress.Parse(address).ToOctets());
+        pair.Left.Receive(told.Remote, new Endpoint(s_rightToo, 4500), Sealing.Replace(keys, told.Message, update.First, update.Chain), pair.Now);
+        // it is answered, and no more
+        Assert.Single(pair.Left.Outbox);
+        Assert.Empty(pair.Left.Moved);
+        Assert.Equal(s_right, Assert.Single(pair.Left.Engine.IkeSas).Remote.Address);
+        Assert.Equal([s_right, s_rightToo, IpAddress.Parse("2001:db8:2::77")], Peer(pair.Left));
+    }
+
+    [Fact]
     public void Additional_addresses_are_told_at_the_start_and_when_they_change()
     {
         using var pair = Roaming();
