@@ -466,7 +466,7 @@ internal sealed class IkeSa : ITimed
         State = IkeState.Closed;
         foreach (var child in Children.Values.ToArray()) RemoveChild(child, reason, text);
         // whoever asks for a child asks the peer as it is now
-        if (reason is "peer-restarted" or "dead-peer") Again = WishesLeft();
+        if (reason is "peer-restarted" or "dead-peer") Again = WishesLeft(reason, text);
         // the peer has authenticated anew: what waits here goes on there
         var heir = Successor ?? (wasEstablished && reason is "peer-deleted" or "replaced" or "reauthenticated" ? Engine.HeirOf(this) : null);
         if (heir is not null) Window.MoveTo(heir, Later);
@@ -507,10 +507,17 @@ internal sealed class IkeSa : ITimed
         Handshake?.Auth?.OnAbandoned(this, reason, text);
     }
 
-    private (List<ChildRequest>, CommandId)? WishesLeft()
+    /// <summary>Each wish is carried over once only: a peer that answers IKE_AUTH and no more must not keep us at it for ever.</summary>
+    private (List<ChildRequest>, CommandId)? WishesLeft(string reason, string text)
     {
-        List<CreateChildExchange> creations = [.. Window.TakeRunningCreations(), .. Window.TakeCreations(Later)];
-        return creations.Count > 0 ? ([.. creations.Select(creation => creation.Request)], default) : null;
+        var wishes = new List<ChildRequest>();
+        foreach (var creation in Window.TakeRunningCreations().Concat(Window.TakeCreations(Later)).ToArray())
+        {
+            if (creation.Request.IsCarriedOver) creation.OnAbandoned(this, reason, text);
+            else wishes.Add(creation.Request with { IsCarriedOver = true });
+        }
+
+        return wishes.Count > 0 ? (wishes, default) : null;
     }
 
     /// <summary>Takes a pair out of the data plane.</summary>
