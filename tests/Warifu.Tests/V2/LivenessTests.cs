@@ -111,6 +111,37 @@ public sealed class LivenessTests
         Assert.Equal(attempts, pair.Left.Installed.Count);
     }
 
+    /// <summary>A wish goes over to a new IKE SA when the peer is lost; not for ever, or 'up' would wait without an end for a peer that answers no more than IKE_AUTH.</summary>
+    [Theory]
+    [InlineData(0, true)]
+    [InlineData(1, true)]
+    [InlineData(2, false)]
+    public void A_wish_for_a_child_is_carried_over_to_a_new_IKE_SA_once(int lostSas, bool made)
+    {
+        using var pair = new EnginePair();
+        var (left, right) = (EnginePair.LeftGateway(), EnginePair.RightGateway());
+        // the first wish goes into IKE_AUTH of the new IKE SA, the second asks for CREATE_CHILD_SA again
+        var more = new[] { ("dmz", "10.3.0.0/16"), ("lab", "10.4.0.0/16") };
+        pair.Load(
+            left with { DpdDelay = TimeSpan.FromSeconds(30), Children = [left.Children[0], .. more.Select(one => left.Children[0] with { Name = one.Item1, LocalSelectors = [EnginePair.Ts(one.Item2)] })] },
+            right with { Children = [right.Children[0], .. more.Select(one => right.Children[0] with { Name = one.Item1, RemoteSelectors = [EnginePair.Ts(one.Item2)] })] });
+        Assert.True(pair.Up().Success);
+        var deaf = new HashSet<IkeSpi>();
+        pair.Wire = (_, from, send) =>
+        {
+            if (!IkeHeader.TryRead(send.Message, out var header) || header.Exchange != ExchangeType.CreateChildSa || from == pair.Right) return 1;
+            if (deaf.Count < lostSas) deaf.Add(header.InitiatorSpi);
+            return deaf.Contains(header.InitiatorSpi) ? 0 : 1;
+        };
+        pair.Left.Up("net", "dmz", pair.Now);
+        var up = pair.Left.Up("net", "lab", pair.Now);
+        pair.Run(TimeSpan.FromMinutes(12));
+        Assert.Equal(lostSas, deaf.Count);
+        Assert.True(pair.Left.Results.TryGetValue(up, out var result), "the command still waits");
+        Assert.Equal(made, result.Success);
+        Assert.Equal(made, pair.Left.Engine.Snapshot().IkeSas.Any(sa => sa.Children.Any(child => child.Name == "lab")));
+    }
+
     [Theory]
     [InlineData(StartAction.None, 0)]
     [InlineData(StartAction.Start, 1)]
