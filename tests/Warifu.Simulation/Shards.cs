@@ -47,7 +47,8 @@ internal sealed class Shards : IDisposable
         sum.Commands + one.Commands,
         sum.Initiating + one.Initiating,
         sum.Retries + one.Retries,
-        sum.Lingering + one.Lingering));
+        sum.Lingering + one.Lingering,
+        sum.Contacts + one.Contacts));
 
     /// <summary>Sum of a counter.</summary>
     public long Sum(Func<EngineCounters, long> counter) => _engines.Sum(engine => counter(engine.Counters));

@@ -17,7 +17,7 @@ internal sealed partial class IkeEngine
     };
 
     public EngineHoldings Holdings => new(
-        _byId.Count, _halfOpen.Count, _byChild.Count, _childSpis.Count, _asks.Count, _timers.Count, _byFirstMessage.Count, _byConnection.Count, _gathers.Count, _initiating.Count, _retriesByName.Count, _lingering.Count);
+        _byId.Count, _halfOpen.Count, _byChild.Count, _childSpis.Count, _asks.Count, _timers.Count, _byFirstMessage.Count, _byConnection.Count, _gathers.Count, _initiating.Count, _retriesByName.Count, _lingering.Count, _contacts.Count);
 
     /// <summary>All IKE SAs, for inspection.</summary>
     public IReadOnlyCollection<IkeSa> IkeSas => _byId.Values;

@@ -22,6 +22,7 @@ internal sealed partial class IkeEngine : IDisposable
     private readonly Dictionary<ulong, IkeSa> _bySpi = [];
     private readonly Dictionary<uint, IkeSa> _byId = [];
     private readonly Dictionary<string, ConnectionSas> _byConnection = new(StringComparer.Ordinal);
+    private readonly Contacts _contacts = new();
     private readonly Dictionary<(Endpoint, UInt128), IkeSa> _byFirstMessage = [];
     private readonly Dictionary<IkeSa, (Endpoint, UInt128)> _firstMessages = [];
     private readonly Dictionary<uint, IkeSa> _byChild = [];
@@ -282,6 +283,8 @@ internal sealed partial class IkeEngine : IDisposable
     {
         if (_byConnection.TryGetValue(sa.Connection.Name, out var list)) list.StateChanged(sa, was);
         if (was == IkeState.Connecting) Outgone(sa);
+        if (sa is { State: IkeState.Established, LocalId: { } own, RemoteId: { } peer }) _contacts.Enter(sa.Id, own, peer);
+        else if (sa.State != IkeState.Connecting) _contacts.Leave(sa.Id);
         if (sa is { State: IkeState.Established, Proven: 0 }) sa.Proven = Moment;
         if (sa is { State: IkeState.Established, Reauthenticates: not null }) _renewals.Add(sa);
     }
@@ -324,8 +327,15 @@ internal sealed partial class IkeEngine : IDisposable
     /// <summary>IKE goes behind four zero octets on the port that it shares with ESP (RFC 3948 section 2.2).</summary>
     public bool NeedsMarker(Endpoint local) => local.Port == Options.PortNatT;
 
-    /// <summary>Another established IKE SA of the same connection: INITIAL_CONTACT would be a lie.</summary>
-    public bool HasOther(IkeSa sa) => OfConnection(sa.Connection.Name) is var list && ((sa.RemoteId ?? sa.Connection.Remote.Id.Exact) is { } peer ? list.With(peer).Count > 0 : list.HasEstablished);
+    /// <summary>IKE_AUTH goes out: is this our only contact with the peer, so that INITIAL_CONTACT is no lie? Two connections between the same identities begin at the same time.</summary>
+    public bool IsInitialContact(IkeSa sa)
+    {
+        if ((sa.RemoteId ?? sa.Connection.Remote.Id.Exact) is not { } peer) return !OfConnection(sa.Connection.Name).HasEstablished;
+        if (sa.LocalId is not { } own) return false;
+        var only = !_contacts.HasOther(sa.Id, own, peer);
+        _contacts.Enter(sa.Id, own, peer);
+        return only;
+    }
 
     /// <summary>The same peer has authenticated again on <paramref name="by"/>: it says that it has lost the older one, or our policy wants only one.</summary>
     public void Replace(uint ikeId, IkeSa by, bool initialContact)

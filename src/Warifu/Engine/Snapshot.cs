@@ -17,7 +17,7 @@ internal sealed record EngineSnapshot(ImmutableArray<IkeSaSnapshot> IkeSas, int 
 }
 
 /// <summary>What the engine holds: all of it is zero when nothing is up and nothing is wanted.</summary>
-internal readonly record struct EngineHoldings(int IkeSas, int HalfOpen, int Children, int ChildSpis, int Asks, int Timers, int FirstMessages, int Connections, int Commands, int Initiating, int Retries, int Lingering);
+internal readonly record struct EngineHoldings(int IkeSas, int HalfOpen, int Children, int ChildSpis, int Asks, int Timers, int FirstMessages, int Connections, int Commands, int Initiating, int Retries, int Lingering, int Contacts);
 
 internal sealed record IkeSaSnapshot
 {

@@ -1,6 +1,7 @@
 using System;
 using System.Linq;
 using Warifu.Engine;
+using Warifu.Policy;
 using Warifu.Simulation;
 using Xunit;
 
@@ -35,6 +36,36 @@ public sealed class HandshakeTests
         Assert.True(left.InboundIntegKey.FixedTimeEquals(right.OutboundIntegKey.Span));
         Assert.Equal(left.LocalSelectors.Single(), right.RemoteSelectors.Single());
         Assert.Equal("ESTABLISHED", Assert.Single(pair.Right.Engine.Snapshot().IkeSas).State);
+    }
+
+    /// <summary>INITIAL_CONTACT of the second would end the first (RFC 7296 section 2.4).</summary>
+    [Theory]
+    [Trait("Item", "2.9")]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Two_connections_between_the_same_identities_stay_beside_each_other(bool together)
+    {
+        using var pair = new EnginePair();
+        var (left, right) = (EnginePair.LeftGateway(), EnginePair.RightGateway());
+        pair.Left.Load(new PolicySet { Connections = [left, left with { Name = "lab", Children = [left.Children[0] with { LocalSelectors = [EnginePair.Ts("10.3.0.0/16")] }] }] }, pair.Now);
+        pair.Right.Load(new PolicySet { Connections = [right with { Children = [right.Children[0], right.Children[0] with { Name = "lab", RemoteSelectors = [EnginePair.Ts("10.3.0.0/16")] }] }] }, pair.Now);
+        foreach (var name in new[] { "net", "lab" })
+        {
+            pair.Left.Up(name, null, pair.Now);
+            if (!together) pair.Run();
+        }
+
+        pair.Run();
+        Assert.All(pair.Left.Results.Values, result => Assert.True(result.Success, result.Message));
+        foreach (var host in new[] { pair.Left, pair.Right })
+        {
+            Assert.Equal(["ESTABLISHED", "ESTABLISHED"], host.Engine.Snapshot().IkeSas.Select(sa => sa.State));
+            Assert.Equal(2, host.Installed.Count);
+        }
+
+        pair.Left.Command(id => new IkeCommand.Shutdown(id), pair.Now);
+        pair.Run();
+        Assert.Equal(default, pair.Left.Engine.Holdings);
     }
 
     [Fact]
