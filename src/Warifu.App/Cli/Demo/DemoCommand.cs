@@ -42,6 +42,8 @@ internal static class DemoCommand
             // it cleans up and ends when its input ends, whether or not the terminal's interrupt reached it
             stage.StandardInput.Close();
             await EndAsync(stage);
+            // what it could not remove itself: an interrupt may come before it can catch one, and one that hangs is killed
+            RemoveLeftovers();
         }
 
         return stage.ExitCode == 0 ? 0 : 1;
