@@ -76,11 +76,13 @@ public sealed class AuthRoundTests
         Assert.Empty(pair.Right.Events.OfType<IkeSaUp>());
     }
 
-    [Fact]
-    public void Who_gives_only_the_first_of_two_proofs_replaces_nothing()
+    [Theory]
+    [InlineData(UniquePolicy.No)]
+    [InlineData(UniquePolicy.Replace)]
+    public void Who_gives_only_the_first_of_two_proofs_replaces_nothing(UniquePolicy unique)
     {
         using var pair = new EnginePair();
-        pair.Right.Load(PolicySet.Of(Rounds(EnginePair.RightGateway(), 0, 1, "right", "left")), pair.Now);
+        pair.Right.Load(PolicySet.Of(Rounds(EnginePair.RightGateway() with { Unique = unique }, 0, 1, "right", "left")), pair.Now);
         pair.Left.Load(PolicySet.Of(Rounds(EnginePair.LeftGateway(), 1, 0, "left", "right")), pair.Now);
         Assert.True(pair.Up().Success, Why(pair));
         // somebody who has stolen the first secret only, and says that it is the first contact
@@ -96,6 +98,7 @@ public sealed class AuthRoundTests
         }
 
         Assert.Equal("authentication-failed", pair.Right.LastReport!.Failure!.Reason);
+        pair.Right.Wake(pair.Now + TimeSpan.FromMinutes(1));
         Assert.Single(pair.Right.Installed);
         Assert.Equal(1, pair.Right.Claims.Count);
     }
