@@ -628,8 +628,8 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
     /// <summary>A TUN and the thread that reads it.</summary>
     private sealed class Device : IDisposable
     {
-        /// <summary>A pass takes a fraction of it, unless its thread has no processor.</summary>
-        private static readonly TimeSpan s_passPatience = TimeSpan.FromMilliseconds(2);
+        /// <summary>A pass takes a fraction of a millisecond, unless its thread has no processor: on a busy machine that may be several turns of others.</summary>
+        private static readonly TimeSpan s_passPatience = TimeSpan.FromMilliseconds(25);
 
         private readonly UserspaceDataPlane _plane;
         private readonly string? _boundInterface;
