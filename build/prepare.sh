@@ -26,4 +26,4 @@ if ! have_sdk; then
   fi
   have_sdk || { say "warifu: the .NET 10 SDK is missing. Get it from https://dotnet.microsoft.com/download/dotnet/10.0 (or your distribution's package dotnet-sdk-10.0) and run this again."; exit 1; }
 fi
-[ "$level" = run ] || apt_install iproute2 nftables iputils-ping procps iperf3 tcpdump tshark gcc libc6-dev clang lld zlib1g-dev ca-certificates
+[ "$level" = run ] || apt_install iproute2 netbase nftables iputils-ping procps iperf3 tcpdump tshark gcc libc6-dev clang lld zlib1g-dev ca-certificates
