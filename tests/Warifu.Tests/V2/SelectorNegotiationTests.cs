@@ -29,6 +29,20 @@ public sealed class SelectorNegotiationTests
         Assert.Equal(Single(pair.Left).LocalSelectors, Single(pair.Right).RemoteSelectors);
     }
 
+    [Theory]
+    [InlineData(255)]
+    [InlineData(300)]
+    public void A_TS_payload_holds_255_selectors_and_the_packet_that_asks_is_among_them(int count)
+    {
+        using var pair = new EnginePair();
+        var nets = Enumerable.Range(0, count).Select(i => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"10.{100 + (i / 200)}.{i % 200}.0/24")).ToArray();
+        pair.Load(Left(Net("net", nets, ["10.2.0.0/16"])), Right(Net("net", ["10.2.0.0/16"], nets)));
+        Acquire(pair, "10.100.7.9", "10.2.200.7");
+        Assert.Contains(Single(pair.Left).LocalSelectors, selector => selector.ToString() == "10.100.7.0/24");
+        Assert.InRange(Single(pair.Left).LocalSelectors.Length, 254, 255);
+        Assert.Equal(Single(pair.Left).LocalSelectors, Single(pair.Right).RemoteSelectors);
+    }
+
     [Fact]
     public void Two_hundred_children_with_a_selector_each_get_pairs_of_their_own()
     {

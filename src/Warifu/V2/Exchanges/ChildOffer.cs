@@ -80,8 +80,11 @@ internal sealed class ChildOffer
         var local = wanted.IsEmpty || sa.Virtual is { Local.IsEmpty: false } ? ChildInstall.Resolve(config.LocalSelectors, sa.LocalEnds) : ChildInstall.ResolveAll(config.LocalSelectors, wanted);
         var remote = ChildInstall.Resolve(config.RemoteSelectors, sa.RemoteEnds);
         if (request is { PacketLocal: { } from, PacketRemote: { } to } && (config.SinglePair || request.PairOnly)) return (Selectors.Of(local, from.First), Selectors.Of(remote, to.First));
-        return (WithPacket(local, request.PacketLocal), WithPacket(remote, request.PacketRemote));
+        return (Fitting(WithPacket(local, request.PacketLocal)), Fitting(WithPacket(remote, request.PacketRemote)));
     }
+
+    /// <summary>A TS payload counts its selectors in one octet.</summary>
+    private static ImmutableArray<TrafficSelector> Fitting(ImmutableArray<TrafficSelector> selectors) => selectors.Length > Narrowing.MaxSelectors ? selectors[..Narrowing.MaxSelectors] : selectors;
 
     /// <summary>The packet that raised it comes first, so that the responder can narrow to what it needs (section 2.9).</summary>
     private static ImmutableArray<TrafficSelector> WithPacket(ImmutableArray<TrafficSelector> selectors, TrafficSelector? packet) =>
