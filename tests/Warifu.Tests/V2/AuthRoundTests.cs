@@ -200,6 +200,20 @@ public sealed class AuthRoundTests
 
     [Fact]
     [Trait("Item", "2.5")]
+    public void An_initiator_that_requires_a_ppk_and_names_none_says_that_it_is_its_own_mistake()
+    {
+        using var pair = new EnginePair();
+        pair.Right.AddPpk(Identities.Parse("ppk-1"), Quantum);
+        pair.Load(EnginePair.LeftGateway() with { PpkRequired = true }, EnginePair.RightGateway());
+        Assert.False(pair.Up().Success);
+        var failure = pair.Left.LastReport!.Failure!;
+        Assert.Equal("ppk", failure.Reason);
+        Assert.StartsWith("here: set connections.net.ppk_id", failure.Remedy, StringComparison.Ordinal);
+        Assert.DoesNotContain("at the peer", failure.Remedy, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    [Trait("Item", "2.5")]
     public void A_responder_that_strips_the_ppk_is_refused_where_it_is_required()
     {
         // the responder says USE_PPK and then goes on without: only one that does not know the key would

@@ -52,7 +52,7 @@ internal sealed class PpkPart : InitPart
         var connection = sa.Connection;
         if (!sa.Handshake!.PpkAgreed || connection.PpkId is not { } id)
         {
-            if (connection.PpkRequired) Lifetimes.Fail(sa, NotOffered(sa));
+            if (connection.PpkRequired) Lifetimes.Fail(sa, connection.PpkId is null ? NotNamed(sa) : NotOffered(sa));
             else then();
             return;
         }
@@ -159,6 +159,15 @@ internal sealed class PpkPart : InitPart
         if (data.ContainsAnyExceptInRange((byte)' ', (byte)'~') || data.Length > 256) return Identity.KeyId(data);
         return Identities.TryParse(Encoding.ASCII.GetString(data), out var identity, out _) && identity.Data.AsSpan().SequenceEqual(data) ? identity : Identity.KeyId(data);
     }
+
+    /// <summary>We required one and could not offer it: without a name there is none to offer.</summary>
+    private static NegotiationFailure NotNamed(IkeSa sa) => new(
+        "ppk",
+        $"connection {sa.Connection.Name} requires a post-quantum pre-shared key, and does not say which one we use as initiator",
+        [],
+        [],
+        [],
+        $"here: set connections.{sa.Connection.Name}.ppk_id to the name of the key, or ppk_required = no");
 
     private static NegotiationFailure NotOffered(IkeSa sa) => new(
         "ppk",
