@@ -156,9 +156,9 @@ internal static class Listings
 
     private static string Suite(ViciMessage sa) => string.Join('/', new[] { sa.Text("encr-alg") + (sa.Text("encr-keysize") is { } bits ? "-" + bits : ""), sa.Text("integ-alg"), sa.Text("prf-alg"), sa.Text("dh-group"), sa.Text("esn") is null ? null : "ESN" }.Where(part => part is not null));
 
-    private static IEnumerable<string> Connection(string name, ViciMessage connection)
+    internal static IEnumerable<string> Connection(string name, ViciMessage connection)
     {
-        yield return $"{name}: {connection.Text("version")}, rekeying every {connection.Text("rekey_time")}s{(connection.Text("suite") is { } suite ? $", {suite}" : "")}";
+        yield return $"{name}: {connection.Text("version")}, rekeying every {connection.Text("rekey_time")}s{Reauthentication(connection)}{(connection.Text("suite") is { } suite ? $", {suite}" : "")}";
         yield return $"  local:  {string.Join(' ', connection.Items("local_addrs"))}";
         yield return $"  remote: {string.Join(' ', connection.Items("remote_addrs"))}";
         foreach (var element in connection.Elements.Where(element => element.Section is not null && (element.Name.StartsWith("local-", StringComparison.Ordinal) || element.Name.StartsWith("remote-", StringComparison.Ordinal))))
@@ -176,6 +176,12 @@ internal static class Listings
             yield return $"    local:  {string.Join(' ', child.Items("local-ts"))}";
             yield return $"    remote: {string.Join(' ', child.Items("remote-ts"))}";
         }
+    }
+
+    private static string Reauthentication(ViciMessage connection)
+    {
+        if (connection.Text("reauth_frequency") is { } frequency) return frequency == "1" ? ", each time by authenticating anew" : $", 1 of {frequency} times by authenticating anew";
+        return connection.Text("reauth_time") is null or "0" ? "" : $", authenticating anew every {connection.Text("reauth_time")}s";
     }
 
     private static IEnumerable<string> Policy(string name, ViciMessage policy) =>

@@ -88,6 +88,7 @@ internal static class ViciListings
             .Add("unique", "UNIQUE_" + connection.Unique.ToString().ToUpperInvariant());
         // the name that RFC 6379 section 3 wants to be seen
         if (connection.Suite.Length > 0) body.Add("suite", connection.Suite);
+        if (connection.ReauthFrequency > 0) body.Add("reauth_frequency", connection.ReauthFrequency);
         if (connection.DpdDelay > TimeSpan.Zero) body.Add("dpd_delay", Seconds(connection.DpdDelay));
         if (connection.PpkId is { } ppk) body.Add("ppk_id", Identities.Print(ppk));
         body.Flag("ppk_required", connection.PpkRequired);
