@@ -67,6 +67,7 @@ internal static class AuthorityBuilder
             }
         }
 
+        foreach (var twice in leases.GroupBy(lease => lease.Address).Where(group => group.Count() > 1)) findings.Add(new Diagnostic(Severity.Error, section.Find("static")!.ValuePosition, $"pool '{section.Name}': {twice.Key} is the static lease of {string.Join(" and of ", twice.Select(lease => Identities.Print(lease.Identity)))}", "give each its own address"));
         if (ranges.Count == 0 && leases.Count == 0 && !findings.Skip(before).Any(finding => finding.Severity == Severity.Error)) findings.Add(new Diagnostic(Severity.Error, section.Position, $"missing addrs for pool '{section.Name}'", "add 'addrs = SUBNET'"));
         return findings.Skip(before).Any(finding => finding.Severity >= Severity.Limit) ? null : new Pool { Name = section.Name, Addresses = ranges.ToImmutable(), Attributes = attributes.ToImmutable(), Static = leases.ToImmutable() };
     }

@@ -22,6 +22,9 @@ internal sealed record BuiltConfiguration(PolicySet Policy, DaemonSettings Daemo
     /// <summary>CAs with where to ask about what they issued.</summary>
     public ImmutableArray<Authority> Authorities { get; init; } = [];
 
+    /// <summary>Names of all pools that stand there, also of those with errors.</summary>
+    public ImmutableHashSet<string> PoolNames { get; init; } = [];
+
     /// <summary>Certificates that stood in the files of a connection's own ones.</summary>
     public ImmutableDictionary<string, ImmutableArray<ImmutableArray<byte>>> Chains { get; init; } = ImmutableDictionary<string, ImmutableArray<ImmutableArray<byte>>>.Empty;
 

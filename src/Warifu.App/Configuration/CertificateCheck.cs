@@ -17,7 +17,7 @@ internal static class CertificateCheck
         foreach (var connection in built.Policy.Connections)
         {
             var position = built.PositionOf(connection.Name);
-            foreach (var pool in connection.Pools.Where(name => !built.Policy.Pools.Any(pool => pool.Name == name))) findings.Add(new Diagnostic(Severity.Warning, position, $"connection '{connection.Name}' names the pool '{pool}', which this configuration does not have", "add it to 'pools', or load it by other means"));
+            foreach (var pool in connection.Pools.Where(name => !built.PoolNames.Contains(name))) findings.Add(new Diagnostic(Severity.Warning, position, $"connection '{connection.Name}' names the pool '{pool}', which this configuration does not have", "add it to 'pools', or load it by other means"));
             foreach (var local in connection.LocalRounds.Prepend(connection.Local).Where(round => round.Kind == AuthKind.PublicKey))
             {
                 var own = local.Certificates.Select(der => CertificateReader.KeyOf(der.AsMemory())).Concat(local.PublicKeys.Select(Parse)).OfType<PublicKey>().ToList();
@@ -30,6 +30,7 @@ internal static class CertificateCheck
 
                 if (own.Count == 0) findings.Add(new Diagnostic(Severity.Warning, position, $"connection '{connection.Name}' has no certificate of its own", "add 'certs = FILE' or 'pubkeys = FILE' to its section 'local', or load one for its id by other means"));
                 else if (!own.Exists(key => keys.Contains(Convert.ToHexStringLower(key.KeyId.Span)))) findings.Add(new Diagnostic(Severity.Warning, position, $"no private key in this configuration fits a certificate of connection '{connection.Name}'", "put it into the folder 'private', with its password in 'secrets' if it has one, or load it by other means"));
+                if (local is { Id: { } id, Certificates: [var first, ..] } && local.Certificates.All(der => Pki.Certificate.TryParse(der.AsMemory(), out var one, out _) && !CertificateReader.Carries(one!, id))) findings.Add(new Diagnostic(Severity.Warning, position, $"the identity {Identities.Print(id)} of connection '{connection.Name}' is not in its certificate '{CertificateReader.NameOf(first.AsMemory())}': peers refuse that (RFC 4945)", "write an id that is a subject alternative name or the subject of the certificate, or get another certificate"));
                 foreach (var der in local.Certificates) CheckDates(der, position, findings);
             }
 

@@ -44,7 +44,8 @@ internal static class PolicyBuilder
             else leftOut.Add(new LeftOutConnection(section.Name, stops[0].ToString()));
         }
 
-        var pools = Below(root, "pools", findings).Select(section => AuthorityBuilder.BuildPool(section, findings)).OfType<Pool>().ToImmutableArray();
+        var poolSections = Below(root, "pools", findings).ToList();
+        var pools = poolSections.Select(section => AuthorityBuilder.BuildPool(section, findings)).OfType<Pool>().ToImmutableArray();
         var authorities = Below(root, "authorities", findings).Select(section => AuthorityBuilder.Build(section, findings)).OfType<Authority>().ToImmutableArray();
 
         var manual = ManualBuilder.BuildAll(Below(root, "manual", findings).ToList(), Below(root, "connections", []).ToList(), findings);
@@ -55,6 +56,7 @@ internal static class PolicyBuilder
             PskPolicies = policies.ToImmutable(),
             Positions = positions.ToImmutable(),
             Authorities = authorities,
+            PoolNames = [.. poolSections.Select(section => section.Name)],
             Chains = chains.ToImmutable(),
             Credentials = credentials ?? Credentials.None,
         };
@@ -75,6 +77,7 @@ internal static class PolicyBuilder
         if (reader.Number("reauth_frequency", 0) > 0 && rekey == TimeSpan.Zero) reader.Error("reauth_frequency", "re-authentication by frequency counts rekeyings, and rekey_time = 0 makes none", "set rekey_time, or use reauth_time instead of reauth_frequency");
         if (reader.Has("dpd_mode") && reader.Time("dpd_delay", kept ? TimeSpan.FromSeconds(30) : TimeSpan.Zero) == TimeSpan.Zero) reader.Error("dpd_mode", "dpd_mode says when to check liveness, and dpd_delay = 0 switches the checks off", "set dpd_delay");
         if (reader.Has("reauth_frequency") && reader.Time("reauth_time", default) > TimeSpan.Zero) reader.Error("reauth_frequency", "reauth_time already says when to authenticate anew", "keep one of them");
+        if (reader.YesNo("encap", false) && !reader.YesNo("nat_traversal", true)) reader.Error("encap", "encap = yes puts ESP into UDP, which the peer learns by NAT payloads, and nat_traversal = no sends none", "keep one of them");
         var weak = new WeaknessWarnings(section.Name, findings);
         weak.Find(reader, "proposals", reader.Proposals("proposals", ProtocolId.Ike));
         ImmutableArray<Child> children = [.. ChildrenOf(section, keep, weak, findings)];
@@ -261,6 +264,8 @@ internal static class PolicyBuilder
             (left.IsDynamic || right.IsDynamic || left.Selector.Version == right.Selector.Version) && (left.Selector.Protocol == 0 || right.Selector.Protocol == 0 || left.Selector.Protocol == right.Selector.Protocol);
         foreach (var (key, own, otherKey, others) in new[] { ("local_ts", local, "remote_ts", remote), ("remote_ts", remote, "local_ts", local) })
         {
+            // one octet counts them on the wire (section 3.13)
+            if (own.Length > Narrowing.MaxSelectors) reader.Error(key, $"{key}: {own.Length} selectors are more than the {Narrowing.MaxSelectors} that a child can negotiate", "join neighbours, or put the rest into another child");
             foreach (var one in own)
             {
                 if (!others.Any(other => Fits(one, other))) reader.Error(key, $"{(one.IsDynamic ? "dynamic" : one.Selector.ToString())} has no counterpart of the same IP version and protocol in {otherKey}", "add one there, or remove it here");

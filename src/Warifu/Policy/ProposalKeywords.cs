@@ -68,6 +68,7 @@ public static class ProposalKeywords
             }
 
             isLimit = s_later.Contains(word) || IsAdditionalExchange(word);
+            if (Suite.All.FirstOrDefault(one => text.StartsWith(one.Word + "-", StringComparison.Ordinal)) is { } whole) return Fail($"'{whole.Word}' stands for a whole list of proposals and takes no further words; write {whole.Word} alone, or spell the algorithms out", out error);
             error = isLimit ? $"algorithm '{word}' is not there yet" : $"unknown algorithm '{word}'; nearest known word: '{Nearest(word)}'";
             return false;
         }

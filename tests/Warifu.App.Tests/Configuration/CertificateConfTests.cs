@@ -175,6 +175,32 @@ public sealed class CertificateConfTests : IDisposable
         Assert.Equal("last", Assert.Single(connection.RemoteRounds).Id.Text);
     }
 
+    [Theory]
+    [InlineData("left.example.org", true)]
+    [InlineData("C=CH, O=Warifu Lab, CN=left.example.org", true)]
+    [InlineData("left.example.net", false)]
+    [InlineData("192.0.2.1", false)]
+    public void An_identity_that_is_not_in_the_certificate_is_warned_of(string id, bool isThere)
+    {
+        var own = s_ca.Issue("left");
+        own.WriteTo(_folder);
+        s_ca.Own.TrustIn(_folder);
+        var lines = Read($"local {{\nauth = pubkey\ncerts = {own.Name}.pem\nid = \"{id}\"\n}}\nremote {{\nauth = pubkey\n}}").Findings.Select(finding => finding.ToString()).ToList();
+        if (isThere) Assert.Empty(lines);
+        else Assert.Contains($"warning: the identity {id} of connection 'gw' is not in its certificate 'C=CH, O=Warifu Lab, CN=left.example.org': peers refuse that (RFC 4945)", Assert.Single(lines), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("clients", "10.3.0.9-10.3.0.1", "error: pool 'clients'")]
+    [InlineData("clients", "10.3.0.0/24", null)]
+    [InlineData("others", "10.3.0.0/24", "warning: connection 'gw' names the pool 'clients', which this configuration does not have")]
+    public void Only_a_pool_that_is_not_there_is_missed(string name, string addresses, string? said)
+    {
+        var lines = Read("pools = clients\nlocal {\nauth = psk\n}\nremote {\nauth = psk\n}", $"pools {{\n{name} {{\naddrs = {addresses}\n}}\n}}").Findings.Where(finding => finding.Severity >= Severity.Warning).Select(finding => finding.ToString()).ToList();
+        Assert.Equal(said is null ? 0 : 1, lines.Count);
+        if (said is not null) Assert.Contains(said, lines[0], StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Authorities_and_pools_are_typed()
     {

@@ -111,6 +111,7 @@ public sealed class CheckTests
     [InlineData("psk_policy = hard", "psk_policy: 'hard' is not known; write one of strict, warn, off")]
     [InlineData("keep = always", "keep: 'always' is not known; write one of up, on-demand, no")]
     [InlineData("keep = up\nkeyingtries = 3", "keep already says how long to try: for ever; remove keyingtries or keep")]
+    [InlineData("encap = yes\nnat_traversal = no", "encap = yes puts ESP into UDP, which the peer learns by NAT payloads, and nat_traversal = no sends none; keep one of them")]
     [InlineData("childs { }", "unknown section 'childs' in connection 'gw'; nearest known section: 'children'")]
     public void Mistakes_in_a_connection(string lines, string error) => AssertError(Conf.With(lines), error);
 
@@ -142,6 +143,20 @@ public sealed class CheckTests
     public void Mistakes_in_a_child(string lines, string error) => AssertError(Conf.With(child: lines), error);
 
     [Theory]
+    [InlineData(255, false)]
+    [InlineData(256, true)]
+    public void More_selectors_than_a_message_holds_are_an_error(int count, bool isError)
+    {
+        var nets = string.Join(", ", Enumerable.Range(0, count).Select(i => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"10.{i / 2}.{i % 2}.0/24")));
+        foreach (var key in new[] { "local_ts", "remote_ts" })
+        {
+            var conf = Conf.With(child: $"{key} = {nets}");
+            if (isError) AssertError(conf, $"{key}: {count} selectors are more than the 255 that a child can negotiate; join neighbours, or put the rest into another child");
+            else Assert.Empty(conf.Lines);
+        }
+    }
+
+    [Theory]
     [InlineData("daemon { prot = 500 }", "unknown key 'prot' in 'daemon'; nearest known key: 'port'")]
     [InlineData("daemon { port = 70000\n}", "port: '70000' is no number of this range; write a number of 0..65535")]
     [InlineData("daemon { port_nat_t = 500\n}", "port and port_nat_t are the same; give them two numbers")]
@@ -165,6 +180,7 @@ public sealed class CheckTests
     [InlineData("secrets { ike-b { secret = x\nsecret2 = y\n} }", "key 'secret2' has no meaning for a pre-shared key")]
     [InlineData("secrets { ike-b { secret = x\nid = a*b\n} }", "id: 'a*b' has a wildcard that is not at its beginning")]
     [InlineData("pools { p { adrs = 10.0.0.0/24\n} }", "unknown key 'adrs' in pool 'p'; nearest known key: 'addrs'")]
+    [InlineData("pools { p { addrs = 10.3.0.0/24\nstatic = 10.3.0.9 a@example.org, 10.3.0.8 c@example.org, 10.3.0.9 b@example.org\n} }", "pool 'p': 10.3.0.9 is the static lease of a@example.org and of b@example.org; give each its own address")]
     [InlineData("authorities { a { cacrt = x\n} }", "unknown key 'cacrt' in authority 'a'; nearest known key: 'cacert'")]
     [InlineData("manual { m { sip = 300\n} }", "unknown key 'sip' in manual SA 'm'; nearest known key: 'spi'")]
     [InlineData("connections { b { version = 2\nlocal { auth = pks\n}\nremote { auth = psk\n} } }", "unknown authentication 'pks'; one of psk, pubkey")]
@@ -266,10 +282,11 @@ public sealed class CheckTests
     public void Values_become_policy()
     {
         var connection = Conf.With(
-            "local_addrs = 192.0.2.1\nremote_addrs = gw.example.org, 198.51.100.0/24, fd00::1-fd00::9\ndscp = 101110\nencap = yes\nrekey_time = 2h\nover_time = 5m\nrand_time = 90\ndpd_delay = 1d\nunique = replace\nnat_traversal = no\nremote_port = 0x1f4",
+            "local_addrs = 192.0.2.1\nremote_addrs = gw.example.org, 198.51.100.0/24, fd00::1-fd00::9\ndscp = 101110\nencap = yes\nrekey_time = 2h\nover_time = 5m\nrand_time = 90\ndpd_delay = 1d\nunique = replace\nfragment_size = 1000\nremote_port = 0x1f4",
             "esp_proposals = aes128gcm16\nlocal_ts = 10.1.0.0/16[tcp/80], fd00::/64\nremote_ts = 0.0.0.0/0, ::/0\nrekey_time = 10m\nrekey_bytes = 1g\nlife_packets = 1000\nreplay_window = 0\nbind_interface = st0.1\nmtu = 1400\nmss = no\ndf = set\ncopy_dscp = yes\ncopy_ecn = no\npriority = 7\nstart_action = trap|start").Only;
         Assert.Equal("gw.example.org, 198.51.100.0-198.51.100.255, fd00::1-fd00::9", string.Join(", ", connection.RemoteAddresses));
-        Assert.Equal((46, true, false, UniquePolicy.Replace, 500), (connection.Dscp, connection.ForceEncapsulation, connection.NatTraversal, connection.Unique, connection.RemotePort));
+        Assert.Equal((46, true, true, UniquePolicy.Replace, 500), (connection.Dscp, connection.ForceEncapsulation, connection.NatTraversal, connection.Unique, connection.RemotePort));
+        Assert.False(Conf.With("nat_traversal = no").Only.NatTraversal);
         Assert.Equal((7200d, 300d, 90d, 86400d), (connection.RekeyTime.TotalSeconds, connection.OverTime!.Value.TotalSeconds, connection.RandTime!.Value.TotalSeconds, connection.DpdDelay.TotalSeconds));
         var child = connection.Children[0];
         Assert.Equal("10.1.0.0/16[tcp/80], fd00::/64", string.Join(", ", child.LocalSelectors.Select(one => one.Selector)));

@@ -20,6 +20,7 @@ public sealed class SuiteCheckTests
     [InlineData("proposals = prime-256", "", "psk", "PRIME-256 demands certificates, and local.auth of connection 'gw' is psk")]
     [InlineData("proposals = cnsa", "", "psk", "CNSA demands certificates, and local.auth of connection 'gw' is psk")]
     [InlineData("proposals = suiteb-gcm-128, aes256-sha256-modp2048", "", "pubkey", "proposals: 'suiteb-gcm-128' stands for a whole list of proposals and cannot have others beside it")]
+    [InlineData("proposals = suiteb-gcm-128-x25519", "", "pubkey", "proposals: 'suiteb-gcm-128' stands for a whole list of proposals and takes no further words; write suiteb-gcm-128 alone, or spell the algorithms out")]
     [InlineData("", "esp_proposals = default, standard", "psk", "esp_proposals: 'standard' stands for a whole list of proposals and cannot have others beside it")]
     [InlineData("proposals = suiteb-gcm-256", "esp_proposals = suiteb-gcm-128", "pubkey", "Suite-B-GCM-128 for ESP beside Suite-B-GCM-256 for IKE: RFC 6380 section 4 wants one level of security")]
     [InlineData("proposals = suiteb-gcm-128\nsuite_b = strict", "esp_proposals = aes256gcm16", "pubkey", "suite_b = strict, and esp_proposals of child 'net' is none of the four suites of RFC 6379")]
