@@ -3,7 +3,6 @@ using Warifu.App.Cli;
 using Warifu.App.Daemon;
 using Warifu.App.Vici;
 using Warifu.Engine;
-using Warifu.Policy;
 using Warifu.Primitives;
 using Xunit;
 
