@@ -23,7 +23,7 @@ internal static class CoverageTable
         foreach (var scenario in new[]
         {
             "NAT: initiator behind it", "NAT: responder behind a port forward", "NAT: both behind one", "keepalives hold the NAT mapping", "several children", "narrowing: the initiator offers more", "narrowing: the responder would take more",
-            "childless initiation", "rekeying under traffic", "re-authentication from both sides", "re-authentication: the peer breaks before it makes", "wrong pre-shared key", "no common IKE proposal", "no common ESP proposal", "no common selectors", "unknown identity",
+            "childless initiation", "rekeying under traffic", "re-authentication from both sides", "re-authentication: the peer breaks before it makes", "several IKE proposals, another group", "several ESP proposals", "wrong pre-shared key", "no common IKE proposal", "no common ESP proposal", "no common selectors", "unknown identity",
         }) yield return Row(scenario, Wanted.V4);
         foreach (var scenario in new[]
         {
@@ -55,7 +55,7 @@ internal static class CoverageTable
         foreach (var method in CertificateTests.Methods) yield return Row(method.Name, Wanted.V4);
         foreach (var scenario in new[]
         {
-            "PSK one way, certificate the other", "certificate one way, PSK the other", "two rounds (RFC 4739)", "revoked certificate of the peer", "strict revocation with a CRL", "PPK, optional", "PPK, required",
+            "PSK one way, certificate the other", "certificate one way, PSK the other", "two rounds (RFC 4739)", "revoked certificate of the peer", "revoked meanwhile: the next authentication ends it", "strict revocation with a CRL", "PPK, optional", "PPK, required",
             "PPK on one side, optional", "PPK on one side, required here", "RSA of ours, ECDSA of the peer", "ECDSA of ours, RSA of the peer", "two rounds (RFC 4739), both with certificates",
             "two certificates of ours: CERTREQ chooses", "two certificates of the peer: CERTREQ chooses",
         }) yield return Row(scenario, Wanted.V4);

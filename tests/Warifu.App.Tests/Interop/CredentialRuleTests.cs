@@ -113,6 +113,26 @@ public sealed class CredentialRuleTests
     }
 
     [StrongSwanTheory]
+    [Trait("Item", "2.8")]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_certificate_that_is_revoked_meanwhile_ends_the_tunnel_at_the_next_authentication(bool weInitiate)
+    {
+        var (left, right) = (s_ca.Issue("left"), s_ca.Issue("right"));
+        await using var tunnel = await StartAsync(s_certified, left, right);
+        await tunnel.UpAsync(weInitiate);
+        await tunnel.PingBothAsync();
+        Credential.Write(System.IO.Path.Combine(tunnel.Lab.Folder, "ours"), "x509crl", "ca.crl", s_ca.Crl(right));
+        await Until.HoldsAsync("the list is read", () => Task.FromResult(tunnel.Ours.Log), log => log.Contains("is loaded: ", StringComparison.Ordinal), seconds: 20);
+        // a list alone ends nothing: the peer proves itself again
+        await tunnel.PingBothAsync();
+        await (weInitiate ? tunnel.Ours.CliAsync("reauth", "site") : tunnel.Peer.ControlAsync("--rekey", "--ike", "site", "--reauth"));
+        await tunnel.AllGoneAsync(seconds: 10);
+        Assert.Contains("right.example.org' was revoked at", (await tunnel.Ours.CliAsync("explain", "--last")).Output, StringComparison.Ordinal);
+        Coverage.Passed("revoked meanwhile: the next authentication ends it", weInitiate, s_certified);
+    }
+
+    [StrongSwanTheory]
     [InlineData(true)]
     [InlineData(false)]
     public Task With_a_CRL_that_does_not_revoke_strict_checks_pass(bool weInitiate) =>

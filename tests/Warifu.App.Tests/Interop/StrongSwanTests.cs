@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using System.Linq;
 using System.Threading.Tasks;
@@ -49,6 +50,43 @@ public sealed class StrongSwanTests
     [InlineData(true, false)]
     [InlineData(true, true)]
     public Task IPv4_and_IPv6_outside_and_inside(bool outerV6, bool innerV6) => InBothRolesAsync(new Site { OuterV6 = outerV6, InnerV6 = innerV6 }, "ping");
+
+    /// <summary>Each side has several proposals of several transforms, and the responder does not know the group of the first KE payload.</summary>
+    [StrongSwanTheory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Of_several_proposals_of_the_IKE_SA_one_is_chosen_and_another_group_is_asked_for(bool weInitiate)
+    {
+        const string Offers = "aes128-aes256-sha1-sha256-x448-ecp384-modp3072, aes256gcm16-aes128gcm16-prfsha384-prfsha256-x448-ecp256", Takes = "aes192-sha512-ecp521, aes256-sha256-sha384-ecp384-modp3072";
+        var site = weInitiate ? new Site { LeftIke = Offers, RightIke = Takes } : new Site { LeftIke = Takes, RightIke = Offers };
+        await using var tunnel = await Tunnel.StartAsync(site);
+        await tunnel.UpAsync(weInitiate);
+        await tunnel.PingBothAsync();
+        var sa = await tunnel.AgreeAsync();
+        Assert.Equal(("AES_CBC", 256, "HMAC_SHA2_256_128", "ECP_384"), (sa.Body.Text("encr-alg"), (int)sa.Body.Number("encr-keysize", 0), sa.Body.Text("integ-alg"), sa.Body.Text("dh-group")));
+        if (weInitiate) Assert.Contains("INVALID_KE_PAYLOAD", (await tunnel.Ours.CliAsync("explain", "--last")).Output, StringComparison.Ordinal);
+        else Assert.Contains("peer didn't accept DH group CURVE_448, it requested ECP_384", tunnel.Peer.Log, StringComparison.Ordinal);
+        Coverage.Passed("several IKE proposals, another group", weInitiate, site);
+    }
+
+    [StrongSwanTheory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Of_several_proposals_of_the_child_one_is_chosen(bool weInitiate)
+    {
+        const string Offers = "aes128gcm16-aes256gcm16-ecp256, aes128-aes192-aes256-sha1-sha256-ecp256-modp3072", Takes = "chacha20poly1305, aes256ccm16, aes192-sha384-sha256-modp3072";
+        var site = weInitiate ? new Site { LeftEsp = Offers, RightEsp = Takes } : new Site { LeftEsp = Takes, RightEsp = Offers };
+        await using var tunnel = await Tunnel.StartAsync(site);
+        await tunnel.UpAsync(weInitiate);
+        await tunnel.PingBothAsync();
+        // the first child has no group of its own; its rekeying has
+        var done = weInitiate ? await tunnel.Ours.CliAsync("rekey", "site/net") : await tunnel.Peer.ControlAsync("--rekey", "--child", "net");
+        Assert.True(done.Ok, done.All + tunnel.Logs);
+        var child = (await Until.HoldsAsync("the rekeyed child", tunnel.Ours.SasAsync, sas => sas is [{ Children: [{ State: "INSTALLED" } made] }] && made.Body.Text("dh-group") is not null, _ => tunnel.Logs))[0].Children[0];
+        Assert.Equal(("AES_CBC", 192, "HMAC_SHA2_256_128", "MODP_3072"), (child.Body.Text("encr-alg"), (int)child.Body.Number("encr-keysize", 0), child.Body.Text("integ-alg"), child.Body.Text("dh-group")));
+        await tunnel.PingBothAsync();
+        Coverage.Passed("several ESP proposals", weInitiate, site);
+    }
 
     private static Task InBothRolesAsync(Site site, string scenario) => Task.WhenAll(PingThroughAsync(site, true, scenario), PingThroughAsync(site, false, scenario));
 
