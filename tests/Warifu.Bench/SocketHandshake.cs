@@ -8,7 +8,7 @@ using Warifu.Net;
 
 namespace Warifu.Bench;
 
-/// <summary>Two processes with all that a node is (sockets, threads, queue, data path), on loopback: set up and deleted, sixteen connections at a time. CPU of each process.</summary>
+/// <summary>Two processes with all that a node is (sockets, threads, queue, data path), on loopback: connections are set up, sixteen at a time, and then deleted. CPU of each process.</summary>
 internal static class SocketHandshake
 {
     public const string ResponderVerb = "handshake-responder";
@@ -16,12 +16,12 @@ internal static class SocketHandshake
 
     public static async Task RunAsync(Options options, Report report)
     {
-        report.Table("handshake and delete through UDP sockets, two processes on loopback", "suite", "per second", "initiator CPU ms", "responder CPU ms", "octets/initiator", "octets/responder");
+        report.Table("handshake, then delete, through UDP sockets, two processes on loopback", "suite", "per second", "initiator CPU ms", "responder CPU ms", "octets/initiator", "octets/responder", "delete CPU ms, both");
         foreach (var (name, ike) in EngineHandshake.Suites)
         {
             if (options.Smoke && !name.EndsWith("x25519", StringComparison.Ordinal)) continue;
             var figures = await MeasureAsync(ike, options);
-            report.Row(name, figures.Rate, figures.Initiator, figures.Responder, figures.InitiatorOctets, figures.ResponderOctets);
+            report.Row(name, figures.Rate, figures.Initiator, figures.Responder, figures.InitiatorOctets, figures.ResponderOctets, figures.Delete);
             if (!name.EndsWith("x25519", StringComparison.Ordinal)) continue;
             var bound = options.Smoke ? EngineHandshake.SmokeBound * 2 : EngineHandshake.Bound;
             report.Require(figures.Initiator <= bound && figures.Responder <= bound, $"{name} through sockets takes at most {bound} ms of CPU per side");
@@ -51,18 +51,20 @@ internal static class SocketHandshake
         {
             var port = ushort.Parse(await responder.StandardOutput.ReadLineAsync() ?? "0", CultureInfo.InvariantCulture);
             using var secrets = Secrets();
-            await using var node = await IkeNode.StartAsync(Policies.Initiator(AtOnce, ike, "127.0.0.1", port, encapsulate: true), Node(secrets));
+            var count = options.Smoke ? 50 : 400;
+            await using var node = await IkeNode.StartAsync(Policies.Initiator(count, ike, "127.0.0.1", port, encapsulate: true), Node(secrets));
             // the runtime compiles hot code anew while nothing else goes on: without the pauses its work is counted as the responder's
             for (var i = 0; i < (options.Smoke ? 1 : 8); i++)
             {
-                await RepeatAsync(node, options.Smoke ? 50 : 250);
+                await ForEachAsync(options.Smoke ? 50 : 250, number => UpAsync(node, number));
+                await ForEachAsync(options.Smoke ? 50 : 250, number => DownAsync(node, number));
                 await Task.Delay(options.Smoke ? 0 : 250);
             }
 
             var runs = new Figures[options.Smoke ? 1 : options.Runs ?? 5];
-            for (var run = 0; run < runs.Length; run++) runs[run] = await RunOnceAsync(node, responder, options.Smoke ? 100 : ike.EndsWith("modp2048", StringComparison.Ordinal) ? 400 : 1500);
+            for (var run = 0; run < runs.Length; run++) runs[run] = await RunOnceAsync(node, responder, count);
             double Median(Func<Figures, double> pick) => new Samples([.. runs.Select(pick)]).Median;
-            return new Figures(Median(run => run.Rate), Median(run => run.Initiator), Median(run => run.Responder), Median(run => run.InitiatorOctets), Median(run => run.ResponderOctets));
+            return new Figures(Median(run => run.Rate), Median(run => run.Initiator), Median(run => run.Responder), Median(run => run.InitiatorOctets), Median(run => run.ResponderOctets), Median(run => run.Delete));
         }
         finally
         {
@@ -77,11 +79,15 @@ internal static class SocketHandshake
         var before = await CountAsync(responder);
         var (cpu, octets) = (Cpu(own), GC.GetTotalAllocatedBytes());
         var clock = Stopwatch.StartNew();
-        await RepeatAsync(node, count);
+        await ForEachAsync(count, number => UpAsync(node, number));
         var seconds = clock.Elapsed.TotalSeconds;
         var (spent, allocated) = (Cpu(own) - cpu, GC.GetTotalAllocatedBytes() - octets);
+        var between = await CountAsync(responder);
+        cpu = Cpu(own);
+        await ForEachAsync(count, number => DownAsync(node, number));
+        var deleting = Cpu(own) - cpu;
         var after = await CountAsync(responder);
-        return new Figures(count / seconds, spent / count, (after.Cpu - before.Cpu) / count, (double)allocated / count, (after.Octets - before.Octets) / count);
+        return new Figures(count / seconds, spent / count, (between.Cpu - before.Cpu) / count, (double)allocated / count, (between.Octets - before.Octets) / count, (deleting + after.Cpu - between.Cpu) / count);
     }
 
     private static async Task<(double Cpu, double Octets)> CountAsync(Process responder)
@@ -92,16 +98,16 @@ internal static class SocketHandshake
         return (double.Parse(fields[0], CultureInfo.InvariantCulture), double.Parse(fields[1], CultureInfo.InvariantCulture));
     }
 
-    private static Task RepeatAsync(IkeNode node, int count)
+    private static Task UpAsync(IkeNode node, int number) => node.UpAsync(Policies.Name(number), "net");
+
+    private static Task DownAsync(IkeNode node, int number) => node.DownAsync(Policies.Name(number));
+
+    private static Task ForEachAsync(int count, Func<int, Task> act)
     {
-        var left = count;
-        return Task.WhenAll(Enumerable.Range(0, AtOnce).Select(async number =>
+        var next = -1;
+        return Task.WhenAll(Enumerable.Range(0, AtOnce).Select(async _ =>
         {
-            while (Interlocked.Decrement(ref left) >= 0)
-            {
-                await node.UpAsync(Policies.Name(number), "net");
-                await node.DownAsync(Policies.Name(number));
-            }
+            while (Interlocked.Increment(ref next) is var number && number < count) await act(number);
         }));
     }
 
@@ -121,5 +127,5 @@ internal static class SocketHandshake
         return process.TotalProcessorTime.TotalMilliseconds;
     }
 
-    private sealed record Figures(double Rate, double Initiator, double Responder, double InitiatorOctets, double ResponderOctets);
+    private sealed record Figures(double Rate, double Initiator, double Responder, double InitiatorOctets, double ResponderOctets, double Delete);
 }
