@@ -95,8 +95,9 @@ public sealed class TransactionTests
         Assert.Equal(["ike-other"], (await pair.Left.AskAsync("get-shared")).Items("keys"));
         Assert.Equal("yes", (await pair.Left.AskAsync("warifu-status")).Text("unconfirmed"));
         await Wait(async () => (await pair.Left.AskAsync("get-conns")).Items("conns").SequenceEqual(["site"]));
+        // it is told when all of it is done
+        await Wait(async () => (await pair.Left.ListAsync("warifu-events", "warifu-event")).Any(line => line.Text("text")!.Contains("was not confirmed and is taken back: + connection site, - connection other", StringComparison.Ordinal)));
         Assert.Equal(["ike-site"], (await pair.Left.AskAsync("get-shared")).Items("keys"));
-        Assert.Contains(await pair.Left.ListAsync("warifu-events", "warifu-event"), line => line.Text("text")!.Contains("was not confirmed and is taken back: + connection site, - connection other", StringComparison.Ordinal));
         // the secret that came back is the right one
         Assert.Equal("yes", (await pair.InitiateAsync()).Text("success"));
     }
