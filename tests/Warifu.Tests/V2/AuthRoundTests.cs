@@ -65,10 +65,11 @@ public sealed class AuthRoundTests
     public void A_wrong_second_proof_ends_it_and_installs_nothing()
     {
         using var pair = new EnginePair();
-        pair.Left.SetPsk("ike-2", "another secret that only one side has", IdentityPattern.Of(Identity.Fqdn("left2.example.org")), IdentityPattern.Of(Identity.Fqdn("right.example.org")));
+        Give(pair.Left, "left", "left2", "right", "another secret that only one side has");
         pair.Load(Rounds(EnginePair.LeftGateway(), 1, 0, "left", "right"), Rounds(EnginePair.RightGateway(), 0, 1, "right", "left"));
         Assert.False(pair.Up().Success);
         Assert.Equal("authentication-failed", pair.Right.LastReport!.Failure!.Reason);
+        Assert.Contains(pair.Right.LastReport.Steps, step => step.Title.StartsWith("IKE_AUTH request 2", StringComparison.Ordinal));
         Assert.Empty(pair.Right.Installed);
         Assert.Empty(pair.Left.Installed);
         Assert.Empty(pair.Right.Engine.Snapshot().IkeSas);
@@ -87,8 +88,7 @@ public sealed class AuthRoundTests
         Assert.True(pair.Up().Success, Why(pair));
         // somebody who has stolen the first secret only, and says that it is the first contact
         using var thief = new EngineHost(IpAddress.Parse("192.0.2.2"), 99, pair.Now);
-        thief.SetPsk("ike-1", EnginePair.Secret);
-        thief.SetPsk("ike-2", "what it does not know", IdentityPattern.Of(Identity.Fqdn("left2.example.org")), IdentityPattern.Of(Identity.Fqdn("right.example.org")));
+        Give(thief, "left", "left2", "right", "what it does not know");
         thief.Load(PolicySet.Of(Rounds(EnginePair.LeftGateway(), 1, 0, "left", "right")), pair.Now);
         thief.Up("net", "net", pair.Now);
         while (thief.Outbox.Count + pair.Right.Outbox.Count > 0)
@@ -98,6 +98,7 @@ public sealed class AuthRoundTests
         }
 
         Assert.Equal("authentication-failed", pair.Right.LastReport!.Failure!.Reason);
+        Assert.Contains(pair.Right.LastReport.Steps, step => step.Title.StartsWith("IKE_AUTH request 2", StringComparison.Ordinal));
         pair.Right.Wake(pair.Now + TimeSpan.FromMinutes(1));
         Assert.Single(pair.Right.Installed);
         Assert.Equal(1, pair.Right.Claims.Count);
@@ -107,10 +108,11 @@ public sealed class AuthRoundTests
     public void A_wrong_second_proof_of_the_responder_ends_it_too()
     {
         using var pair = new EnginePair();
-        pair.Right.SetPsk("ike-2", "another secret that only one side has", IdentityPattern.Of(Identity.Fqdn("left.example.org")), IdentityPattern.Of(Identity.Fqdn("right2.example.org")));
+        Give(pair.Right, "right", "right2", "left", "another secret that only one side has");
         pair.Load(Rounds(EnginePair.LeftGateway(), 0, 2, "left", "right"), Rounds(EnginePair.RightGateway(), 2, 0, "right", "left"));
         Assert.False(pair.Up().Success);
         Assert.Equal("authentication-failed", pair.Left.LastReport!.Failure!.Reason);
+        Assert.Contains(pair.Left.LastReport.Steps, step => step.Title.StartsWith("IKE_AUTH response 2", StringComparison.Ordinal));
         Assert.Empty(pair.Left.Installed);
         Assert.Empty(pair.Right.Installed);
         Assert.Empty(pair.Right.Engine.Snapshot().IkeSas);
@@ -263,6 +265,15 @@ public sealed class AuthRoundTests
             right with { Remote = right.Remote with { Kind = AuthKind.PublicKey, PublicKeys = [[.. raw]] } });
         Assert.True(pair.Up().Success, Why(pair));
         Assert.Contains("N(NO_PPK_AUTH)", pair.Left.LastReport!.Steps.Single(step => step.Title.StartsWith("IKE_AUTH request", StringComparison.Ordinal)).Title, StringComparison.Ordinal);
+    }
+
+    /// <summary>The right secret for the first proof and another for the second: each with its own identities, or one would be taken for both.</summary>
+    private static void Give(EngineHost host, string own, string second, string peer, string secret)
+    {
+        host.SetPsk("ike-1", EnginePair.Secret, Name(own), Name(peer));
+        host.SetPsk("ike-2", secret, Name(second), Name(peer));
+
+        static IdentityPattern Name(string name) => IdentityPattern.Of(Identity.Fqdn(name + ".example.org"));
     }
 
     private static Connection Rounds(Connection connection, int own, int peer, string ownName, string peerName) => connection with

@@ -211,6 +211,16 @@ public sealed class SignatureAuthTests : IDisposable
         Assert.True(_pair.Up().Success, Why());
     }
 
+    /// <summary>RFC 8247 section 3.2: where the peer could have chosen, SHA-1 is its mistake, unless the configuration names it.</summary>
+    [Theory]
+    [InlineData("pubkey", false, false)]
+    [InlineData("pubkey", true, true)]
+    [InlineData("ike:rsa", false, false)]
+    [InlineData("ike:rsa-sha256-sha1", false, true)]
+    [InlineData("ike:rsa-sha256", true, false)]
+    public void SHA_1_is_good_where_the_method_leaves_no_choice_or_it_is_named(string auth, bool bound, bool good) =>
+        Assert.Equal(good, AuthConstraints.Parse(auth).AllowsIke(Keys.Of("rsa").Public, Warifu.Crypto.Signatures.SignatureScheme.RsaPkcs1(HashId.Sha1), bound));
+
     [Fact]
     public void Method_1_with_PSS_is_refused()
     {
