@@ -70,10 +70,10 @@ public sealed partial class RekeyUnderTrafficTests
         var rekeyings = Rekeyings(tunnel.Ours.Log);
         Assert.True(rekeyings.Count >= 2 * (s_span.TotalSeconds / 20) - 2, $"{rekeyings.Count} rekeyings{tunnel.Logs}");
         var near = lost.Where(at => rekeyings.Exists(rekeying => Math.Abs((rekeying - at).TotalSeconds) < 1)).ToList();
-        // what the kernel threw away because a program had no processor to read its socket is no loss of the rekeying
-        Assert.True(near.Count <= overflows, $"{near.Count} of {flow.Sent} lost near a rekeying, {overflows} by full queues, at {Show(near)}; rekeyings at {Show(rekeyings)}{tunnel.Logs}");
-        var lossy = ping.Lossy.Count(began => rekeyings.Exists(rekeying => rekeying > began.AddSeconds(-1) && rekeying < began.AddSeconds(1.5)));
-        Assert.True(lossy <= overflows, $"{counts} at {Show(ping.Lossy)}; rekeyings at {Show(rekeyings)}; {overflows} by full queues{tunnel.Logs}");
+        // what the kernel threw away because a program had no processor to read its socket is no loss of the rekeying, if it is all that was lost
+        var isOverflow = lost.Count + counts.Sent - counts.Received <= overflows;
+        Assert.True(near.Count == 0 || isOverflow, $"{near.Count} of {flow.Sent} lost near a rekeying, {lost.Count} in all, {overflows} by full queues, at {Show(near)}; rekeyings at {Show(rekeyings)}{tunnel.Logs}");
+        Assert.True(isOverflow || !ping.Lossy.Any(began => rekeyings.Exists(rekeying => rekeying > began.AddSeconds(-1) && rekeying < began.AddSeconds(1.5))), $"{counts} at {Show(ping.Lossy)}; rekeyings at {Show(rekeyings)}; {overflows} by full queues{tunnel.Logs}");
         Tell(flow, lost, counts, rekeyings);
         Coverage.Passed("rekeying under traffic", weInitiate, site);
     }
@@ -96,13 +96,13 @@ public sealed partial class RekeyUnderTrafficTests
     private static async Task LongQueuesAsync(Topology lab) =>
         (await Tool.ShellAsync($"for n in {lab.Left} {lab.Right}; do for d in warifu0 ipsec0; do ip -n $n link set dev $d txqueuelen 20000 2>/dev/null; done; done; true")).OrThrow("txqueuelen");
 
-    /// <summary>Datagrams that found the buffer of a socket, or the queue of a device, full.</summary>
+    /// <summary>Datagrams that found the buffer of a socket, or the queue of a tunnel's device, full.</summary>
     private static async Task<long> OverflowsAsync(Topology lab)
     {
         const string Script = """
             awk '$1 == "Udp:" { if (seen++ == 0) for (i = 2; i <= NF; i++) if ($i == "RcvbufErrors") at = i; if (seen == 2) print $at }
               $1 == "Udp6RcvbufErrors" { print $2 }' /proc/net/snmp /proc/net/snmp6
-            ip -s -j link | grep -o '"dropped":[0-9]*' | cut -d: -f2
+            cat /sys/class/net/warifu0/statistics/tx_dropped /sys/class/net/ipsec0/statistics/tx_dropped 2>/dev/null; true
             """;
         var sum = 0L;
         foreach (var where in new[] { lab.Left, lab.Right })
