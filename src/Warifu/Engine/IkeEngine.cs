@@ -327,8 +327,8 @@ internal sealed partial class IkeEngine : IDisposable
     /// <summary>IKE goes behind four zero octets on the port that it shares with ESP (RFC 3948 section 2.2).</summary>
     public bool NeedsMarker(Endpoint local) => local.Port == Options.PortNatT;
 
-    /// <summary>IKE_AUTH goes out: is this our only contact with the peer, so that INITIAL_CONTACT is no lie? Two connections between the same identities begin at the same time.</summary>
-    public bool IsInitialContact(IkeSa sa)
+    /// <summary>IKE_AUTH goes out: from now on it counts as contact with the peer, since two connections between the same identities may begin at the same time. True when it is the only one, so that INITIAL_CONTACT is no lie.</summary>
+    public bool BeginContact(IkeSa sa)
     {
         if ((sa.RemoteId ?? sa.Connection.Remote.Id.Exact) is not { } peer) return !OfConnection(sa.Connection.Name).HasEstablished;
         if (sa.LocalId is not { } own) return false;

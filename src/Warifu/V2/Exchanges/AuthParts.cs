@@ -73,7 +73,7 @@ internal sealed class InitialContactPart : AuthPart
 {
     public override void WriteRequest(IkeSa sa, MessageBuilder builder)
     {
-        if (sa.Engine.IsInitialContact(sa) && sa.Connection.Unique != UniquePolicy.Never) builder.Notify(NotifyType.InitialContact);
+        if (sa.Engine.BeginContact(sa) && sa.Connection.Unique != UniquePolicy.Never) builder.Notify(NotifyType.InitialContact);
     }
 
     public override void ReadRequest(IkeSa sa, scoped in MessageView view) => sa.Handshake!.InitialContact = view.HasNotify(NotifyType.InitialContact);
