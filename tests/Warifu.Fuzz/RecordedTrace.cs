@@ -11,6 +11,7 @@ internal sealed class RecordedTrace
 {
     private const string Prefix = "traces/";
     private const string NegotiationPrefix = "negotiations/";
+    private const string Version1Prefix = "v1/";
 
     private RecordedTrace(string name, TextReader reader)
     {
@@ -34,6 +35,9 @@ internal sealed class RecordedTrace
     /// <summary>Further ones, for their keys only.</summary>
     public static ImmutableArray<string> Negotiations { get; } = Find(NegotiationPrefix);
 
+    /// <summary>IKEv1.</summary>
+    public static ImmutableArray<string> Version1 { get; } = Find(Version1Prefix);
+
     public string Name { get; }
 
     public ImmutableArray<(bool FromInitiator, byte[] Octets)> Messages { get; }
@@ -46,7 +50,7 @@ internal sealed class RecordedTrace
     public static RecordedTrace Load(string name)
     {
         var assembly = typeof(RecordedTrace).Assembly;
-        using var reader = new StreamReader(assembly.GetManifestResourceStream(Prefix + name) ?? assembly.GetManifestResourceStream(NegotiationPrefix + name) ?? throw new ArgumentException($"no trace {name}"));
+        using var reader = new StreamReader(assembly.GetManifestResourceStream(Prefix + name) ?? assembly.GetManifestResourceStream(NegotiationPrefix + name) ?? assembly.GetManifestResourceStream(Version1Prefix + name) ?? throw new ArgumentException($"no trace {name}"));
         return new RecordedTrace(name, reader);
     }
 

@@ -19,6 +19,17 @@ internal static class WireLimits
 
     public const int AttributesPerTransform = 8;
 
+    /// <summary>IKEv1: per SA payload, and per transform; everything is an attribute there.</summary>
+    public const int TransformsInAllV1 = 256;
+
+    public const int AttributesOfTransformV1 = 32;
+
+    /// <summary>RFC 2409 section 5: nonces of IKEv1 have 8 to 256 octets.</summary>
+    public const int NonceMinV1 = 8;
+
+    /// <summary>IKEv1: pieces of one message, each numbered by one octet.</summary>
+    public const int FragmentsV1 = 64;
+
     /// <summary>Per TS payload: its count is one octet (RFC 7296 section 3.13).</summary>
     public const int Selectors = 255;
 
@@ -62,4 +73,6 @@ internal enum ParseError : byte
     BadConfiguration,
     BadEap,
     BadEncrypted,
+    BadHash,
+    BadFragment,
 }

@@ -213,6 +213,18 @@ internal static unsafe partial class Libcrypto
     public static partial int EVP_DigestSign(nint context, byte* signature, ref nuint signatureLength, byte* data, nuint length);
 
     [LibraryImport(Name)]
+    public static partial int EVP_PKEY_sign_init(nint context);
+
+    [LibraryImport(Name)]
+    public static partial int EVP_PKEY_sign(nint context, byte* signature, ref nuint signatureLength, byte* digest, nuint length);
+
+    [LibraryImport(Name)]
+    public static partial int EVP_PKEY_verify_init(nint context);
+
+    [LibraryImport(Name)]
+    public static partial int EVP_PKEY_verify(nint context, byte* signature, nuint signatureLength, byte* digest, nuint length);
+
+    [LibraryImport(Name)]
     public static partial int EVP_PKEY_CTX_set_rsa_padding(nint parameters, int padding);
 
     [LibraryImport(Name)]

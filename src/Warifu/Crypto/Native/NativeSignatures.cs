@@ -46,6 +46,7 @@ internal sealed unsafe class NativePublicKey : NativeKey
     public bool Verify(HashId hash, ReadOnlySpan<byte> data, ReadOnlySpan<byte> signature)
     {
         if (IsInvalid) return false;
+        if (hash == HashId.None) return VerifyDigest(data, signature);
         var held = false;
         DangerousAddRef(ref held);
         var context = Libcrypto.EVP_MD_CTX_new();
@@ -59,6 +60,24 @@ internal sealed unsafe class NativePublicKey : NativeKey
         }
 
         Libcrypto.EVP_MD_CTX_free(context);
+        if (result != 1) Libcrypto.ERR_clear_error();
+        DangerousRelease();
+        return result == 1;
+    }
+
+    private bool VerifyDigest(ReadOnlySpan<byte> digest, ReadOnlySpan<byte> signature)
+    {
+        if (digest.IsEmpty) return false;
+        var held = false;
+        DangerousAddRef(ref held);
+        var context = Libcrypto.EVP_PKEY_CTX_new(handle, 0);
+        int result;
+        fixed (byte* octets = digest, given = signature)
+        {
+            result = Libcrypto.EVP_PKEY_verify_init(context) == 1 ? Libcrypto.EVP_PKEY_verify(context, given, (nuint)signature.Length, octets, (nuint)digest.Length) : 0;
+        }
+
+        Libcrypto.EVP_PKEY_CTX_free(context);
         if (result != 1) Libcrypto.ERR_clear_error();
         DangerousRelease();
         return result == 1;
@@ -98,6 +117,7 @@ internal sealed unsafe class NativePrivateKey : NativeKey
     public byte[]? Sign(SignatureScheme scheme, ReadOnlySpan<byte> data)
     {
         if (IsInvalid) return null;
+        if (scheme.Hash == HashId.None) return SignDigest(scheme, data);
         var held = false;
         DangerousAddRef(ref held);
         var context = Libcrypto.EVP_MD_CTX_new();
@@ -124,6 +144,35 @@ internal sealed unsafe class NativePrivateKey : NativeKey
         finally
         {
             Libcrypto.EVP_MD_CTX_free(context);
+            DangerousRelease();
+        }
+    }
+
+    private byte[]? SignDigest(SignatureScheme scheme, ReadOnlySpan<byte> digest)
+    {
+        if (digest.IsEmpty) return null;
+        var held = false;
+        DangerousAddRef(ref held);
+        var context = Libcrypto.EVP_PKEY_CTX_new(handle, 0);
+        try
+        {
+            var ok = Libcrypto.EVP_PKEY_sign_init(context) == 1;
+            if (ok && scheme.Kind == SignatureKind.RsaPkcs1) ok = Libcrypto.EVP_PKEY_CTX_set_rsa_padding(context, PaddingPkcs1) == 1;
+            nuint length = 0;
+            fixed (byte* source = digest)
+            {
+                ok = ok && Libcrypto.EVP_PKEY_sign(context, null, ref length, source, (nuint)digest.Length) == 1;
+                var signature = new byte[(int)length];
+                fixed (byte* output = signature) ok = ok && Libcrypto.EVP_PKEY_sign(context, output, ref length, source, (nuint)digest.Length) == 1;
+                if (ok) return signature[..(int)length];
+            }
+
+            Libcrypto.ERR_clear_error();
+            return null;
+        }
+        finally
+        {
+            Libcrypto.EVP_PKEY_CTX_free(context);
             DangerousRelease();
         }
     }

@@ -31,8 +31,7 @@ internal static class ManagedSignatures
 
     public static bool VerifyDss(PublicKey key, HashId hash, ReadOnlySpan<byte> data, ReadOnlySpan<byte> raw)
     {
-        var digest = new byte[Hashes.LengthOf(hash)];
-        Hashes.Compute(hash, data, digest);
+        var digest = DigestOf(hash, data);
         var (r, s) = (new BigInteger(1, raw[..(raw.Length / 2)]), new BigInteger(1, raw[(raw.Length / 2)..]));
         if (key.Kind == PublicKeyKind.Dsa)
         {
@@ -105,8 +104,7 @@ internal static class ManagedSignatures
 
     private static byte[] SignDss(PublicKey key, Org.BouncyCastle.Crypto.AsymmetricKeyParameter parameters, SignatureScheme scheme, ReadOnlySpan<byte> data)
     {
-        var digest = new byte[Hashes.LengthOf(scheme.Hash)];
-        Hashes.Compute(scheme.Hash, data, digest);
+        var digest = DigestOf(scheme.Hash, data);
         var calculator = new HMacDsaKCalculator(DigestOf(scheme.Hash));
         BigInteger[] pair;
         if (key.Kind == PublicKeyKind.Dsa)
@@ -126,6 +124,14 @@ internal static class ManagedSignatures
         Write(pair[0], raw.AsSpan(0, key.HalfLength));
         Write(pair[1], raw.AsSpan(key.HalfLength));
         return scheme.Raw ? raw : Dss.ToDer(raw);
+    }
+
+    private static byte[] DigestOf(HashId hash, ReadOnlySpan<byte> data)
+    {
+        if (hash == HashId.None) return data.ToArray();
+        var digest = new byte[Hashes.LengthOf(hash)];
+        Hashes.Compute(hash, data, digest);
+        return digest;
     }
 
     private static byte[] SignRsa(PublicKey key, RsaPrivateCrtKeyParameters parameters, byte[] material, SignatureScheme scheme, ReadOnlySpan<byte> data)

@@ -137,7 +137,7 @@ internal sealed class PublicKey : IEquatable<PublicKey>
                 if (!scheme.Raw && !Dss.TryToRaw(signature, HalfLength, raw)) return false;
                 if (scheme.Raw && signature.Length != raw.Length) return false;
                 if (scheme.Raw) signature.CopyTo(raw);
-                if (Hashes.LengthOf(scheme.Hash) == 0) return false;
+                if (Hashes.LengthOf(scheme.Hash) == 0 && scheme.Hash != HashId.None) return false;
                 return native ? Native.Verify(scheme.Hash, data, Dss.ToDer(raw)) : ManagedSignatures.VerifyDss(this, scheme.Hash, data, raw);
         }
     }

@@ -12,10 +12,16 @@ internal static class RsaPadding
     public static bool TryEncodePkcs1(HashId hash, ReadOnlySpan<byte> data, Span<byte> encoded)
     {
         var head = Hashes.DigestInfoOf(hash);
-        var tail = head.Length + Hashes.LengthOf(hash);
-        if (head.IsEmpty || encoded.Length < tail + 11) return false;
+        var tail = hash == HashId.None ? data.Length : head.Length + Hashes.LengthOf(hash);
+        if ((head.IsEmpty && hash != HashId.None) || encoded.Length < tail + 11) return false;
         encoded.Fill(0xFF);
         (encoded[0], encoded[1], encoded[^(tail + 1)]) = (0x00, 0x01, 0x00);
+        if (hash == HashId.None)
+        {
+            data.CopyTo(encoded[^tail..]);
+            return true;
+        }
+
         head.CopyTo(encoded[^tail..]);
         Hashes.Compute(hash, data, encoded[^Hashes.LengthOf(hash)..]);
         return true;

@@ -19,7 +19,7 @@ internal enum SignatureKind : byte
 
 /// <summary>How to sign: kind, hash, salt length of PSS, and for ECDSA and DSA whether the signature is DER (X.509, RFC 7427) or r|s (RFC 4754, DSS of RFC 7296).</summary>
 /// <param name="Kind">The computation.</param>
-/// <param name="Hash">Of the data; <see cref="HashId.Identity"/> with EdDSA.</param>
+/// <param name="Hash">Of the data; <see cref="HashId.Identity"/> with EdDSA, <see cref="HashId.None"/> when the data is the digest (IKEv1).</param>
 /// <param name="SaltLength">Octets, with PSS.</param>
 /// <param name="Raw">r|s of fixed length instead of DER.</param>
 internal readonly record struct SignatureScheme(SignatureKind Kind, HashId Hash, int SaltLength = 0, bool Raw = false)
@@ -31,6 +31,9 @@ internal readonly record struct SignatureScheme(SignatureKind Kind, HashId Hash,
     public static SignatureScheme Ed448 => new(SignatureKind.Ed448, HashId.Identity);
 
     public static SignatureScheme RsaPkcs1(HashId hash) => new(SignatureKind.RsaPkcs1, hash);
+
+    /// <summary>IKEv1 (RFC 2409 section 5.1, RFC 4754 section 4): what is signed is a hash already. RSA pads it as it is, without a DigestInfo; DSA and ECDSA take it for the digest. Signatures of the latter two are r|s.</summary>
+    public static SignatureScheme OfDigest(SignatureKind kind) => new(kind, HashId.None, Raw: kind != SignatureKind.RsaPkcs1);
 
     /// <summary>MGF1 with the same hash, a salt of the hash's length, as everybody does.</summary>
     public static SignatureScheme RsaPss(HashId hash) => new(SignatureKind.RsaPss, hash, Hashes.LengthOf(hash));
