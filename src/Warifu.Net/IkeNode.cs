@@ -351,6 +351,11 @@ public sealed class IkeNode : IAsyncDisposable
                 var found = _options.Secrets.TryUse(auth.Secret, psk => value = KeyScheduleV2.SharedKeyAuth(auth.Prf, psk, auth.SignedOctets.AsSpan()));
                 _pump.Post(found ? new Answer.Octets(id, value!) : new Answer.Failed(id, "the secret was removed"));
                 break;
+            case Ask.PskSkeyid ask:
+                Secret? skeyid = null;
+                var known = _options.Secrets.TryUse(ask.Secret, psk => skeyid = KeyScheduleV1.SkeyidOfPsk(ask.Prf, psk, ask.Nonces.AsSpan()));
+                _pump.Post(known ? new Answer.Octets(id, skeyid!) : new Answer.Failed(id, "the secret was removed"));
+                break;
             case Ask.FindKeys keys:
                 _pump.Post(new Answer.Keys(id, [.. keys.KeyIds.Select(key => _options.Secrets.FindKey(key.AsSpan()))]));
                 break;

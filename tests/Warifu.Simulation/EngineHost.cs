@@ -230,6 +230,9 @@ internal sealed class EngineHost : IDisposable
             case Ask.PskAuth auth:
                 var name = _entries.First(entry => entry.Secret == auth.Secret).Name;
                 using (var psk = new Secret(Encoding.UTF8.GetBytes(_psks[name]))) return new Answer.Octets(id, KeyScheduleV2.SharedKeyAuth(auth.Prf, psk, auth.SignedOctets.AsSpan()));
+            case Ask.PskSkeyid skeyid:
+                var skeyidName = _entries.First(entry => entry.Secret == skeyid.Secret).Name;
+                using (var psk = new Secret(Encoding.UTF8.GetBytes(_psks[skeyidName]))) return new Answer.Octets(id, KeyScheduleV1.SkeyidOfPsk(skeyid.Prf, psk, skeyid.Nonces.AsSpan()));
             case Ask.Resolve resolve:
                 return Names.TryGetValue(resolve.Name, out var named) ? new Answer.Addresses(id, [named]) : new Answer.Failed(id, "no such name");
             case Ask.FindKeys find:

@@ -71,6 +71,9 @@ internal abstract record Ask
     /// <summary>prf(prf(PSK, "Key Pad for IKEv2"), octets) (RFC 7296 section 2.15). Answer: <see cref="Answer.Octets"/>.</summary>
     internal sealed record PskAuth(SecretRef Secret, PrfId Prf, ImmutableArray<byte> SignedOctets) : Ask;
 
+    /// <summary>IKEv1: SKEYID = prf(pre-shared-key, Ni_b | Nr_b) (RFC 2409 section 5.4). Answer: <see cref="Answer.Octets"/>.</summary>
+    internal sealed record PskSkeyid(SecretRef Secret, PrfId Prf, ImmutableArray<byte> Nonces) : Ask;
+
     /// <summary>Which of these public keys (by the SHA-1 of their bit string) have their private key in the store? Answer: <see cref="Answer.Keys"/>, in the same order.</summary>
     internal sealed record FindKeys(ImmutableArray<ImmutableArray<byte>> KeyIds) : Ask;
 

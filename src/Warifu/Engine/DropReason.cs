@@ -32,4 +32,6 @@ internal enum DropReason
     UnwantedFragment,
     /// <summary>IKEv2 from a peer that is configured for IKEv1 only.</summary>
     OtherVersion,
+    /// <summary>An IKEv1 informational message that nothing protects: it is never acted on.</summary>
+    Unprotected,
 }

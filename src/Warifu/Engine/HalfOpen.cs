@@ -1,14 +1,20 @@
 using System;
 using System.Collections.Generic;
 using Warifu.Primitives;
-using Warifu.V2;
 
 namespace Warifu.Engine;
+
+/// <summary>A responder's SA that nobody has authenticated.</summary>
+internal interface IHalfOpen
+{
+    /// <summary>It gets no more time than this.</summary>
+    void HurryUp(TimeSpan timeout);
+}
 
 /// <summary>Responder SAs that nobody has authenticated, counted in all and per source prefix (/32 or /64), apart for those whose address returned a cookie and those that may be forged.</summary>
 internal sealed class HalfOpen(EngineOptions options)
 {
-    private readonly HashSet<IkeSa> _sas = [];
+    private readonly HashSet<IHalfOpen> _sas = [];
     private readonly Dictionary<IpPrefix, (int Unverified, int Verified)> _perPrefix = [];
 
     public int Count => Unverified + Verified;
@@ -25,7 +31,7 @@ internal sealed class HalfOpen(EngineOptions options)
     /// <summary>How long one may stay open.</summary>
     public TimeSpan Timeout => IsUnderAttack && options.HalfOpenTimeout > ProtocolTimes.HalfOpenUnderAttack ? ProtocolTimes.HalfOpenUnderAttack : options.HalfOpenTimeout;
 
-    public void Add(IkeSa sa, IpAddress source, bool verified)
+    public void Add(IHalfOpen sa, IpAddress source, bool verified)
     {
         _sas.Add(sa);
         Change(source, verified, 1);
@@ -35,7 +41,7 @@ internal sealed class HalfOpen(EngineOptions options)
         foreach (var open in _sas) open.HurryUp(Timeout);
     }
 
-    public void Remove(IkeSa sa, IpAddress source, bool verified)
+    public void Remove(IHalfOpen sa, IpAddress source, bool verified)
     {
         _sas.Remove(sa);
         Change(source, verified, -1);

@@ -5,6 +5,7 @@ using System.Linq;
 using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;
+using Warifu.V1;
 using Warifu.V2;
 using Warifu.V2.Exchanges;
 
@@ -132,8 +133,10 @@ internal sealed partial class IkeEngine
                 foreach (var retry in _retriesByName.Values) _retries.Remove(retry);
                 _retriesByName.Clear();
                 var all = _byId.Values.ToArray();
-                Begin(shutdown.Id, all.Length, "");
+                var allV1 = _isakmpById.Values.ToArray();
+                Begin(shutdown.Id, all.Length + allV1.Length, "");
                 foreach (var sa in all) Lifetimes.Delete(sa, "shutdown", "the daemon ends", shutdown.Id);
+                foreach (var sa in allV1) PhaseLifetimes.Delete(sa, "shutdown", "the daemon ends", shutdown.Id);
                 break;
         }
     }
@@ -150,6 +153,16 @@ internal sealed partial class IkeEngine
         if (up.Child is not null && children.Length == 0)
         {
             Complete(up.Id, new CommandResult(false, $"connection '{up.Connection}' has no child '{up.Child}'"));
+            return;
+        }
+
+        if (children.Length == 0 && connection.Version == IkeVersion.V1)
+        {
+            var phaseOne = CurrentV1(connection.Name);
+            if (phaseOne is { State: IsakmpState.Established }) Complete(up.Id, new CommandResult(true, Matches: 1, Done: 1));
+            else if (phaseOne is not null) phaseOne.Waiting.Add(up.Id);
+            else if (_initiating.TryGetValue(connection.Name, out var initiation)) initiation.Waiting.Add(up.Id);
+            else Initiate(new Initiation(connection) { Waiting = { up.Id } });
             return;
         }
 
@@ -170,6 +183,12 @@ internal sealed partial class IkeEngine
     /// <summary>Makes a child on the IKE SA that is there, or on one that comes.</summary>
     private void Want(Connection connection, ChildRequest request)
     {
+        if (connection.Version == IkeVersion.V1)
+        {
+            WantV1(connection, request);
+            return;
+        }
+
         var sa = Current(connection.Name);
         if (sa is { State: IkeState.Established })
         {
@@ -195,13 +214,6 @@ internal sealed partial class IkeEngine
     {
         var connection = initiation.Connection;
         _initiating[connection.Name] = initiation;
-        if (connection.Version != IkeVersion.V2)
-        {
-            // never with the other version instead (R11)
-            CannotInitiate(initiation, new NegotiationFailure("version", $"connection {connection.Name} is IKEv1, which is not there yet", [], [], [], $"here: set connections.{connection.Name}.version = 2 if the peer speaks it"));
-            return;
-        }
-
         var host = initiation.Target ?? connection.RemoteAddresses.FirstOrDefault(pattern => pattern.Single is not null || pattern.DnsName is not null);
         if (host is null)
         {
@@ -254,7 +266,9 @@ internal sealed partial class IkeEngine
         _initiating.Remove(connection.Name);
         // other ports than 500 are shared with ESP from the start
         var ownPort = connection.LocalPort != 0 ? connection.LocalPort : connection.RemotePort == 500 ? Options.Port : Options.PortNatT;
-        Begin(connection, new Endpoint(local, ownPort), target, initiation.Children, initiation.Waiting, initiation.RedirectedFrom);
+        // never with the other version instead (R11)
+        if (connection.Version == IkeVersion.V1) BeginV1(connection, new Endpoint(local, ownPort), target, initiation.Children, initiation.Waiting, null);
+        else Begin(connection, new Endpoint(local, ownPort), target, initiation.Children, initiation.Waiting, initiation.RedirectedFrom);
     }
 
     private IkeSa Begin(Connection connection, Endpoint local, Endpoint remote, IEnumerable<ChildRequest> children, IEnumerable<CommandId> waiting, IpAddress redirectedFrom = default)
@@ -480,6 +494,12 @@ internal sealed partial class IkeEngine
     private void Acquire(DataPlaneEvent.Acquire acquire)
     {
         if (Index.Find(acquire.Connection) is not { } connection || connection.Children.FirstOrDefault(child => child.Name == acquire.Child) is not { } child) return;
+        if (connection.Version == IkeVersion.V1)
+        {
+            if (!_initiating.ContainsKey(connection.Name) && !IsUnderWayV1(connection, child)) Want(connection, new ChildRequest(child, default, acquire.Local, acquire.Remote));
+            return;
+        }
+
         var sa = Current(connection.Name);
         // one negotiation per child is enough
         if (sa is not null && sa.Window.Running.Concat(sa.Window.Queued).OfType<CreateChildExchange>().Any(making => making.Request.Config.Name == child.Name)) return;
@@ -501,17 +521,21 @@ internal sealed partial class IkeEngine
         if (target.NamesChild)
         {
             var children = sas.SelectMany(sa => sa.Children.Values.Where(child => child.IsLive && (target.Child is null || child.Config.Name == target.Child) && (target.ChildId == 0 || child.Id == target.ChildId)).Select(child => (sa, child))).ToArray();
-            Begin(id, children.Length, "no such child is up");
+            var childrenV1 = ChildrenV1(TargetsV1(target), target);
+            Begin(id, children.Length + childrenV1.Length, "no such child is up");
             foreach (var (sa, child) in children)
             {
                 Lifetimes.Delete(sa, child, "down", id);
                 sa.Reschedule();
             }
 
+            foreach (var (sa, child) in childrenV1) PhaseLifetimes.Delete(sa, child, "down", id);
             return;
         }
 
-        Begin(id, sas.Length, "no such connection is up");
+        var sasV1 = TargetsV1(target);
+        Begin(id, sas.Length + sasV1.Length, "no such connection is up");
+        foreach (var sa in sasV1) PhaseLifetimes.Delete(sa, "down", "closed from here", id);
         foreach (var sa in sas)
         {
             if (force)
@@ -530,7 +554,9 @@ internal sealed partial class IkeEngine
     private void Reauthenticate(CommandId id, SaTarget target)
     {
         var sas = target.IsEmpty || target.NamesChild ? [] : _byId.Values.Where(sa => sa.State == IkeState.Established && (target.Connection is null || sa.Connection.Name == target.Connection) && (target.IkeId == 0 || sa.Id == target.IkeId)).ToArray();
-        Begin(id, sas.Length, target.NamesChild ? "only IKE SAs are authenticated: name a connection" : "no such connection is up");
+        var sasV1 = target.IsEmpty || target.NamesChild ? [] : TargetsV1(target, established: true);
+        Begin(id, sas.Length + sasV1.Length, target.NamesChild ? "only IKE SAs are authenticated: name a connection" : "no such connection is up");
+        foreach (var sa in sasV1) PhaseLifetimes.Renew(sa, id);
         foreach (var sa in sas) Reauthentication.Want(sa, id);
     }
 
@@ -539,7 +565,9 @@ internal sealed partial class IkeEngine
         var sas = _byId.Values.Where(sa => sa.State == IkeState.Established && (target.Connection is null || sa.Connection.Name == target.Connection) && (target.IkeId == 0 || sa.Id == target.IkeId)).ToArray();
         if (!target.NamesChild)
         {
-            Begin(id, sas.Length, "no such connection is up");
+            var sasV1 = TargetsV1(target, established: true);
+            Begin(id, sas.Length + sasV1.Length, "no such connection is up");
+            foreach (var sa in sasV1) PhaseLifetimes.Renew(sa, id);
             foreach (var sa in sas)
             {
                 sa.Window.Start(new RekeyIkeExchange(id));
@@ -550,7 +578,9 @@ internal sealed partial class IkeEngine
         }
 
         var children = sas.SelectMany(sa => sa.Children.Values.Where(child => child.Phase == ChildPhase.Installed && (target.Child is null || child.Config.Name == target.Child) && (target.ChildId == 0 || child.Id == target.ChildId)).Select(child => (sa, child))).ToArray();
-        Begin(id, children.Length, "no such child is up");
+        var childrenV1 = ChildrenV1(TargetsV1(target), target);
+        Begin(id, children.Length + childrenV1.Length, "no such child is up");
+        foreach (var (sa, child) in childrenV1) PhaseLifetimes.Rekey(sa, child, id);
         foreach (var (sa, child) in children)
         {
             child.Phase = ChildPhase.Rekeying;
@@ -581,12 +611,14 @@ internal sealed partial class IkeEngine
             {
                 if (_initiating.TryGetValue(connection.Name, out var initiation)) initiation.Connection = now;
                 foreach (var sa in SasOf(connection.Name)) Adopt(sa, now);
+                AdoptV1(connection.Name, now);
                 foreach (var child in connection.Children.Where(child => !now.Children.Any(other => PolicyDiff.Same(child, other)))) Untrap(connection, child);
                 continue;
             }
 
             foreach (var child in connection.Children) Untrap(connection, child);
             foreach (var sa in SasOf(connection.Name)) Lifetimes.Delete(sa, "down", "its configuration was changed or removed");
+            EndV1(connection.Name);
             ForgetRetries(new SaTarget(connection.Name));
             GiveUpInitiation(connection.Name, "its configuration was changed or removed");
             _attempts.Remove(connection.Name);
@@ -644,10 +676,10 @@ internal sealed partial class IkeEngine
             Child = child.Name,
             Action = child.Mode switch { ChildMode.Pass => TrafficAction.Bypass, ChildMode.Drop => TrafficAction.Discard, _ => TrafficAction.Protect },
             Mode = child.Mode == ChildMode.Transport ? IpsecMode.Transport : IpsecMode.Tunnel,
-            LocalSelectors = isClient ? ChildInstall.ResolveAll(child.LocalSelectors, connection.VirtualIps) : ChildInstall.Resolve(child.LocalSelectors, [local ?? default]),
-            RemoteSelectors = ChildInstall.Resolve(child.RemoteSelectors, [remote ?? default]),
+            LocalSelectors = isClient ? ChildConfig.ResolveAll(child.LocalSelectors, connection.VirtualIps) : ChildConfig.Resolve(child.LocalSelectors, [local ?? default]),
+            RemoteSelectors = ChildConfig.Resolve(child.RemoteSelectors, [remote ?? default]),
             Remote = remote ?? default,
-            Options = ChildInstall.OptionsOf(child),
+            Options = ChildConfig.OptionsOf(child),
         }));
     }
 

@@ -9,7 +9,7 @@ namespace Warifu.Engine;
 /// <summary>Status on demand.</summary>
 internal sealed partial class IkeEngine
 {
-    public EngineSnapshot Snapshot() => new([.. _byId.Values.OrderBy(sa => sa.Id).Select(Snapshot)], _halfOpen.Count, Counters)
+    public EngineSnapshot Snapshot() => new([.. _byId.Values.Select(Snapshot).Concat(SnapshotsV1()).OrderBy(sa => sa.Id)], _halfOpen.Count, Counters)
     {
         Policies = [.. _policies],
         OfConnections = _counters.ToImmutableDictionary(),
@@ -17,7 +17,7 @@ internal sealed partial class IkeEngine
     };
 
     public EngineHoldings Holdings => new(
-        _byId.Count, _halfOpen.Count, _byChild.Count, _childSpis.Count, _asks.Count, _timers.Count, _byFirstMessage.Count, _byConnection.Count, _gathers.Count, _initiating.Count, _retriesByName.Count, _lingering.Count, _contacts.Count);
+        _byId.Count + _isakmpById.Count, _halfOpen.Count, _byChild.Count + _isakmpByChild.Count, _childSpis.Count, _asks.Count, _timers.Count + _isakmpTimers.Count, _byFirstMessage.Count + _isakmpByFirstMessage.Count, _byConnection.Count + _isakmpByConnection.Count, _gathers.Count, _initiating.Count, _retriesByName.Count, _lingering.Count, _contacts.Count);
 
     /// <summary>All IKE SAs, for inspection.</summary>
     public IReadOnlyCollection<IkeSa> IkeSas => _byId.Values;

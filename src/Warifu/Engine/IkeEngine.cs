@@ -28,7 +28,7 @@ internal sealed partial class IkeEngine : IDisposable
     private readonly Dictionary<uint, IkeSa> _byChild = [];
     private readonly Dictionary<(TrafficSelector Local, TrafficSelector Remote, string? Device), uint> _byTraffic = [];
     private readonly HashSet<uint> _childSpis = [];
-    private readonly Dictionary<ulong, (IkeSa? Sa, Action<Answer> Then)> _asks = [];
+    private readonly Dictionary<ulong, (IAsker? Sa, Action<Answer> Then)> _asks = [];
     private readonly HalfOpen _halfOpen;
     private readonly Lingering _lingering = new();
     private readonly List<IkeSa> _renewals = [];
@@ -79,7 +79,7 @@ internal sealed partial class IkeEngine : IDisposable
     public ConnectionIndex Index { get; private set; }
 
     /// <summary>When <see cref="HandleTimeout"/> wants to be called; <see cref="Instant.Never"/> when nothing waits.</summary>
-    public Instant NextTimeout => Instant.Min(_timers.Next, Instant.Min(_retries.Next, _lingering.Next));
+    public Instant NextTimeout => Instant.Min(Instant.Min(_timers.Next, _isakmpTimers.Next), Instant.Min(_retries.Next, _lingering.Next));
 
     /// <summary>An IKE message without the non-ESP marker.</summary>
     /// <param name="local">Own address and port on which it came.</param>
@@ -90,6 +90,7 @@ internal sealed partial class IkeEngine : IDisposable
     {
         (Now, Moment) = (now, Moment + 1);
         IkeSa? sa = null;
+        _working = null;
         try
         {
             var drop = Receive(local, remote, message, out sa);
@@ -98,7 +99,7 @@ internal sealed partial class IkeEngine : IDisposable
         }
         catch (Exception bug) when (!Options.RethrowBugs)
         {
-            OurBug(sa, bug);
+            OurBug(sa ?? _working, bug);
         }
         finally
         {
@@ -169,6 +170,9 @@ internal sealed partial class IkeEngine : IDisposable
             case DataPlaneEvent.PeerMoved moved when _byChild.TryGetValue(moved.Id, out var sa) && sa.State == IkeState.Established:
                 sa.PeerMoved(moved.Remote);
                 break;
+            default:
+                HandleV1(happening);
+                break;
         }
     }
 
@@ -187,6 +191,18 @@ internal sealed partial class IkeEngine : IDisposable
             }
         }
 
+        while (_isakmpTimers.TryTake(now, out var isakmp))
+        {
+            try
+            {
+                isakmp.HandleTimeout(now);
+            }
+            catch (Exception bug) when (!Options.RethrowBugs)
+            {
+                OurBug(isakmp, bug);
+            }
+        }
+
         FinishCall();
         RunRetries();
         _lingering.Expire(now);
@@ -197,6 +213,7 @@ internal sealed partial class IkeEngine : IDisposable
     public void Dispose()
     {
         foreach (var sa in _byId.Values.ToArray()) sa.Close("shutdown", "the engine ends");
+        foreach (var sa in _isakmpById.Values.ToArray()) sa.Close("shutdown", "the engine ends");
         _cookies.Dispose();
     }
 
@@ -207,7 +224,7 @@ internal sealed partial class IkeEngine : IDisposable
     public void Raise(IkeEvent happening) => Emit(new IkeAction.Raise(happening with { At = Now }));
 
     /// <summary>Raises a question; the answer is dropped when <paramref name="sa"/> is closed before it comes.</summary>
-    public void Ask(IkeSa? sa, Ask question, Action<Answer> then)
+    public void Ask(IAsker? sa, Ask question, Action<Answer> then)
     {
         var id = new AskId(_nextAsk++);
         _asks.Add(id.Value, (sa, then));
@@ -223,7 +240,7 @@ internal sealed partial class IkeEngine : IDisposable
         while (true)
         {
             var value = (Entropy.NextUInt64() & 0x00FF_FFFF_FFFF_FFFF) | ((ulong)Options.Shard << 56);
-            if (value != 0 && !_bySpi.ContainsKey(value)) return new IkeSpi(value);
+            if (value != 0 && !_bySpi.ContainsKey(value) && !_byCookie.ContainsKey(value)) return new IkeSpi(value);
         }
     }
 
@@ -317,6 +334,7 @@ internal sealed partial class IkeEngine : IDisposable
     public void ForgetChild(ChildState child)
     {
         _byChild.Remove(child.Id);
+        _isakmpByChild.Remove(child.Id);
         if (!child.Local.IsEmpty && !child.Remote.IsEmpty && _byTraffic.GetValueOrDefault((child.Local[0], child.Remote[0], child.Config.BindInterface)) == child.Id) _byTraffic.Remove((child.Local[0], child.Remote[0], child.Config.BindInterface));
         if (_byOutbound.TryGetValue(child.Outbound.Value, out var id) && id == child.Id) _byOutbound.Remove(child.Outbound.Value);
         FreeChildSpi(child.Inbound);
@@ -558,7 +576,8 @@ internal sealed partial class IkeEngine : IDisposable
     {
         sa = null;
         if (!IkeHeader.TryRead(message, out var header) || header.MajorVersion == 0) return DropReason.BadHeader;
-        // no fallback in either direction (RFC 9395): a version 1 message never makes state here
+        if (header.MajorVersion == 1 && TryReceiveV1(header, local, remote, message, out var drop)) return drop;
+        // no fallback in either direction (RFC 9395): a message of the other version never makes state
         if (header.MajorVersion != 2) Versions.Refuse(this, local, remote, header.MajorVersion);
         if (header.MajorVersion == 1) return DropReason.Version1;
         if (header.MajorVersion > 2) return AnswerVersion(header, local, remote, message.Length);
@@ -627,7 +646,7 @@ internal sealed partial class IkeEngine : IDisposable
         return DropReason.None;
     }
 
-    private void OurBug(IkeSa? sa, Exception bug)
+    private void OurBug(IAsker? sa, Exception bug)
     {
         Raise(new Notice(NoticeLevel.Error, $"an error of our own: {bug.GetType().Name}: {bug.Message} at {bug.StackTrace?.Split('\n').FirstOrDefault()?.Trim()}") { Connection = sa?.Connection.Name ?? "", IkeId = sa?.Id ?? 0 });
         sa?.Close("internal", "an error of our own");

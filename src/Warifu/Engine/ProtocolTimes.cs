@@ -67,6 +67,15 @@ internal static class ProtocolTimes
     /// <summary>Answers to messages and packets of SAs that nobody knows, in a second, soon after our start (section 2.21.4).</summary>
     public const int StrangersPerSecond = 100;
 
+    /// <summary>IKEv1: an exchange that is over answers repetitions for so long.</summary>
+    public static TimeSpan ExchangeMemory { get; } = TimeSpan.FromSeconds(120);
+
+    /// <summary>IKEv1: a pair that we replaced is deleted after so long, a phase 1 that we replaced too: what is under way still arrives.</summary>
+    public static TimeSpan RetireSoon { get; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>IKEv1: a phase 1 that the peer replaced is deleted by the peer; if it does not, we do.</summary>
+    public static TimeSpan RetireLate { get; } = TimeSpan.FromSeconds(60);
+
     /// <summary>Message id at which the IKE SA is rekeyed (RFC 7296 section 2.2).</summary>
     public const uint MessageIdsSoft = 0xC000_0000;
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Warifu.Policy;
 using Warifu.Primitives;
 
 namespace Warifu.Engine;
@@ -23,9 +24,11 @@ internal sealed record IkeSaSnapshot
 {
     public required uint Id { get; init; }
 
+    public IkeVersion Version { get; init; } = IkeVersion.V2;
+
     public required string Connection { get; init; }
 
-    /// <summary>CONNECTING, ESTABLISHED, REKEYING, REKEYED, DELETING.</summary>
+    /// <summary>CONNECTING, ESTABLISHED, REKEYING, REKEYED, DELETING; PASSIVE = phase 1 is over, its children are not (IKEv1).</summary>
     public required string State { get; init; }
 
     public required Endpoint Local { get; init; }

@@ -139,6 +139,12 @@ internal static class PathValidation
 /// <summary>The identity must be in the certificate (RFC 4945 section 3.1): octet by octet or letter by letter, without wildcards, and never by the common name.</summary>
 internal static class IdentityRules
 {
+    private static readonly RemoteAuth s_anybody = new();
+
+    /// <summary>The identity stands in the certificate (RFC 4945).</summary>
+    public static bool Carries(Certificate certificate, Identity identity) =>
+        Check(new PathQuestion { Offered = [certificate], Trust = TrustStore.Empty, Remote = s_anybody, Identity = identity, Now = certificate.NotBefore }, certificate) is null;
+
     public static PathFailure? Check(PathQuestion question, Certificate certificate)
     {
         if (question.Identity is not { } identity) return null;

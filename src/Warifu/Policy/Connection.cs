@@ -49,6 +49,12 @@ public sealed record Connection
     /// <summary>The peer's UDP port; 500 moves to 4500 when NAT is found.</summary>
     public ushort RemotePort { get; init; } = 500;
 
+    /// <summary>IKEv1: phase 1 in aggressive mode. Identities go in clear, and with a pre-shared key anybody who listens can guess it at leisure.</summary>
+    public bool Aggressive { get; init; }
+
+    /// <summary>IKEv1: answer aggressive mode with a pre-shared key, although it hands strangers what they need to guess it.</summary>
+    public bool AggressivePsk { get; init; }
+
     /// <summary>IKE proposals in order of preference; the default is <see cref="ProposalKeywords.DefaultIke"/>.</summary>
     public ImmutableArray<Proposal> Proposals { get; init; } = ProposalKeywords.DefaultIke;
 

@@ -84,7 +84,10 @@ internal sealed class ConnectionIndex
 
         private ImmutableArray<Proposal> Proposals => connection.Proposals;
 
-        public bool Equals(FirstMessage other) => Version == other.Version && (Proposals == other.Proposals || Proposals.AsSpan().SequenceEqual(other.Proposals.AsSpan()));
+        // IKEv1 begins with the way to authenticate, too
+        private (bool, bool, AuthKind, AuthKind) Phase1 => connection.Version == IkeVersion.V1 ? (connection.Aggressive, connection.AggressivePsk, connection.Local.Kind, connection.Remote.Kind) : default;
+
+        public bool Equals(FirstMessage other) => Version == other.Version && Phase1 == other.Phase1 && (Proposals == other.Proposals || Proposals.AsSpan().SequenceEqual(other.Proposals.AsSpan()));
 
         public override bool Equals(object? obj) => obj is FirstMessage other && Equals(other);
 

@@ -26,6 +26,9 @@ public static class ProposalKeywords
         "aes256gcm16-aes128gcm16-chacha20poly1305-prfsha256-prfsha384-prfsha512-x25519-ecp256-ecp384-modp3072-modp2048",
         "aes256-aes128-sha256-sha384-sha512-x25519-ecp256-ecp384-modp3072-modp2048");
 
+    /// <summary>The proposals of the word "default" for IKEv1: each names one algorithm of a kind, and there are at most four.</summary>
+    public static ImmutableArray<Proposal> DefaultIkeV1 { get; } = Defaults(ProtocolId.Ike, "aes256-sha256-ecp256", "aes256-sha256-modp2048", "aes128-sha256-ecp256", "aes128-sha256-modp2048");
+
     /// <summary>The proposals of the word "default" for ESP. The first child has no key exchange of its own; rekeyed ones may have one or not.</summary>
     public static ImmutableArray<Proposal> DefaultEsp { get; } = Defaults(
         ProtocolId.Esp,

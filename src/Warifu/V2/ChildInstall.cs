@@ -9,37 +9,6 @@ using Warifu.Primitives;
 
 namespace Warifu.V2;
 
-/// <summary>What a finished negotiation of a pair comes to.</summary>
-internal sealed record ChildTerms
-{
-    public required Child Config { get; init; }
-
-    public required Proposal Proposal { get; init; }
-
-    public required ChildSpi Inbound { get; init; }
-
-    public required ChildSpi Outbound { get; init; }
-
-    public required ImmutableArray<TrafficSelector> Local { get; init; }
-
-    public required ImmutableArray<TrafficSelector> Remote { get; init; }
-
-    public required IpsecMode Mode { get; init; }
-
-    /// <summary>Transport mode behind a NAT: the addresses over which the peer computes checksums (RFC 3948 section 3.1.2).</summary>
-    public IpAddress OriginalRemote { get; init; }
-
-    public IpAddress OriginalLocal { get; init; }
-
-    /// <summary>We sent the request of this exchange: our keys come first in KEYMAT.</summary>
-    public required bool Initiator { get; init; }
-
-    public ChildState? Replaces { get; init; }
-
-    /// <summary>False: traffic must not move to this pair yet, or ever.</summary>
-    public bool OutboundReady { get; init; } = true;
-}
-
 /// <summary>Keys for a pair (RFC 7296 section 2.17) and its way to the data plane.</summary>
 internal static class ChildInstall
 {
@@ -48,9 +17,6 @@ internal static class ChildInstall
         var encr = terms.Proposal.Find(TransformType.Encr);
         var integ = (IntegId)terms.Proposal.Find(TransformType.Integ).Id;
         var keys = KeyScheduleV2.DeriveChild(sa.Keys!.Prf, sa.Keys.SkD, shared, ni, nr, (EncrId)encr.Id, encr.KeyBits, integ);
-        var (outEncr, outInteg, inEncr, inInteg) = terms.Initiator
-            ? (keys.InitiatorEncr, keys.InitiatorInteg, keys.ResponderEncr, keys.ResponderInteg)
-            : (keys.ResponderEncr, keys.ResponderInteg, keys.InitiatorEncr, keys.InitiatorInteg);
         var config = terms.Config;
         var encapsulated = !config.IsAh && (sa.LocalBehindNat || sa.RemoteBehindNat || sa.ForceEncapsulation);
         var child = new ChildState
@@ -68,45 +34,10 @@ internal static class ChildInstall
             IsInitiator = terms.Initiator,
         };
         var twin = terms.Replaces is null ? sa.Engine.TwinOf(sa, child) : null;
-        var hardBytes = config.LifeBytes ?? config.RekeyBytes + (config.RekeyBytes / 10);
-        var hardPackets = config.LifePackets ?? config.RekeyPackets + (config.RekeyPackets / 10);
-        var pair = new ChildSa
-        {
-            Id = child.Id,
-            IkeId = sa.Id,
-            Connection = sa.Connection.Name,
-            Name = config.Name,
-            Protocol = terms.Proposal.Protocol,
-            Mode = terms.Mode,
-            InboundSpi = terms.Inbound,
-            OutboundSpi = terms.Outbound,
-            Encr = (EncrId)encr.Id,
-            EncrKeyBits = encr.KeyBits,
-            Integ = integ,
-            Esn = terms.Proposal.Find(TransformType.Esn).Id == 1,
-            InboundEncrKey = inEncr,
-            InboundIntegKey = inInteg,
-            OutboundEncrKey = outEncr,
-            OutboundIntegKey = outInteg,
-            Local = sa.Local,
-            Remote = sa.Remote,
-            UdpEncapsulation = encapsulated,
-            LocalBehindNat = sa.LocalBehindNat,
-            RemoteBehindNat = sa.RemoteBehindNat,
-            OriginalRemote = terms.OriginalRemote,
-            OriginalLocal = terms.OriginalLocal,
-            LocalSelectors = terms.Local,
-            RemoteSelectors = terms.Remote,
-            ReplayWindow = config.ReplayWindow,
-            SoftBytes = Lifetimes.Soft(sa, config.RekeyBytes, hardBytes),
-            HardBytes = hardBytes,
-            SoftPackets = Lifetimes.Soft(sa, config.RekeyPackets, hardPackets),
-            HardPackets = hardPackets,
-            // the responder of a rekeying sends on the old pair until the new one is seen in use (section 2.8)
-            OutboundReady = terms.OutboundReady && ((terms.Replaces is null && twin is null) || terms.Initiator),
-            Replaces = (terms.Replaces ?? twin)?.Id ?? 0,
-            Options = OptionsOf(config),
-        };
+        // the responder of a rekeying sends on the old pair until the new one is seen in use (section 2.8)
+        var outboundReady = terms.OutboundReady && ((terms.Replaces is null && twin is null) || terms.Initiator);
+        var path = new ChildPath(sa.Id, sa.Connection.Name, sa.Local, sa.Remote, sa.LocalBehindNat, sa.RemoteBehindNat);
+        var pair = ChildConfig.PairOf(path, terms, child, keys, sa.Engine.Entropy, (terms.Replaces ?? twin)?.Id ?? 0, outboundReady);
         sa.Children.Add(child);
         sa.Engine.Succeeded(sa.Connection);
         sa.Engine.AddChild(sa, child);
@@ -155,39 +86,4 @@ internal static class ChildInstall
     }
 
     private static ChildState? SuccessorOf(IkeSa sa, ChildState child, bool ends) => child.Successor is { Table: not null } made ? made : ends ? sa.Engine.OtherPairOf(sa, child) : null;
-
-    public static ChildOptions OptionsOf(Child config) => new()
-    {
-        BindInterface = config.BindInterface,
-        Mtu = config.Mtu,
-        Mss = config.Mss,
-        Df = config.Df,
-        CopyDscpOut = config.CopyDscpOut,
-        CopyDscpIn = config.CopyDscpIn,
-        CopyEcn = config.CopyEcn,
-        Leak = config.Leak,
-        BypassLan = config.BypassLan,
-        Priority = config.Priority,
-    };
-
-    /// <summary>Configured selectors with the ends filled in for "dynamic": the tunnel's own or virtual addresses, one selector for each; none configured = the ends.</summary>
-    public static ImmutableArray<TrafficSelector> Resolve(ImmutableArray<SelectorPattern> patterns, ImmutableArray<IpAddress> ends)
-    {
-        if (patterns.IsEmpty) return [.. ends.Select(TrafficSelector.Of)];
-        return [.. patterns.SelectMany(pattern => pattern.IsDynamic ? ends.Select(pattern.Resolve) : [pattern.Selector])];
-    }
-
-    /// <summary>As <see cref="Resolve"/>, with all addresses of the IP versions of <paramref name="wanted"/> for "dynamic": they are not known yet.</summary>
-    public static ImmutableArray<TrafficSelector> ResolveAll(ImmutableArray<SelectorPattern> patterns, ImmutableArray<IpAddress> wanted)
-    {
-        TrafficSelector All(SelectorPattern pattern, int version)
-        {
-            var everything = new IpPrefix(version == 4 ? IpAddress.AnyV4 : IpAddress.AnyV6, 0);
-            return pattern.Selector with { First = everything.Address, Last = everything.Last };
-        }
-
-        var versions = wanted.Select(address => address.Version).Distinct().ToArray();
-        if (patterns.IsEmpty) patterns = [SelectorPattern.Dynamic];
-        return [.. patterns.SelectMany(pattern => pattern.IsDynamic ? versions.Select(version => All(pattern, version)) : [pattern.Selector])];
-    }
 }

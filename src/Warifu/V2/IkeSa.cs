@@ -25,7 +25,7 @@ internal enum IkeState
 }
 
 /// <summary>One IKE SA: its keys, its window, its children. Exchanges change it; the engine finds it.</summary>
-internal sealed class IkeSa : ITimed
+internal sealed class IkeSa : ITimed, IAsker, IHalfOpen
 {
     private PacketCipher? _sealer;
     private PacketCipher? _opener;
@@ -233,6 +233,8 @@ internal sealed class IkeSa : ITimed
 
     /// <summary>Numbers of questions without an answer.</summary>
     public HashSet<ulong> Asks { get; } = [];
+
+    bool IAsker.IsClosed => State == IkeState.Closed;
 
     Instant ITimed.DueAt { get; set; }
 

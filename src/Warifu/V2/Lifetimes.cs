@@ -70,14 +70,6 @@ internal static class Lifetimes
         return sa.Engine.Now + wait + sa.Engine.Entropy.NextSpan(wait / 4);
     }
 
-    /// <summary>A limit in octets or packets, less a random part so that both sides rarely start together.</summary>
-    public static ulong Soft(IkeSa sa, ulong soft, ulong hard)
-    {
-        if (soft == 0) return 0;
-        var spread = hard > soft ? Math.Min(hard - soft, soft / 2) : 0;
-        return soft - (ulong)(sa.Engine.Entropy.NextDouble() * spread);
-    }
-
     public static void HandleTimeout(IkeSa sa, Instant now)
     {
         if (sa.Window.RetransmitAt <= now && !sa.Window.Retransmit())

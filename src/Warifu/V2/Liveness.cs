@@ -9,9 +9,6 @@ namespace Warifu.V2;
 /// <summary>Is the peer still there (RFC 7296 section 2.4), and does anybody use this pair? Both by what the data plane has seen.</summary>
 internal static class Liveness
 {
-    /// <summary>So often in the time of the connection it is looked whether something was sent that has no answer.</summary>
-    private const int Looks = 4;
-
     /// <summary>Looks whether a check is due in the connection's mode, and when to look again.</summary>
     public static void Check(IkeSa sa)
     {
@@ -25,40 +22,16 @@ internal static class Liveness
             var heard = lastIn > sa.LastHeard ? lastIn : sa.LastHeard;
             // that the peer answers does not say that it reaches us by itself (RFC 4555 section 3.8)
             if (sa.Connection.DpdMode != DpdMode.Optimized && Mobike.WatchesMapping(sa)) heard = Instant.Min(heard, sa.Peer.MappingSeen);
-            (sa.DpdAt, sa.UnansweredSince) = Next(sa.Connection.DpdMode, sa.Connection.DpdDelay, now, heard, lastOut, sa.UnansweredSince);
+            (sa.DpdAt, sa.UnansweredSince) = LivenessClock.Next(sa.Connection.DpdMode, sa.Connection.DpdDelay, now, heard, lastOut, sa.UnansweredSince);
             if (sa.DpdAt <= now)
             {
-                sa.DpdAt = now + (sa.Connection.DpdMode == DpdMode.Optimized ? sa.Connection.DpdDelay / Looks : sa.Connection.DpdDelay);
+                sa.DpdAt = now + (sa.Connection.DpdMode == DpdMode.Optimized ? sa.Connection.DpdDelay / LivenessClock.Looks : sa.Connection.DpdDelay);
                 // a request that is under way asks the same question
                 if (sa.Window.IsIdle) sa.Window.Start(new LivenessExchange());
             }
 
             sa.Reschedule();
         });
-    }
-
-    /// <summary>When a check is due (now or earlier: at once) or is to be thought of again, and since when something that we sent has had no answer.</summary>
-    /// <param name="mode">Of the connection.</param>
-    /// <param name="delay">Of the connection.</param>
-    /// <param name="now">The time.</param>
-    /// <param name="heard">Last authentic message or packet of the peer: proof of life.</param>
-    /// <param name="lastOut">Last packet to the peer.</param>
-    /// <param name="unanswered">What this said before; <see cref="Instant.Never"/> = nothing.</param>
-    public static (Instant At, Instant Unanswered) Next(DpdMode mode, TimeSpan delay, Instant now, Instant heard, Instant lastOut, Instant unanswered)
-    {
-        switch (mode)
-        {
-            case DpdMode.AlwaysSend:
-                return (now, Instant.Never);
-            case DpdMode.Optimized when lastOut <= heard:
-                return (now + (delay / Looks), Instant.Never);
-            case DpdMode.Optimized:
-                // the first packet without an answer is not known, only the last one when it was noticed: that one is given its time
-                if (unanswered == Instant.Never || unanswered <= heard) unanswered = lastOut;
-                return (unanswered + delay, unanswered);
-            default:
-                return (heard + delay, Instant.Never);
-        }
     }
 
     /// <summary>Somebody, perhaps the peer, perhaps a forger, says that the peer has lost us (section 2.21.4): it is asked, at a bounded rate.</summary>

@@ -95,10 +95,15 @@ public sealed class VersionTests
         Assert.True(pair.Right.Engine.Versions.Mismatches >= 1);
         Assert.Contains("speaks IKEv2, connection net is IKEv1", Assert.Single(pair.Right.Events.OfType<Notice>()).Text, StringComparison.Ordinal);
         Assert.False(pair.Left.Results.ContainsKey(id));
+        // and the other way round: each asks in its own version until it gives up
         var up = pair.Right.Up("net", "net", pair.Now);
-        Assert.Empty(pair.Right.Outbox);
+        pair.Run();
         Assert.False(pair.Right.Results[up].Success);
-        Assert.Equal("version", pair.Right.LastReport!.Failure!.Reason);
+        Assert.All(pair.Sent.Where(sent => sent.From == pair.Right), sent => Assert.Equal(0x10, sent.Message.Message[17]));
+        Assert.All(pair.Sent.Where(sent => sent.From == pair.Left), sent => Assert.Equal(0x20, sent.Message.Message[17]));
+        Assert.True(pair.Left.Engine.Versions.Mismatches >= 1);
+        Assert.Empty(pair.Left.Engine.Snapshot().IkeSas);
+        Assert.Empty(pair.Right.Engine.Snapshot().IkeSas);
     }
 
     [Theory]

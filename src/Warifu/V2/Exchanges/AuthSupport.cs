@@ -13,8 +13,6 @@ namespace Warifu.V2.Exchanges;
 /// <summary>What both sides of IKE_AUTH share: signed octets, the step to "established", and the sentences of its failures.</summary>
 internal static class AuthSupport
 {
-    private static readonly RemoteAuth s_anybody = new();
-
     /// <summary>What we sign (RFC 7296 section 2.15).</summary>
     /// <param name="sa">The IKE SA.</param>
     /// <param name="own">Our identity of this round.</param>
@@ -36,10 +34,6 @@ internal static class AuthSupport
 
     /// <summary>The initiator proves itself twice where it would do without the PPK (RFC 8784 section 3).</summary>
     public static bool NeedsProofWithoutPpk(IkeSa sa, int round) => round == 0 && sa.Handshake!.Mixed is not null && !sa.Connection.PpkRequired;
-
-    /// <summary>The identity stands in the certificate (RFC 4945).</summary>
-    public static bool Carries(Certificate certificate, Identity identity) =>
-        IdentityRules.Check(new PathQuestion { Offered = [certificate], Trust = TrustStore.Empty, Remote = s_anybody, Identity = identity, Now = certificate.NotBefore }, certificate) is null;
 
     /// <summary>Errors that end an IKE SA that is being set up; those about the first child do not.</summary>
     public static bool Ends(NotifyType error) => error is NotifyType.AuthenticationFailed or NotifyType.InvalidSyntax or NotifyType.UnsupportedCriticalPayload or NotifyType.InvalidMajorVersion or NotifyType.InvalidIkeSpi or NotifyType.InvalidMessageId;

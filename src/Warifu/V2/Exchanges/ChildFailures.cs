@@ -75,7 +75,7 @@ internal static class ChildFailures
         "selectors",
         $"no child of connection {sa.Connection.Name} has the selectors that the peer asks for",
         [$"for our side: {Selectors.Print(offeredLocal)}", $"for its side: {Selectors.Print(offeredRemote)}"],
-        [.. sa.Connection.Children.Select(child => $"{child.Name}: local_ts {Selectors.Print(ChildInstall.Resolve(child.LocalSelectors, sa.LocalEnds))}, remote_ts {Selectors.Print(ChildInstall.Resolve(child.RemoteSelectors, sa.RemoteEnds))}")],
+        [.. sa.Connection.Children.Select(child => $"{child.Name}: local_ts {Selectors.Print(ChildConfig.Resolve(child.LocalSelectors, sa.LocalEnds))}, remote_ts {Selectors.Print(ChildConfig.Resolve(child.RemoteSelectors, sa.RemoteEnds))}")],
         whyNot,
         Mirror(sa.Connection, offeredLocal, offeredRemote));
 

@@ -77,8 +77,8 @@ internal sealed class ChildOffer
         var config = request.Config;
         if (old is not null && (config.SinglePair || sa.Children.Values.Any(other => other != old && other.IsLive && other.Config.Name == config.Name))) return (old.Local, old.Remote);
         var wanted = sa.Connection.VirtualIps;
-        var local = wanted.IsEmpty || sa.Virtual is { Local.IsEmpty: false } ? ChildInstall.Resolve(config.LocalSelectors, sa.LocalEnds) : ChildInstall.ResolveAll(config.LocalSelectors, wanted);
-        var remote = ChildInstall.Resolve(config.RemoteSelectors, sa.RemoteEnds);
+        var local = wanted.IsEmpty || sa.Virtual is { Local.IsEmpty: false } ? ChildConfig.Resolve(config.LocalSelectors, sa.LocalEnds) : ChildConfig.ResolveAll(config.LocalSelectors, wanted);
+        var remote = ChildConfig.Resolve(config.RemoteSelectors, sa.RemoteEnds);
         if (request is { PacketLocal: { } from, PacketRemote: { } to } && (config.SinglePair || request.PairOnly)) return (Selectors.Of(local, from.First), Selectors.Of(remote, to.First));
         return (Fitting(WithPacket(local, request.PacketLocal)), Fitting(WithPacket(remote, request.PacketRemote)));
     }
@@ -229,7 +229,7 @@ internal sealed class ChildAnswer
     /// <summary>A client takes only what belongs to the addresses that it was given, whatever the gateway left in.</summary>
     private string? FitToAddress(IkeSa sa, Child config)
     {
-        var own = ChildInstall.Resolve(config.LocalSelectors, sa.LocalEnds);
+        var own = ChildConfig.Resolve(config.LocalSelectors, sa.LocalEnds);
         var fit = Narrowing.Narrow(own, _remote, _local, _remote);
         if (fit.IsEmpty) return $"the peer's selectors {Selectors.Print(_local)} === {Selectors.Print(_remote)} have nothing of our {Selectors.Print(own)} in them";
         (_local, _remote) = (fit.Local, fit.Remote);
@@ -240,7 +240,7 @@ internal sealed class ChildAnswer
     private void AskForRest(IkeSa sa, ChildOffer offer, ChildState child)
     {
         if (offer.Request.Depth >= ProtocolTimes.PartsPerChild) return;
-        var asked = (Local: sa.Virtual is { Local.IsEmpty: false } ? ChildInstall.Resolve(child.Config.LocalSelectors, sa.LocalEnds) : offer.Local, offer.Remote);
+        var asked = (Local: sa.Virtual is { Local.IsEmpty: false } ? ChildConfig.Resolve(child.Config.LocalSelectors, sa.LocalEnds) : offer.Local, offer.Remote);
         var local = Selectors.Without(asked.Local, _local);
         var remote = Selectors.Without(asked.Remote, _remote);
         Ask(local, asked.Remote);

@@ -117,7 +117,7 @@ internal sealed class ChildProposal
     {
         // a pair of one pair of addresses is replaced by its like (section 2.9.2)
         if (replaces is not null && config.SinglePair) return Narrowing.Narrow(replaces.Local, replaces.Remote, asked.Local, asked.Remote);
-        return Narrowing.Narrow(ChildInstall.Resolve(config.LocalSelectors, sa.LocalEnds), ChildInstall.Resolve(config.RemoteSelectors, sa.RemoteEnds), asked.Local, asked.Remote);
+        return Narrowing.Narrow(ChildConfig.Resolve(config.LocalSelectors, sa.LocalEnds), ChildConfig.Resolve(config.RemoteSelectors, sa.RemoteEnds), asked.Local, asked.Remote);
     }
 
     /// <summary>The child is for clients with an address of our pools, and this one has not asked for any (section 2.19).</summary>
@@ -141,7 +141,7 @@ internal sealed class ChildProposal
         var rank = 0;
         if (Selectors.CoversEach(narrowed.Local, [asked.Local[0]]) && Selectors.CoversEach(narrowed.Remote, [asked.Remote[0]])) rank += 8;
         if (Selectors.CoversEach(narrowed.Local, asked.Local) && Selectors.CoversEach(narrowed.Remote, asked.Remote)) rank += 4;
-        if (Selectors.CoversEach(narrowed.Local, ChildInstall.Resolve(config.LocalSelectors, sa.LocalEnds)) && Selectors.CoversEach(narrowed.Remote, ChildInstall.Resolve(config.RemoteSelectors, sa.RemoteEnds))) rank += 2;
+        if (Selectors.CoversEach(narrowed.Local, ChildConfig.Resolve(config.LocalSelectors, sa.LocalEnds)) && Selectors.CoversEach(narrowed.Remote, ChildConfig.Resolve(config.RemoteSelectors, sa.RemoteEnds))) rank += 2;
         if (!sa.Children.HasLive(config.Name)) rank++;
         return rank;
     }

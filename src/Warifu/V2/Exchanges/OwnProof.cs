@@ -129,7 +129,7 @@ internal sealed record OwnProof(Identity Id, AuthMethod Method, byte[] Data, byt
             var wish = sa.Handshake!.Wish;
             if (own.Certificate is not { } certificate) return wish.RawKeys ? 4 : 0;
             var named = wish.NamesAuthorities && own.Issuers.Append(certificate).Any(issuer => wish.Names(issuer.SpkiHash()));
-            var identity = (local.Id ?? wanted) is { } id && AuthSupport.Carries(certificate, id);
+            var identity = (local.Id ?? wanted) is { } id && IdentityRules.Carries(certificate, id);
             return (named ? 4 : 0) + (identity ? 2 : 0);
         }
 
@@ -152,7 +152,7 @@ internal sealed record OwnProof(Identity Id, AuthMethod Method, byte[] Data, byt
             if (round == 0) sa.LocalId = own;
             sa.Handshake!.SecretName = "";
             sa.Report.Add(sa.Engine.Now, StepDirection.Here, $"signing with {candidate.Name} ({candidate.Key}, {candidate.Scheme})");
-            if (candidate.Certificate is { } certificate && !AuthSupport.Carries(certificate, own)) sa.Report.Add(sa.Engine.Now, StepDirection.Here, $"our identity {Identities.Print(own)} is not in our certificate {certificate.Name}: many peers refuse that");
+            if (candidate.Certificate is { } certificate && !IdentityRules.Carries(certificate, own)) sa.Report.Add(sa.Engine.Now, StepDirection.Here, $"our identity {Identities.Print(own)} is not in our certificate {certificate.Name}: many peers refuse that");
             Compute(AuthSupport.OwnOctets(sa, own), data =>
             {
                 if (!AuthSupport.NeedsProofWithoutPpk(sa, round)) Finish(data, []);
@@ -169,7 +169,7 @@ internal sealed record OwnProof(Identity Id, AuthMethod Method, byte[] Data, byt
         {
             if (local.Id is { } configured) return configured;
             if (candidate.Certificate is not { } certificate) return wanted ?? Identity.Of(sa.Local.Address);
-            if (wanted is not null && AuthSupport.Carries(certificate, wanted)) return wanted;
+            if (wanted is not null && IdentityRules.Carries(certificate, wanted)) return wanted;
             return certificate.Subject.IsEmpty ? Identity.Of(sa.Local.Address) : new Identity(IdType.DerAsn1Dn, [.. certificate.Subject.Der.Span]);
         }
 

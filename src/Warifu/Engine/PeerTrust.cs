@@ -2,12 +2,11 @@ using System;
 using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Linq;
-using Warifu.Engine;
 using Warifu.Pki;
 using Warifu.Policy;
 using Warifu.Primitives;
 
-namespace Warifu.V2.Exchanges;
+namespace Warifu.Engine;
 
 /// <summary>
 /// Whether a peer's certificate is trusted and carries its identity: asks the host for the time and for what <see cref="PathJudge"/> wants to see, until there is a verdict. Call it after AUTH was found right with the certificate's
@@ -20,7 +19,7 @@ internal static class PeerTrust
     /// <param name="offered">What the peer sent.</param>
     /// <param name="identity">What the peer calls itself.</param>
     /// <param name="then">Gets <see cref="PathVerdict.Good"/> or <see cref="PathVerdict.Bad"/>, once.</param>
-    public static void Decide(IkeSa sa, RemoteAuth remote, PeerCertificates offered, Identity identity, Action<PathVerdict> then) =>
+    public static void Decide(IAsker sa, RemoteAuth remote, PeerCertificates offered, Identity identity, Action<PathVerdict> then) =>
         sa.Engine.Ask(sa, new Ask.WallTime(), answer =>
         {
             if (answer is Answer.WallTime time) new Decision(sa, remote, offered, identity, time.Time, then).Begin();
@@ -28,7 +27,7 @@ internal static class PeerTrust
         });
 
     /// <summary>Gets what the peer named by hash and URL (RFC 7296 section 3.6), where that is allowed; then all there is lies in <paramref name="offered"/>.</summary>
-    public static void Resolve(IkeSa sa, PeerCertificates offered, Action then)
+    public static void Resolve(IAsker sa, PeerCertificates offered, Action then)
     {
         var references = offered.References.ToArray();
         if (!sa.Engine.Options.HashAndUrl)
@@ -54,7 +53,7 @@ internal static class PeerTrust
         }
     }
 
-    private sealed class Decision(IkeSa sa, RemoteAuth remote, PeerCertificates offered, Identity identity, DateTimeOffset now, Action<PathVerdict> then)
+    private sealed class Decision(IAsker sa, RemoteAuth remote, PeerCertificates offered, Identity identity, DateTimeOffset now, Action<PathVerdict> then)
     {
         /// <summary>The peer sends its request again all the while, and gives up after a minute or two.</summary>
         private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
@@ -124,7 +123,7 @@ internal static class PeerTrust
                     {
                         _tried[wish.Key] = why;
                         // the SA may have ended meanwhile; others may go on waiting for the document
-                        if (--waiting == 0 && sa.State != IkeState.Closed) Step(question);
+                        if (--waiting == 0 && !sa.IsClosed) Step(question);
                     });
                 }
 

@@ -1,9 +1,8 @@
 using System.Collections.Immutable;
-using Warifu.Engine;
 using Warifu.Policy;
 using Warifu.Primitives;
 
-namespace Warifu.V2;
+namespace Warifu.Engine;
 
 internal enum ChildPhase
 {
@@ -76,6 +75,22 @@ internal sealed class ChildState : ITimed
     }
 
     = Instant.Never;
+
+    /// <summary>IKEv1: when a replaced pair is deleted.</summary>
+    public Instant RetireAt
+    {
+        get;
+        set
+        {
+            field = value;
+            Table?.Reset(this);
+        }
+    }
+
+    = Instant.Never;
+
+    /// <summary>The host was told that it carries traffic.</summary>
+    public bool IsAnnounced { get; set; } = true;
 
     /// <summary>When it is looked whether anything has used it.</summary>
     public Instant IdleAt

@@ -1,9 +1,8 @@
 using System;
 using System.Collections.Generic;
-using Warifu.Engine;
 using Warifu.Primitives;
 
-namespace Warifu.V2;
+namespace Warifu.Engine;
 
 /// <summary>The pairs of one IKE SA, by number, by the peer's SPI, by name and by time: a peer may ask for thousands, and each of its messages must cost the same.</summary>
 internal sealed class ChildTable
@@ -51,7 +50,7 @@ internal sealed class ChildTable
         return true;
     }
 
-    public void Reset(ChildState child) => _timers.Set(child, Instant.Min(Instant.Min(child.RekeyAt, child.ExpireAt), Instant.Min(child.SendAt, child.IdleAt)));
+    public void Reset(ChildState child) => _timers.Set(child, Instant.Min(Instant.Min(child.RekeyAt, child.ExpireAt), Instant.Min(Instant.Min(child.SendAt, child.IdleAt), child.RetireAt)));
 
     public void LivenessChanged(ChildState child) => Count1(child, child.IsLive ? 1 : -1);
 

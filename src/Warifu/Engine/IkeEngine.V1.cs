@@ -1,0 +1,398 @@
+using System;
+using System.Collections.Generic;
+using System.Collections.Immutable;
+using System.Linq;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.V1;
+using Warifu.Wire;
+using Warifu.Wire.V1;
+
+namespace Warifu.Engine;
+
+/// <summary>IKEv1: its own tables, since neither version knows of the other; what is global is the same for both.</summary>
+internal sealed partial class IkeEngine
+{
+    private readonly TimerHeap<IsakmpSa> _isakmpTimers = new();
+    private readonly Dictionary<ulong, IsakmpSa> _byCookie = [];
+    private readonly Dictionary<uint, IsakmpSa> _isakmpById = [];
+    private readonly Dictionary<string, List<IsakmpSa>> _isakmpByConnection = new(StringComparer.Ordinal);
+    private readonly Dictionary<(Endpoint, UInt128), IsakmpSa> _isakmpByFirstMessage = [];
+    private readonly Dictionary<IsakmpSa, (Endpoint, UInt128)> _isakmpFirstMessages = [];
+    private readonly Dictionary<uint, IsakmpSa> _isakmpByChild = [];
+    private IAsker? _working;
+
+    /// <summary>All SAs of IKEv1, for inspection.</summary>
+    public IReadOnlyCollection<IsakmpSa> IsakmpSas => _isakmpById.Values;
+
+    /// <summary>There is an SA of this number, of either version.</summary>
+    public bool IsAlive(uint id) => _byId.ContainsKey(id) || _isakmpById.ContainsKey(id);
+
+    public void Schedule(IsakmpSa sa, Instant at) => _isakmpTimers.Set(sa, at);
+
+    public void StateChanged(IsakmpSa sa, IsakmpState was)
+    {
+        if (was == IsakmpState.Connecting) EndHalfOpen(sa);
+    }
+
+    /// <summary>The address of a half-open responder's SA is verified: our cookie came back.</summary>
+    public void Verified(IsakmpSa sa)
+    {
+        if (!sa.IsHalfOpen || !_isakmpFirstMessages.TryGetValue(sa, out var key)) return;
+        _halfOpen.Remove(sa, key.Item1.Address, verified: false);
+        _halfOpen.Add(sa, key.Item1.Address, verified: true);
+        sa.IsVerified = true;
+    }
+
+    public void AddChild(IsakmpSa sa, ChildState child) => _isakmpByChild[child.Id] = sa;
+
+    public bool HasOther(IsakmpSa sa) => OfIsakmp(sa.Connection.Name).Any(other => other != sa && other.State is IsakmpState.Established or IsakmpState.Passive && other.Remote.Address == sa.Remote.Address);
+
+    /// <summary>Which SA tells the peer of a delete: the newest that has keys.</summary>
+    public IsakmpSa? CarrierOf(IsakmpSa sa)
+    {
+        var holder = sa.Holder;
+        if (holder.Keys is not null && holder.State is IsakmpState.Established or IsakmpState.Replaced) return holder;
+        return HeirOf(holder);
+    }
+
+    /// <summary>The peer's identity, known now, leads to another connection than its address did. False when no connection accepts it.</summary>
+    public bool TryAssign(IsakmpSa sa, Identity peer, bool aggressive)
+    {
+        var fits = sa.Connection.Remote.Id.Matches(peer) ? sa.Connection : null;
+        // an exact identity beats a pattern
+        if (fits?.Remote.Id.Exact is null)
+        {
+            foreach (var candidate in Index.Candidates(sa.Local.Address, sa.Remote.Address, IkeVersion.V1, peer))
+            {
+                if (candidate.Aggressive != aggressive || !SuiteChoice.Of(candidate, PhaseOne.MethodsOf(candidate)).Any(sa.Suite!.IsSame)) continue;
+                if (fits is null || (fits.Remote.Id.Exact is null && candidate.Remote.Id.Exact is not null)) fits = candidate;
+            }
+        }
+
+        if (fits is null) return false;
+        if (!ReferenceEquals(fits, sa.Connection))
+        {
+            OfIsakmp(sa.Connection.Name).Remove(sa);
+            sa.Connection = fits;
+            OfIsakmp(fits.Name).Add(sa);
+        }
+
+        return true;
+    }
+
+    /// <summary>Whether the peer may have its identity (unique policy); what it replaces goes.</summary>
+    public void Claim(IsakmpSa sa, bool initialContact, Action then, Action<NegotiationFailure> refused) =>
+        Ask(sa, new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.RemoteId!, sa.Connection.Unique, initialContact) { SameHost = SameHost(sa) }, answer =>
+        {
+            if (answer is not Answer.Claim { Granted: true } claim)
+            {
+                refused(new NegotiationFailure("unique", $"{Identities.Print(sa.RemoteId)} is connected already, and connections.{sa.Connection.Name}.unique = keep", [], [], [], $"here: set connections.{sa.Connection.Name}.unique = replace; or at the peer: close the other one"));
+                return;
+            }
+
+            then();
+            ReplaceAll(claim.Replaces, sa, initialContact);
+        });
+
+    /// <summary>The peer's identity is held by an SA that we began, too.</summary>
+    public void ClaimOwn(IsakmpSa sa, bool initialContact) =>
+        Ask(sa, new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.RemoteId!, sa.Connection.Unique == UniquePolicy.Keep ? UniquePolicy.Never : sa.Connection.Unique, initialContact), answer =>
+        {
+            if (answer is Answer.Claim claim) ReplaceAll(claim.Replaces, sa, initialContact);
+        });
+
+    /// <summary>Both sides are authenticated.</summary>
+    public void Establish(IsakmpSa sa, bool initialContact)
+    {
+        sa.Established = Now;
+        sa.State = IsakmpState.Established;
+        sa.ExpireAt = Instant.Never;
+        PhaseLifetimes.Begin(sa);
+        sa.Report.Add(Now, StepDirection.Here, $"phase 1 established between {Identities.Print(sa.LocalId)} and {Identities.Print(sa.RemoteId)}");
+        Raise(new IkeSaUp(sa.Local, sa.Remote, Identities.Print(sa.LocalId), Identities.Print(sa.RemoteId), sa.Initiator) { Connection = sa.Connection.Name, IkeId = sa.Id });
+        if (sa.LocalBehindNat) Emit(new IkeAction.Keepalive(sa.Id, sa.Local, sa.Remote, true));
+        if (!initialContact) Adopt(sa);
+        if (sa.Initiator) ClaimOwn(sa, initialContact: false);
+        foreach (var command in sa.Waiting) Complete(command, new CommandResult(true, Matches: 1, Done: 1));
+        sa.Waiting.Clear();
+        if (sa.Initiator && sa.Wanted.Count == 0)
+        {
+            ReportDone(sa, null, null);
+            Succeeded(sa.Connection);
+        }
+
+        var carrier = sa.Holder;
+        while (sa.Wanted.TryDequeue(out var request)) QuickInitiator.Start(carrier, request, OldPairOf(carrier, request));
+        sa.Reschedule();
+    }
+
+    /// <summary>The peer deleted phase 1. Its children live on: with another phase 1 if there is one.</summary>
+    public void PeerDeleted(IsakmpSa sa)
+    {
+        if (sa.Mode is { } mode)
+        {
+            mode.Fail(PhaseFailures.Rejected(sa, NotifyV1.AuthenticationFailed), null);
+            return;
+        }
+
+        if (sa.Successor is not null)
+        {
+            sa.Close("reauthenticated", "the peer deleted what it had replaced");
+            return;
+        }
+
+        if (HeirOf(sa) is { } heir)
+        {
+            Move(sa, heir);
+            sa.Close("reauthenticated", "the peer deleted one of two");
+            return;
+        }
+
+        sa.Retire("peer-deleted", "the peer deleted phase 1");
+    }
+
+    /// <summary>A negotiation is over: its report goes out. Returns it.</summary>
+    public NegotiationReport? ReportDone(IsakmpSa sa, string? child, NegotiationFailure? failure)
+    {
+        if (sa.Report.Ended || (sa.IsHalfOpen && !MayReportRefusal())) return null;
+        if (failure is not null) sa.Report.Add(Now, StepDirection.Here, failure.Sentence);
+        var report = sa.Report.Build(sa.Connection.Name, child, sa.Local, sa.Remote, Now, failure);
+        Raise(new NegotiationEnded(report) { Connection = sa.Connection.Name, IkeId = sa.Id });
+        return report;
+    }
+
+    /// <summary>An error that nobody can authenticate, for the peer's log: one for each message that caused it.</summary>
+    public void TellInClear(IsakmpSa sa, NotifyV1 error) => SendClear(sa.Local, sa.Remote, sa.CookieI, sa.CookieR, error, int.MaxValue);
+
+    public void Forget(IsakmpSa sa, string reason)
+    {
+        EndHalfOpen(sa);
+        _isakmpTimers.Remove(sa);
+        if (_isakmpFirstMessages.Remove(sa, out var key)) _isakmpByFirstMessage.Remove(key);
+        _byCookie.Remove(sa.OwnCookie.Value);
+        _isakmpById.Remove(sa.Id);
+        var list = OfIsakmp(sa.Connection.Name);
+        list.Remove(sa);
+        if (list.Count == 0) _isakmpByConnection.Remove(sa.Connection.Name);
+        foreach (var ask in sa.Asks) _asks.Remove(ask);
+        sa.Asks.Clear();
+        if (sa.Initiator && sa.Established == default && sa.Renews is null && reason is not ("down" or "shutdown")) RetryStarted(sa.Connection);
+    }
+
+    private List<IsakmpSa> OfIsakmp(string name)
+    {
+        if (!_isakmpByConnection.TryGetValue(name, out var list)) _isakmpByConnection.Add(name, list = []);
+        return list;
+    }
+
+    private void Add(IsakmpSa sa)
+    {
+        _byCookie[sa.OwnCookie.Value] = sa;
+        _isakmpById[sa.Id] = sa;
+        OfIsakmp(sa.Connection.Name).Add(sa);
+    }
+
+    private void EndHalfOpen(IsakmpSa sa)
+    {
+        if (!sa.IsHalfOpen) return;
+        sa.IsHalfOpen = false;
+        if (_isakmpFirstMessages.TryGetValue(sa, out var key)) _halfOpen.Remove(sa, key.Item1.Address, sa.IsVerified);
+    }
+
+    private ImmutableArray<uint> SameHost(IsakmpSa sa) => [.. OfIsakmp(sa.Connection.Name).Where(other => other != sa && IsSamePeer(other, sa)).Select(other => other.Id)];
+
+    private static bool IsSamePeer(IsakmpSa one, IsakmpSa other) => one.RemoteId is not null && one.RemoteId.Equals(other.RemoteId) && Equals(one.LocalId, other.LocalId) && one.Remote.Address == other.Remote.Address && (!other.RemoteBehindNat || one.Remote.Port == other.Remote.Port);
+
+    private IsakmpSa? HeirOf(IsakmpSa sa) => OfIsakmp(sa.Connection.Name).Where(other => other != sa && other.State == IsakmpState.Established && IsSamePeer(other, sa)).MaxBy(other => other.Id);
+
+    private void ReplaceAll(ImmutableArray<uint> ids, IsakmpSa by, bool initialContact)
+    {
+        foreach (var id in ids)
+        {
+            if (!_isakmpById.TryGetValue(id, out var old) || old == by || old.Successor is not null || old.State == IsakmpState.Connecting) continue;
+            // what both sides began at the same time is settled when it is adopted
+            if (!initialContact && IsSamePeer(old, by)) continue;
+            old.Close("replaced", "the same peer connected anew");
+        }
+    }
+
+    /// <summary>The older phases 1 with the same peer give their children away. Of two that both sides began at the same time the one with the higher initiator's cookie stays.</summary>
+    private void Adopt(IsakmpSa sa)
+    {
+        foreach (var other in OfIsakmp(sa.Connection.Name).Where(other => other != sa && other.State is IsakmpState.Established or IsakmpState.Passive && (IsSamePeer(other, sa) || other == sa.Renews)).ToArray())
+        {
+            if (other.State == IsakmpState.Established && other.Established > sa.Created && sa.Renews != other && other.CookieI.Value > sa.CookieI.Value)
+            {
+                Move(sa, other);
+                return;
+            }
+
+            Move(other, sa);
+        }
+    }
+
+    private void Move(IsakmpSa from, IsakmpSa to)
+    {
+        foreach (var child in from.Children.Values.ToArray())
+        {
+            if (to.Children.ByOutbound(child.Outbound) is not null)
+            {
+                from.RemoveChild(child, "redundant", "the peer uses an SPI twice");
+                continue;
+            }
+
+            from.Children.Remove(child);
+            to.Children.Add(child);
+            _isakmpByChild[child.Id] = to;
+            if (from.Local != to.Local || from.Remote != to.Remote) Emit(new IkeAction.MoveChild(child.Id, to.Local, to.Remote, child.Encapsulated, to.LocalBehindNat));
+        }
+
+        from.Successor = to;
+        if (from.LocalBehindNat) Emit(new IkeAction.Keepalive(from.Id, from.Local, from.Remote, false));
+        Raise(new IkeSaReauthenticated(to.Id) { Connection = from.Connection.Name, IkeId = from.Id });
+        if (from.State == IsakmpState.Passive)
+        {
+            from.Close("reauthenticated", "replaced by a newer phase 1");
+            return;
+        }
+
+        from.State = IsakmpState.Replaced;
+        (from.RekeyAt, from.DpdAt) = (Instant.Never, Instant.Never);
+        from.Probe.Stop();
+        from.ExpireAt = Instant.Min(from.ExpireAt, Now + (to.Initiator ? ProtocolTimes.RetireSoon : ProtocolTimes.RetireLate));
+        from.Reschedule();
+        to.Reschedule();
+    }
+
+    private static ChildState? OldPairOf(IsakmpSa sa, ChildRequest request) =>
+        request.Part is { } part ? sa.Children.Values.FirstOrDefault(child => child.Phase == ChildPhase.Rekeying && child.Config.Name == request.Config.Name && child.Local.SequenceEqual(part.Local) && child.Remote.SequenceEqual(part.Remote)) : null;
+
+    /// <summary>A version 1 message. False when nothing here speaks that version with this peer.</summary>
+    private bool TryReceiveV1(in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message, out DropReason drop)
+    {
+        drop = DropReason.BadHeader;
+        if (_isakmpById.Count > 0 && Find(header) is { } sa)
+        {
+            _working = sa;
+            drop = sa.Receive(header, local, remote, message);
+            return true;
+        }
+
+        if (!Index.FirstCandidates(local.Address, remote.Address, IkeVersion.V1).Any()) return false;
+        if (header.InitiatorSpi.IsZero) return true;
+        drop = header.ResponderSpi.IsZero && header.Exchange is ExchangeType.IdentityProtection or ExchangeType.Aggressive ? ReceiveFirstV1(header, local, remote, message) : DropReason.UnknownSpi;
+        return true;
+    }
+
+    private IsakmpSa? Find(in IkeHeader header)
+    {
+        // as responder we chose the second cookie, as initiator the first; the other one must fit
+        if (!header.ResponderSpi.IsZero && _byCookie.TryGetValue(header.ResponderSpi.Value, out var sa) && !sa.Initiator) return sa.CookieI == header.InitiatorSpi ? sa : null;
+        if (!_byCookie.TryGetValue(header.InitiatorSpi.Value, out sa) || !sa.Initiator) return null;
+        // refusals in clear may come with another second cookie, or none
+        return sa.CookieR.IsZero || sa.CookieR == header.ResponderSpi || (header.Exchange == ExchangeType.InformationalV1 && (header.Flags & 1) == 0) ? sa : null;
+    }
+
+    private DropReason ReceiveFirstV1(in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
+    {
+        if (header.MessageId != 0 || (header.Flags & 1) != 0) return DropReason.BadFlags;
+        var digest = MessageDigest.Of(message);
+        if (_isakmpByFirstMessage.TryGetValue((remote, digest), out var known)) return known.Repeat(local, remote);
+        if (_halfOpen.Count >= Options.HalfOpenLimit) return DropReason.HalfOpenLimit;
+        // IKEv1 has no cookies that prove an address before there is state: the share of each is all there is
+        if (_halfOpen.Of(remote.Address).Unverified >= Options.HalfOpenPerPrefix) return DropReason.HalfOpenPerPrefix;
+        var aggressive = header.Exchange == ExchangeType.Aggressive;
+        var kind = aggressive ? MessageKind.Aggressive1 : MessageKind.Main1;
+        if (ChainView.TryParse((PayloadV1)header.NextPayload, message[IkeHeader.Length..], decrypted: false, out var view) != ParseError.None || MessageRules.Check(kind, view) is not null) return DropReason.Malformed;
+        view.TryGet(PayloadV1.Sa, out var body);
+        _ = SaBody.TryParse(body, out var offers);
+        if (Choose(local, remote, aggressive, offers, view, out var failure) is not { } choice)
+        {
+            ReportRefusal(kind, view, local, remote, failure!.Value.Connection, failure.Value.Failure);
+            // silence in aggressive mode: who asks learns nothing of what is here
+            if (!aggressive && failure.Value.Failure.Reason == "no-proposal") return SendClear(local, remote, header.InitiatorSpi, default, NotifyV1.NoProposalChosen, message.Length);
+            return DropReason.NoConnection;
+        }
+
+        var sa = new IsakmpSa(this, NewId(), choice.Connection, initiator: false, local, remote) { CookieI = header.InitiatorSpi, CookieR = NewIkeSpi() };
+        _working = sa;
+        Add(sa);
+        sa.IsHalfOpen = true;
+        sa.ExpireAt = Now + _halfOpen.Timeout;
+        _isakmpByFirstMessage[(remote, digest)] = sa;
+        _isakmpFirstMessages[sa] = (remote, digest);
+        _halfOpen.Add(sa, remote.Address, verified: false);
+        var drop = sa.Begin(kind, view, digest, choice.Suite, choice.Answer, message.Length);
+        if (drop != DropReason.None) sa.Close("refused", "its first message cannot be answered");
+        return drop;
+    }
+
+    private (Connection Connection, IsakmpSuite Suite, ProposalV1 Answer)? Choose(Endpoint local, Endpoint remote, bool aggressive, ImmutableArray<ProposalV1> offers, scoped in ChainView view, out (string Connection, NegotiationFailure Failure)? failure)
+    {
+        failure = null;
+        Identity? peer = null;
+        if (aggressive && view.TryGet(PayloadV1.Id, out var id) && IdBody.TryParse(id, out var read) == ParseError.None) peer = new Identity((IdType)read.Type, [.. read.Data]);
+        var rank = -1;
+        foreach (var candidate in Index.FirstCandidates(local.Address, remote.Address, IkeVersion.V1).Concat(peer is null ? [] : Index.Candidates(local.Address, remote.Address, IkeVersion.V1, peer)))
+        {
+            // R44: only the mode that is configured
+            if (candidate.Aggressive != aggressive)
+            {
+                Keep(0, candidate, PhaseFailures.WrongMode(candidate, aggressive), ref failure, ref rank);
+                continue;
+            }
+
+            if (peer is not null && !candidate.Remote.Id.Matches(peer))
+            {
+                Keep(1, candidate, new NegotiationFailure("identity", $"the peer calls itself {Identities.Print(peer)}, connections.{candidate.Name}.remote.id accepts {candidate.Remote.Id}", [Identities.Print(peer)], [candidate.Remote.Id.Text], [], $"here: set connections.{candidate.Name}.remote.id = {Identities.Print(peer)}; or at the peer: set its local id to {candidate.Remote.Id}"), ref failure, ref rank);
+                continue;
+            }
+
+            var ours = SuiteChoice.Of(candidate, PhaseOne.MethodsOf(candidate));
+            if (SuiteChoice.Select(ours, offers) is not { } found)
+            {
+                Keep(2, candidate, PhaseFailures.NoProposal(candidate, ours, offers), ref failure, ref rank);
+                continue;
+            }
+
+            if (aggressive && found.Suite.UsesPsk && !candidate.AggressivePsk)
+            {
+                Keep(3, candidate, PhaseFailures.AggressivePsk(candidate), ref failure, ref rank);
+                continue;
+            }
+
+            return (candidate, found.Suite, found.Answer);
+        }
+
+        failure ??= ("", new NegotiationFailure("no-connection", $"no IKEv1 connection is for {remote}", [], [], [], "here: add a connection with version = 1 for it"));
+        return null;
+
+        static void Keep(int weight, Connection candidate, NegotiationFailure why, ref (string, NegotiationFailure)? failure, ref int rank)
+        {
+            if (weight <= rank) return;
+            (failure, rank) = ((candidate.Name, why), weight);
+        }
+    }
+
+    private void ReportRefusal(MessageKind kind, scoped in ChainView view, Endpoint local, Endpoint remote, string connection, NegotiationFailure failure)
+    {
+        if (!MayReportRefusal()) return;
+        var builder = new ReportBuilder(Now, initiator: false);
+        builder.Add(Now, StepDirection.In, MessageNames.Describe(kind, view), MessageNames.Details(view));
+        builder.Add(Now, StepDirection.Here, failure.Sentence);
+        Raise(new NegotiationEnded(builder.Build(connection, null, local, remote, Now, failure)) { Connection = connection });
+    }
+
+    private DropReason SendClear(Endpoint local, Endpoint remote, IkeSpi cookieI, IkeSpi cookieR, NotifyV1 error, int requestLength)
+    {
+        var id = 0u;
+        while (id == 0) id = Entropy.NextUInt32();
+        var message = new ChainBuilder().Notify(ProtocolId.Ike, default, error)
+            .ToMessage(new IkeHeader { InitiatorSpi = cookieI, ResponderSpi = cookieR, MajorVersion = 1, Exchange = ExchangeType.InformationalV1, MessageId = id });
+        // Amplification: never more octets than came
+        if (message.Length > requestLength) return DropReason.Amplification;
+        Emit(new IkeAction.Send(local, remote, message, NeedsMarker(local)));
+        return DropReason.None;
+    }
+}

@@ -1,0 +1,149 @@
+using System.Collections.Generic;
+using System.Collections.Immutable;
+using System.Linq;
+using Warifu.Ipsec;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.V1;
+
+namespace Warifu.Engine;
+
+/// <summary>Commands and events for connections of IKEv1.</summary>
+internal sealed partial class IkeEngine
+{
+    /// <summary>Phase 1 anew beside <paramref name="old"/>, on the path that works.</summary>
+    public IsakmpSa Renew(IsakmpSa old, CommandId command)
+    {
+        var sa = BeginV1(old.Connection, old.Local, old.Remote, [], command.Value == 0 ? [] : [command], old);
+        return sa;
+    }
+
+    /// <summary>A pair whose phase 1 is over wants a new one.</summary>
+    public void WantRekey(IsakmpSa sa, ChildRequest request)
+    {
+        var holder = sa.Holder;
+        if (holder.State == IsakmpState.Established)
+        {
+            QuickInitiator.Start(holder, request, OldPairOf(holder, request));
+            return;
+        }
+
+        if (OfIsakmp(sa.Connection.Name).FirstOrDefault(other => other.Renews == holder && other.State == IsakmpState.Connecting) is { } under)
+        {
+            under.Wanted.Enqueue(request);
+            return;
+        }
+
+        BeginV1(holder.Connection, holder.Local, holder.Remote, [request], [], holder);
+    }
+
+    private IsakmpSa BeginV1(Connection connection, Endpoint local, Endpoint remote, IEnumerable<ChildRequest> children, IEnumerable<CommandId> waiting, IsakmpSa? renews)
+    {
+        var sa = new IsakmpSa(this, NewId(), connection, initiator: true, local, remote) { CookieI = NewIkeSpi(), Renews = renews };
+        foreach (var child in children) sa.Wanted.Enqueue(child);
+        sa.Waiting.AddRange(waiting);
+        Add(sa);
+        sa.Mode = connection.Aggressive ? new AggressiveMode(sa) : new MainMode(sa);
+        sa.Mode.Start();
+        sa.Reschedule();
+        return sa;
+    }
+
+    private IsakmpSa? CurrentV1(string connection)
+    {
+        if (!_isakmpByConnection.TryGetValue(connection, out var list)) return null;
+        return list.Where(sa => sa.State == IsakmpState.Established).MaxBy(sa => sa.Id) ?? list.Where(sa => sa.State == IsakmpState.Connecting && sa.Initiator).MinBy(sa => sa.Id);
+    }
+
+    /// <summary>Makes a child under the phase 1 that is there, or under one that comes.</summary>
+    private void WantV1(Connection connection, ChildRequest request)
+    {
+        var sa = CurrentV1(connection.Name);
+        if (sa is { State: IsakmpState.Established })
+        {
+            if (request.PacketLocal is null && sa.Children.HasLive(request.Config.Name)) Complete(request.Command, new CommandResult(true, Matches: 1, Done: 1));
+            else QuickInitiator.Start(sa, request);
+            return;
+        }
+
+        if (sa is not null) sa.Wanted.Enqueue(request);
+        else if (_initiating.TryGetValue(connection.Name, out var under)) under.Children.Add(request);
+        else Initiate(new Initiation(connection) { Children = { request } });
+    }
+
+    /// <summary>One negotiation for each child is enough.</summary>
+    private bool IsUnderWayV1(Connection connection, Child child) =>
+        CurrentV1(connection.Name) is { } sa && (sa.State == IsakmpState.Connecting || sa.Exchanges.OfType<QuickInitiator>().Any(quick => !quick.IsDone && quick.Request.Config.Name == child.Name));
+
+    private IsakmpSa[] TargetsV1(SaTarget target, bool established = false) =>
+        [.. _isakmpById.Values.Where(sa => (established ? sa.State == IsakmpState.Established : sa.State is not (IsakmpState.Closed or IsakmpState.Replaced)) && (target.Connection is null || sa.Connection.Name == target.Connection) && (target.IkeId == 0 || sa.Id == target.IkeId))];
+
+    private static (IsakmpSa Sa, ChildState Child)[] ChildrenV1(IsakmpSa[] sas, SaTarget target) =>
+        [.. sas.SelectMany(sa => sa.Children.Values.Where(child => child.IsLive && (target.Child is null || child.Config.Name == target.Child) && (target.ChildId == 0 || child.Id == target.ChildId)).Select(child => (sa, child)))];
+
+    private void HandleV1(DataPlaneEvent happening)
+    {
+        switch (happening)
+        {
+            case DataPlaneEvent.SoftLimit soft when _isakmpByChild.TryGetValue(soft.Id, out var sa) && sa.Children.TryGetValue(soft.Id, out var child):
+                PhaseLifetimes.Rekey(sa, child);
+                break;
+            case DataPlaneEvent.HardLimit hard when _isakmpByChild.TryGetValue(hard.Id, out var sa) && sa.Children.TryGetValue(hard.Id, out var child):
+                PhaseLifetimes.Delete(sa, child, "expired");
+                sa.Reschedule();
+                break;
+            case DataPlaneEvent.PeerMoved moved when _isakmpByChild.TryGetValue(moved.Id, out var sa):
+                sa.PeerMoved(moved.Remote);
+                break;
+        }
+    }
+
+    private void AdoptV1(string connection, Connection now)
+    {
+        if (!_isakmpByConnection.TryGetValue(connection, out var list)) return;
+        foreach (var sa in list.ToArray())
+        {
+            sa.Connection = now;
+            foreach (var child in sa.Children.Values.Where(child => child.IsLive && !now.Children.Any(other => PolicyDiff.Same(child.Config, other))).ToArray()) PhaseLifetimes.Delete(sa, child, "down");
+        }
+    }
+
+    private void EndV1(string connection)
+    {
+        if (!_isakmpByConnection.TryGetValue(connection, out var list)) return;
+        foreach (var sa in list.ToArray()) PhaseLifetimes.Delete(sa, "down", "its configuration was changed or removed");
+    }
+
+    private IEnumerable<IkeSaSnapshot> SnapshotsV1() => _isakmpById.Values.OrderBy(sa => sa.Id).Select(sa => new IkeSaSnapshot
+    {
+        Id = sa.Id,
+        Version = IkeVersion.V1,
+        Connection = sa.Connection.Name,
+        State = sa.State switch
+        {
+            IsakmpState.Connecting => "CONNECTING",
+            IsakmpState.Established => sa.HasRenewal ? "REKEYING" : "ESTABLISHED",
+            IsakmpState.Replaced => "REKEYED",
+            IsakmpState.Passive => "PASSIVE",
+            _ => "DELETING",
+        },
+        Local = sa.Local,
+        Remote = sa.Remote,
+        LocalId = sa.LocalId,
+        RemoteId = sa.RemoteId,
+        Initiator = sa.Initiator,
+        InitiatorSpi = sa.CookieI,
+        ResponderSpi = sa.CookieR,
+        NatLocal = sa.LocalBehindNat,
+        NatRemote = sa.RemoteBehindNat,
+        Proposal = sa.Suite?.AsProposal(),
+        Established = sa.Established == default ? null : sa.Established,
+        RekeyAt = null,
+        // in IKEv1 each new phase 1 is an authentication
+        ReauthAt = Known(sa.RekeyAt),
+        ExpireAt = Known(sa.ExpireAt),
+        TasksQueued = [.. sa.Wanted.Select(_ => "QUICK_MODE")],
+        TasksActive = sa.Mode is { } mode ? [mode.Exchange == ExchangeType.Aggressive ? "AGGRESSIVE_MODE" : "MAIN_MODE"] : [.. sa.Exchanges.Where(exchange => !exchange.IsDone).Select(exchange => exchange.Task)],
+        Children = [.. sa.Children.Values.OrderBy(child => child.Id).Select(Snapshot)],
+    });
+}

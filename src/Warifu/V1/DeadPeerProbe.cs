@@ -1,0 +1,89 @@
+using System;
+using System.Buffers.Binary;
+using Warifu.Engine;
+using Warifu.Primitives;
+
+namespace Warifu.V1;
+
+/// <summary>Dead peer detection (RFC 3706): R-U-THERE with a number, which R-U-THERE-ACK repeats.</summary>
+internal sealed class DeadPeerProbe
+{
+    private uint _sequence;
+    private int _sent;
+    private Instant _began;
+
+    /// <summary>When the question goes again; <see cref="Instant.Never"/> = none is open.</summary>
+    public Instant NextAt { get; private set; } = Instant.Never;
+
+    public bool IsOpen => NextAt != Instant.Never;
+
+    public void Stop() => NextAt = Instant.Never;
+
+    /// <summary>Looks whether a question is due, or due again.</summary>
+    public void Check(IsakmpSa sa)
+    {
+        var now = sa.Engine.Now;
+        if (IsOpen)
+        {
+            if (NextAt > now) return;
+            if (sa.LastHeard > _began)
+            {
+                Stop();
+                return;
+            }
+
+            var most = sa.Connection.DpdThreshold > 0 ? sa.Connection.DpdThreshold : sa.Engine.Options.RetransmitTries;
+            if (_sent > most)
+            {
+                Stop();
+                sa.Close("dead-peer", $"{sa.Remote} does not answer any more: R-U-THERE was sent {_sent} times");
+                return;
+            }
+
+            Send(sa);
+            return;
+        }
+
+        sa.DpdAt = Instant.Never;
+        if (sa.State != IsakmpState.Established || sa.Connection.DpdDelay <= TimeSpan.Zero) return;
+        sa.Engine.Ask(sa, new Ask.LastTraffic([.. sa.Children.Keys]), answer =>
+        {
+            if (sa.State != IsakmpState.Established) return;
+            var (lastIn, lastOut) = answer is Answer.Traffic traffic ? (traffic.LastIn, traffic.LastOut) : default;
+            var at = sa.Engine.Now;
+            (sa.DpdAt, sa.UnansweredSince) = LivenessClock.Next(sa.Connection.DpdMode, sa.Connection.DpdDelay, at, lastIn > sa.LastHeard ? lastIn : sa.LastHeard, lastOut, sa.UnansweredSince);
+            if (sa.DpdAt <= at)
+            {
+                sa.DpdAt = at + (sa.Connection.DpdMode == Policy.DpdMode.Optimized ? sa.Connection.DpdDelay / LivenessClock.Looks : sa.Connection.DpdDelay);
+                if (!IsOpen) Begin(sa);
+            }
+
+            sa.Reschedule();
+        });
+    }
+
+    /// <summary>The peer answered.</summary>
+    public void Heard(ReadOnlySpan<byte> data)
+    {
+        if (IsOpen && data.Length == 4 && BinaryPrimitives.ReadUInt32BigEndian(data) == _sequence) Stop();
+    }
+
+    private void Begin(IsakmpSa sa)
+    {
+        // section 6.2: random at first, then one more for each
+        _sequence = _sequence == 0 ? sa.Engine.Entropy.NextUInt32() & 0x7FFF_FFFF : _sequence + 1;
+        (_sent, _began) = (0, sa.Engine.Now);
+        Send(sa);
+    }
+
+    private void Send(IsakmpSa sa)
+    {
+        _sent++;
+        var data = new byte[4];
+        BinaryPrimitives.WriteUInt32BigEndian(data, _sequence);
+        sa.Inform(builder => builder.Notify(ProtocolId.Ike, sa.Cookies(), NotifyV1.RUThere, data));
+        var wait = sa.Connection.DpdThreshold > 0 ? sa.Connection.DpdDelay : sa.Engine.Options.RetransmitTimeout * Math.Pow(ProtocolTimes.RetransmitFactor, _sent - 1);
+        if (sa.Connection.DpdThreshold == 0 && wait > ProtocolTimes.RetransmitLongest) wait = ProtocolTimes.RetransmitLongest;
+        NextAt = sa.Engine.Now + wait;
+    }
+}

@@ -1,0 +1,249 @@
+using System;
+using System.Security.Cryptography;
+using Warifu.Engine;
+using Warifu.Primitives;
+using Warifu.Wire;
+using Warifu.Wire.V1;
+
+namespace Warifu.V1;
+
+/// <summary>The way of a message into an ISAKMP SA: pieces, exchange, repetition, decryption, payload rules, HASH.</summary>
+internal sealed partial class IsakmpSa
+{
+    private const byte EncryptionFlag = 0x01;
+
+    /// <summary>Exchanges that a peer may have open at the same time.</summary>
+    private const int MaxExchanges = 256;
+
+    /// <summary>Message IDs that are remembered: then phase 1 is done anew, long before anything repeats.</summary>
+    private const int MaxMessageIds = 32_768;
+
+    public DropReason Receive(in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
+    {
+        if (State == IsakmpState.Passive) return DropReason.NotEstablished;
+        if ((PayloadV1)header.NextPayload == PayloadV1.Fragment) return Collect(header, local, remote, message);
+        return header.Exchange switch
+        {
+            ExchangeType.IdentityProtection or ExchangeType.Aggressive => ReceivePhaseOne(header, local, remote, message),
+            ExchangeType.QuickMode or ExchangeType.ModeConfig => ReceiveExchange(header, local, remote, message),
+            ExchangeType.InformationalV1 => ReceiveInformational(header, local, remote, message),
+            _ => DropReason.UnknownExchange,
+        };
+    }
+
+    /// <summary>The first message, which made this SA.</summary>
+    public DropReason Begin(MessageKind kind, scoped in ChainView view, UInt128 digest, IsakmpSuite suite, ProposalV1 answer, int length)
+    {
+        _phaseOne.Received = digest;
+        Trace(StepDirection.In, kind, view);
+        DropReason drop;
+        if (kind == MessageKind.Main1)
+        {
+            var mode = new MainMode(this);
+            Mode = mode;
+            drop = mode.Answer(suite, answer, view, length);
+        }
+        else
+        {
+            var mode = new AggressiveMode(this);
+            Mode = mode;
+            drop = mode.Answer(suite, answer, view, length);
+        }
+
+        Reschedule();
+        return drop;
+    }
+
+    /// <summary>The first message again: the answer goes again, once for each.</summary>
+    public DropReason Repeat(Endpoint local, Endpoint remote)
+    {
+        if (_phaseOne.Messages.Length == 0 || remote != Remote || local != Local || Mode is { Step: > 1 }) return DropReason.InProgress;
+        Transmit(_phaseOne.Messages);
+        return DropReason.None;
+    }
+
+    private DropReason ReceivePhaseOne(in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
+    {
+        if (header.MessageId != 0 || remote.Address != Remote.Address) return DropReason.UnexpectedResponse;
+        var digest = MessageDigest.Of(message);
+        if (_phaseOne.Received == digest)
+        {
+            if (_phaseOne.Messages.Length == 0) return DropReason.InProgress;
+            Transmit(_phaseOne.Messages);
+            return DropReason.None;
+        }
+
+        if (Mode is not { } mode || mode.Exchange != header.Exchange || mode.Expected is not { } kind) return DropReason.OutOfWindow;
+        if (mode.IsBusy) return DropReason.InProgress;
+        var encrypted = (header.Flags & EncryptionFlag) != 0;
+        // message 3 of aggressive mode may come in clear (RFC 2409 section 5)
+        var mustBeEncrypted = kind is MessageKind.Main5 or MessageKind.Main6;
+        if (encrypted ? !mustBeEncrypted && kind != MessageKind.Aggressive3 : mustBeEncrypted) return DropReason.Malformed;
+        var chain = message[IkeHeader.Length..];
+        var next = _iv;
+        if (encrypted && !TryDecrypt(chain, _iv, out chain, out next)) return DropReason.Malformed;
+        if (ChainView.TryParse((PayloadV1)header.NextPayload, chain, encrypted, out var view) != ParseError.None || MessageRules.Check(kind, view) is not null)
+        {
+            if (!encrypted) return DropReason.Malformed;
+            mode.Undecipherable();
+            return DropReason.BadIntegrity;
+        }
+
+        if (Initiator && CookieR.IsZero)
+        {
+            // our own cookie would be our own message
+            if (header.ResponderSpi.IsZero || header.ResponderSpi == CookieI) return DropReason.BadFlags;
+            CookieR = header.ResponderSpi;
+        }
+
+        _phaseOne.Received = digest;
+        _phaseOne.Messages = [];
+        _phaseOne.Land();
+        _iv = next;
+        LastHeard = Engine.Now;
+        // from 500 to 4500 where there is a NAT (RFC 3947 section 4)
+        if (!Initiator && kind is MessageKind.Main5 or MessageKind.Aggressive3) (Local, Remote) = (local, remote);
+        Trace(StepDirection.In, kind, view);
+        mode.Receive(view);
+        Reschedule();
+        return DropReason.None;
+    }
+
+    private DropReason ReceiveInformational(in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
+    {
+        if ((header.Flags & EncryptionFlag) == 0)
+        {
+            // anybody may have sent it: it is never acted on, but helps to explain a failure
+            if (ChainView.TryParse((PayloadV1)header.NextPayload, message[IkeHeader.Length..], decrypted: false, out var clear) == ParseError.None && clear.TryGetError(out var error) && remote.Address == Remote.Address) Mode?.Hear(error.Type);
+            return DropReason.Unprotected;
+        }
+
+        if (Keys is null) return DropReason.NotEstablished;
+        if (header.MessageId == 0 || _messageIds.Contains(header.MessageId)) return DropReason.OutOfWindow;
+        if (!TryDecrypt(message[IkeHeader.Length..], ExchangeIv(header.MessageId), out var chain, out _)) return DropReason.Malformed;
+        if (ChainView.TryParse((PayloadV1)header.NextPayload, chain, decrypted: true, out var view) != ParseError.None || MessageRules.Check(MessageKind.Informational, view) is not null || !CheckHash(header.MessageId, default, view)) return DropReason.BadIntegrity;
+        Accept(header.MessageId, local, remote);
+        Trace(StepDirection.In, MessageKind.Informational, view);
+        Informational.Receive(this, view);
+        Reschedule();
+        return DropReason.None;
+    }
+
+    private DropReason ReceiveExchange(in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
+    {
+        if (Keys is null || (header.Flags & EncryptionFlag) == 0 || State is not (IsakmpState.Established or IsakmpState.Replaced)) return DropReason.NotEstablished;
+        if (header.MessageId == 0) return DropReason.Malformed;
+        var isNew = !_exchanges.TryGetValue(header.MessageId, out var exchange);
+        if (isNew && (_messageIds.Contains(header.MessageId) || _exchanges.Count >= MaxExchanges)) return DropReason.OutOfWindow;
+        var digest = MessageDigest.Of(message);
+        if (exchange is not null)
+        {
+            if (exchange.Type != header.Exchange) return DropReason.UnexpectedResponse;
+            if (exchange.Flight.Received == digest)
+            {
+                if (exchange.Flight.Messages.Length == 0 || remote.Address != Remote.Address) return DropReason.InProgress;
+                Transmit(exchange.Flight.Messages);
+                return DropReason.None;
+            }
+
+            if (exchange.IsDone || exchange.IsBusy) return DropReason.OutOfWindow;
+        }
+
+        var iv = exchange?.Iv ?? ExchangeIv(header.MessageId);
+        if (!TryDecrypt(message[IkeHeader.Length..], iv, out var chain, out var next)) return DropReason.Malformed;
+        if (ChainView.TryParse((PayloadV1)header.NextPayload, chain, decrypted: true, out var view) != ParseError.None) return DropReason.BadIntegrity;
+        if (isNew)
+        {
+            if (header.Exchange != ExchangeType.QuickMode) return DropReason.UnknownExchange;
+            if (!CheckHash(header.MessageId, default, view)) return DropReason.BadIntegrity;
+        }
+        else if (!exchange!.CheckHash(view))
+        {
+            return DropReason.BadIntegrity;
+        }
+
+        var kind = exchange?.Expected ?? MessageKind.Quick1;
+        Accept(header.MessageId, local, remote);
+        if (MessageRules.Check(kind, view) is not null)
+        {
+            Inform(builder => builder.Notify(ProtocolId.Ike, Cookies(), NotifyV1.PayloadMalformed));
+            return DropReason.Malformed;
+        }
+
+        if (exchange is null)
+        {
+            if (Report.Ended) Report = new ReportBuilder(Engine.Now, initiator: false);
+            exchange = new QuickResponder(this, header.MessageId);
+            _exchanges.Add(header.MessageId, exchange);
+        }
+
+        exchange.Flight.Received = digest;
+        exchange.Flight.Messages = [];
+        exchange.Flight.Land();
+        exchange.Iv = next;
+        Trace(StepDirection.In, kind, view);
+        exchange.Receive(view);
+        Reschedule();
+        return DropReason.None;
+    }
+
+    /// <summary>An authentic message with a message ID that is not to come again.</summary>
+    private void Accept(uint messageId, Endpoint local, Endpoint remote)
+    {
+        _messageIds.Add(messageId);
+        if (_messageIds.Count >= MaxMessageIds && State == IsakmpState.Established) RekeyAt = Engine.Now;
+        LastHeard = Engine.Now;
+        _phaseOne.Land();
+        Follow(local, remote);
+    }
+
+    /// <summary>Behind a NAT the mapping may change: the address of authentic and new messages is followed.</summary>
+    private void Follow(Endpoint local, Endpoint remote)
+    {
+        if (State != IsakmpState.Established || !RemoteBehindNat || LocalBehindNat || (remote == Remote && local == Local)) return;
+        (Local, Remote) = (local, remote);
+        MoveChildren();
+    }
+
+    /// <summary>An authentic and new ESP packet came from another address.</summary>
+    public void PeerMoved(Endpoint remote)
+    {
+        if (State != IsakmpState.Established || !RemoteBehindNat || LocalBehindNat || remote == Remote) return;
+        Remote = remote;
+        MoveChildren();
+    }
+
+    private void MoveChildren()
+    {
+        foreach (var child in Children.Values) Engine.Emit(new IkeAction.MoveChild(child.Id, Local, Remote, child.Encapsulated, LocalBehindNat));
+        Engine.Raise(new PathChanged(Local, Remote) { Connection = Connection.Name, IkeId = Id });
+    }
+
+    /// <summary>A piece of a message: it becomes whole before anybody can tell whether it is authentic.</summary>
+    private DropReason Collect(in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
+    {
+        if (Connection.Fragmentation == Warifu.Policy.FragmentationPolicy.No || remote.Address != Remote.Address) return DropReason.UnwantedFragment;
+        if (ChainView.TryParse(PayloadV1.Fragment, message[IkeHeader.Length..], decrypted: false, out var view) != ParseError.None || view.Count != 1 || FragmentBody.TryParse(view.Body(0), out var fragment) != ParseError.None) return DropReason.Malformed;
+        var whole = _pieces.Add(fragment, Established == default ? ProtocolTimes.FragmentedOctetsBefore : WireLimits.MessageLength, Engine.Now, out var drop);
+        if (whole is null)
+        {
+            Reschedule();
+            return drop;
+        }
+
+        if (!IkeHeader.TryRead(whole, out var inner) || inner.MajorVersion != 1 || (PayloadV1)inner.NextPayload == PayloadV1.Fragment || inner.InitiatorSpi != header.InitiatorSpi || inner.ResponderSpi != header.ResponderSpi) return DropReason.Malformed;
+        return Receive(inner, local, remote, whole);
+    }
+
+    private bool TryDecrypt(ReadOnlySpan<byte> sealedOctets, byte[] iv, out ReadOnlySpan<byte> chain, out byte[] next)
+    {
+        chain = default;
+        next = [];
+        if (_cipher is null || sealedOctets.IsEmpty || sealedOctets.Length % _cipher.BlockLength != 0 || sealedOctets.Length > Engine.Scratch.Length) return false;
+        var copy = Engine.Scratch.AsSpan(0, sealedOctets.Length);
+        sealedOctets.CopyTo(copy);
+        next = _cipher.Decrypt(iv, copy);
+        chain = copy;
+        return true;
+    }
+}

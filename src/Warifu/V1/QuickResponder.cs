@@ -1,0 +1,228 @@
+using System;
+using System.Buffers.Binary;
+using System.Collections.Generic;
+using System.Collections.Immutable;
+using System.Linq;
+using System.Security.Cryptography;
+using Warifu.Crypto;
+using Warifu.Engine;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.Wire;
+using Warifu.Wire.V1;
+
+namespace Warifu.V1;
+
+/// <summary>Quick mode (RFC 2409 section 5.5), begun by the peer. The proxy IDs must be exactly those of a child: nothing is narrowed in IKEv1.</summary>
+internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa, messageId)
+{
+    private const int NonceLength = 32;
+
+    private readonly Instant _began = sa.Engine.Now;
+    private byte[] _ni = [];
+    private byte[] _nr = [];
+    private ChildState? _child;
+
+    public override ExchangeType Type => ExchangeType.QuickMode;
+
+    public override string Task => "QUICK_MODE";
+
+    public override MessageKind Expected => _child is null ? MessageKind.Quick1 : MessageKind.Quick3;
+
+    public override bool CheckHash(scoped in ChainView view)
+    {
+        if (_child is null || view.Count == 0 || view[0].Type != PayloadV1.Hash) return false;
+        var hash = new byte[Sa.HashLength];
+        KeyScheduleV1.Hash3(Sa.Keys!, MessageId, _ni, _nr, hash);
+        return CryptographicOperations.FixedTimeEquals(hash, view.Body(0));
+    }
+
+    public override void Receive(scoped in ChainView view)
+    {
+        if (_child is { } child)
+        {
+            Sa.Finish(this);
+            if (child.Table is null) return;
+            Sa.Engine.Emit(new IkeAction.UseOutbound(child.Id));
+            QuickInstall.Confirm(Sa, child, _began);
+            return;
+        }
+
+        view.TryGet(PayloadV1.Nonce, out var nonce);
+        _ni = nonce.ToArray();
+        Answer(view);
+    }
+
+    public override void NoAnswer(int sent)
+    {
+        // message 3 never came: the peer does not know the pair
+        if (_child is { IsAnnounced: false } child) Sa.Holder.RemoveChild(child, "timeout", "the peer did not finish quick mode");
+        Sa.Engine.ReportDone(Sa, _child?.Config.Name, new NegotiationFailure("timeout", $"{Sa.Remote} did not finish quick mode: message 2 was sent {sent} times", [], [], [], "at the peer: its log shows why it did not send message 3"));
+    }
+
+    public override void Abandon(string reason, string text)
+    {
+        IsDone = true;
+        Flight.Land();
+        if (_child is { IsAnnounced: false, Table: not null } child) Sa.Holder.RemoveChild(child, reason, text);
+    }
+
+    private void Answer(scoped in ChainView view)
+    {
+        view.TryGet(PayloadV1.Sa, out var body);
+        _ = SaBody.TryParse(body, out var offers);
+        if (!TryReadIds(view, out var asked, out var idI, out var idR))
+        {
+            Refuse(null, new NegotiationFailure("selectors", "the peer's proxy IDs are no addresses, subnets or ranges", [idI.Length > 0 ? QuickFailures.Print(idI, idR) : "one of the two is missing"], [], [], "at the peer: set both proxy IDs to subnets"), NotifyV1.InvalidIdInformation);
+            return;
+        }
+
+        if (Sa.Holder.Children.Count >= ProtocolTimes.ChildrenPerIke)
+        {
+            Refuse(null, new NegotiationFailure("no-additional-sas", "this peer has too many children", [], [], [], "at the peer: close some"), NotifyV1.NoProposalChosen);
+            return;
+        }
+
+        var readable = QuickOffer.Readable(offers);
+        (Child Config, NotifyV1 Error, NegotiationFailure Failure)? refused = null;
+        foreach (var config in Sa.Connection.Children.Where(child => child.Mode is ChildMode.Tunnel or ChildMode.Transport))
+        {
+            var transport = config.Mode == ChildMode.Transport;
+            // behind a NAT the IDs of transport mode are the addresses that the peer sees (RFC 3947 section 5.2)
+            var (local, remote) = transport ? QuickNat.Substitute(Sa, asked) : asked;
+            if (!Has(config, local, remote)) continue;
+            if (Select(config, readable, transport, out var failure) is { } chosen)
+            {
+                Accept(config, chosen, local, remote, idI, idR, view);
+                return;
+            }
+
+            refused ??= (config, NotifyV1.NoProposalChosen, failure!);
+        }
+
+        if (refused is { } why) Refuse(why.Config, why.Failure, why.Error);
+        else Refuse(null, QuickFailures.NoIds(Sa, asked.Local, asked.Remote), NotifyV1.InvalidIdInformation);
+    }
+
+    private bool Has(Child config, TrafficSelector local, TrafficSelector remote) =>
+        ChildConfig.Resolve(config.LocalSelectors, [Sa.Local.Address]).Contains(local) && ChildConfig.Resolve(config.RemoteSelectors, [Sa.Remote.Address]).Contains(remote);
+
+    /// <summary>Absent IDs stand for the addresses of both ends (RFC 2409 section 5.5).</summary>
+    private bool TryReadIds(scoped in ChainView view, out (TrafficSelector Local, TrafficSelector Remote) asked, out byte[] idI, out byte[] idR)
+    {
+        asked = (TrafficSelector.Of(Sa.Local.Address), TrafficSelector.Of(Sa.Remote.Address));
+        (idI, idR) = ([], []);
+        var first = view.IndexOf(PayloadV1.Id);
+        if (first < 0) return true;
+        var second = view.IndexOf(PayloadV1.Id, first + 1);
+        if (second < 0) return false;
+        (idI, idR) = (view.Body(first).ToArray(), view.Body(second).ToArray());
+        return IdBody.TryParse(idI, out var initiator) == ParseError.None && IdBody.TryParse(idR, out var responder) == ParseError.None
+            && ProxyId.TryRead(initiator, out asked.Remote) && ProxyId.TryRead(responder, out asked.Local) && asked.Local.Version == asked.Remote.Version;
+    }
+
+    /// <summary>The first of ours that the peer offers in the right mode.</summary>
+    private (ProposalV1 Proposal, TransformV1 Transform, QuickSuite Suite)? Select(Child config, ImmutableArray<(ProposalV1 Proposal, TransformV1 Transform, QuickSuite Suite)> offers, bool transport, out NegotiationFailure? failure)
+    {
+        var ours = QuickOffer.Of(config);
+        failure = null;
+        // the group is the same in all or in none (section 5.5)
+        if (offers.Select(offer => offer.Suite.Group).Distinct().Count() > 1) offers = [.. offers.Where(offer => offer.Suite.Group == offers[0].Suite.Group)];
+        var wrongMode = false;
+        foreach (var own in ours)
+        {
+            foreach (var offer in offers.Where(offer => offer.Suite.IsSame(own)))
+            {
+                if (own.Protocol == ProtocolId.Ah && QuickInstall.IsEncapsulated(Sa))
+                {
+                    failure ??= QuickFailures.AhBehindNat(Sa, config);
+                    continue;
+                }
+
+                // the peer may pretend a NAT, so that ESP in UDP is always right
+                if (offer.Suite.Mode == (transport ? IpsecMode.Transport : IpsecMode.Tunnel) && (offer.Suite.IsUdp || !Sa.IsBehindNat)) return offer;
+                wrongMode = true;
+            }
+        }
+
+        failure ??= wrongMode ? QuickFailures.WrongMode(Sa, config, transport) : QuickFailures.NoProposal(Sa, config, ours, offers);
+        return null;
+    }
+
+    private void Accept(Child config, (ProposalV1 Proposal, TransformV1 Transform, QuickSuite Suite) chosen, TrafficSelector local, TrafficSelector remote, byte[] idI, byte[] idR, scoped in ChainView view)
+    {
+        var suite = chosen.Suite;
+        var outbound = new ChildSpi(BinaryPrimitives.ReadUInt32BigEndian(chosen.Proposal.Spi.AsSpan()));
+        if (outbound.Value < 256 || Sa.Holder.Children.ByOutbound(outbound) is not null)
+        {
+            Refuse(config, new NegotiationFailure("child-refused", $"the peer's SPI {outbound} is reserved, or in use already", [], [], [], "at the peer: it breaks the protocol, its software must be repaired"), NotifyV1.InvalidSpi);
+            return;
+        }
+
+        Secret? shared = null;
+        KeyExchange? keyExchange = null;
+        var hasKe = view.TryGet(PayloadV1.Ke, out var ke);
+        if (hasKe != (suite.Group != KeId.None))
+        {
+            Refuse(config, new NegotiationFailure("invalid-key-exchange", hasKe ? "the peer sent a public value and no group" : "the peer proposed a group and sent no public value", [], [], [], "at the peer: it breaks the protocol, its software must be repaired"), NotifyV1.InvalidKeyInformation);
+            return;
+        }
+
+        if (hasKe)
+        {
+            Sa.Engine.Counters.KeyExchanges++;
+            keyExchange = KeyExchange.Generate(suite.Group, Sa.Engine.Entropy);
+            if (!keyExchange.TryDerive(ke, out shared))
+            {
+                keyExchange.Dispose();
+                Refuse(config, new NegotiationFailure("invalid-key-exchange", "the peer's public value is not acceptable", [], [], [], "the peer breaks RFC 6989: its implementation must be repaired"), NotifyV1.InvalidKeyInformation);
+                return;
+            }
+        }
+
+        _nr = new byte[NonceLength];
+        Sa.Engine.Entropy.Fill(_nr);
+        var spi = Sa.Engine.NewChildSpi();
+        var transport = suite.Mode == IpsecMode.Transport;
+        var (originalRemote, originalLocal) = transport && Sa.IsBehindNat ? QuickNat.Read(view) : default;
+        var old = Sa.Holder.Children.Values.FirstOrDefault(other => other.IsLive && other.Config.Name == config.Name && other.Local is [var l] && l == local && other.Remote is [var r] && r == remote);
+        var terms = new ChildTerms
+        {
+            Config = config,
+            Proposal = suite.AsProposal(),
+            Inbound = spi,
+            Outbound = outbound,
+            Local = [local],
+            Remote = [remote],
+            Mode = suite.Mode,
+            OriginalRemote = originalRemote,
+            OriginalLocal = originalLocal,
+            Initiator = false,
+            Replaces = old,
+            OutboundReady = false,
+        };
+        var builder = new ChainBuilder().HashPlace(Sa.HashLength).Sa([chosen.Proposal with { Spi = SpiOctets(spi), Transforms = [chosen.Transform] }]).Raw(PayloadV1.Nonce, _nr);
+        if (keyExchange is not null) builder.Raw(PayloadV1.Ke, keyExchange.PublicValue);
+        keyExchange?.Dispose();
+        if (idI.Length > 0) builder.Raw(PayloadV1.Id, idI).Raw(PayloadV1.Id, idR);
+        if (transport && Sa.IsBehindNat) QuickNat.Write(builder, Sa, Sa.Remote.Address, Sa.Local.Address);
+        var (seconds, _) = QuickInstall.LifetimesOf(config);
+        // RFC 2407 section 4.6.3.1
+        if (seconds > 0 && suite.Seconds > seconds) builder.Notify(suite.Protocol, SpiOctets(spi).AsSpan(), NotifyV1.ResponderLifetime, Lifetime.Write((ushort)IpsecAttribute.LifeType, seconds, 0));
+        // the initiator may send on it as soon as it has our answer
+        _child = QuickInstall.Install(Sa, terms, suite, shared, _ni, _nr, suite.IsUdp);
+        shared?.Dispose();
+        Sa.SetHash(builder, MessageId, _ni);
+        // the peer is authenticated: message 2 goes again until message 3 is there
+        Sa.Send(this, builder, MessageKind.Quick2, timed: true);
+    }
+
+    private static ImmutableArray<byte> SpiOctets(ChildSpi spi) => [(byte)(spi.Value >> 24), (byte)(spi.Value >> 16), (byte)(spi.Value >> 8), (byte)spi.Value];
+
+    private void Refuse(Child? config, NegotiationFailure failure, NotifyV1 error)
+    {
+        Sa.Finish(this);
+        Sa.Inform(builder => builder.Notify(ProtocolId.Ike, Sa.Cookies(), error));
+        Sa.Engine.ReportDone(Sa, config?.Name, failure);
+    }
+}

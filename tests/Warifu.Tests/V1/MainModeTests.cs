@@ -1,0 +1,181 @@
+using System;
+using System.Linq;
+using Warifu.Engine;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.Simulation;
+using Warifu.Wire;
+using Warifu.Wire.V1;
+using Xunit;
+
+namespace Warifu.Tests.V1;
+
+/// <summary>Main mode and quick mode with pre-shared keys, engine to engine (items 3.1, 3.4).</summary>
+[Trait("Item", "3.1")]
+[Trait("Item", "3.4")]
+public sealed class MainModeTests
+{
+    [Fact]
+    public void Six_messages_of_main_mode_and_three_of_quick_mode_bring_a_tunnel_up()
+    {
+        using var pair = V1Pair.Up(V1Pair.Left(), V1Pair.Right());
+        V1Pair.AssertQuiet(pair);
+        // R47, R64
+        var exchanges = pair.Sent.Select(sent => (ExchangeType)sent.Message.Message[18]).ToArray();
+        Assert.Equal([.. Enumerable.Repeat(ExchangeType.IdentityProtection, 6), .. Enumerable.Repeat(ExchangeType.QuickMode, 3)], exchanges);
+        Assert.All(pair.Sent, sent => Assert.Equal(0x10, sent.Message.Message[17]));
+        var left = pair.Left.Installed.Values.Single();
+        Assert.Equal((EncrId.AesCbc, 128, IntegId.HmacSha256_128), (left.Encr, left.EncrKeyBits, left.Integ));
+        Assert.Equal("left.example.org", pair.Right.Engine.Snapshot().IkeSas.Single().RemoteId!.ToString());
+        Assert.Single(pair.Left.Events.OfType<IkeSaUp>());
+        Assert.Single(pair.Right.Events.OfType<ChildUp>());
+        Assert.True(pair.Left.LastReport!.Success);
+        Assert.True(pair.Right.LastReport!.Success);
+    }
+
+    /// <summary>R4, R51: identities never leave in clear.</summary>
+    [Fact]
+    public void No_identity_is_sent_in_clear()
+    {
+        using var pair = V1Pair.Up(V1Pair.Left(), V1Pair.Right());
+        foreach (var message in pair.Sent.Select(sent => sent.Message.Message))
+        {
+            Assert.DoesNotContain("example.org", System.Text.Encoding.Latin1.GetString(message), StringComparison.Ordinal);
+            Assert.True(IkeHeader.TryRead(message, out var header));
+            if ((header.Flags & 1) != 0) continue;
+            Assert.Equal(ParseError.None, ChainView.TryParse((PayloadV1)header.NextPayload, message.AsSpan(IkeHeader.Length), false, out var view));
+            Assert.Equal(-1, view.IndexOf(PayloadV1.Id));
+        }
+    }
+
+    [Theory]
+    [InlineData("des-md5-modp768", "des-md5")]
+    [InlineData("3des-sha1-modp1024", "3des-sha1")]
+    [InlineData("aes128-sha1-modp1536", "aes128-sha1")]
+    [InlineData("aes192-sha256-modp2048", "aes192-sha256")]
+    [InlineData("aes256-sha384-ecp384", "aes256gcm16")]
+    [InlineData("aes256-sha512-ecp521", "aes256-sha512")]
+    [InlineData("aes128-md5-modp3072", "null-sha256")]
+    [InlineData("aes256-sha256-modp4096", "aes128ctr-sha384")]
+    [InlineData("3des-md5-modp2048s256", "aes128ccm16")]
+    [InlineData("camellia128-sha256-ecp256bp", "camellia256-sha512")]
+    [InlineData("aes128-sha256-modp2048", "aes128-aesxcbc")]
+    [InlineData("aes256-sha1-modp6144", "aes128gmac")]
+    public void Every_algorithm_comes_up(string ike, string esp)
+    {
+        using var pair = V1Pair.Up(V1Pair.Left(ike, esp), V1Pair.Right(ike, esp));
+        V1Pair.AssertQuiet(pair);
+    }
+
+    [Theory]
+    [InlineData("aes128-sha256-ecp256")]
+    [InlineData("aes256gcm16-modp2048")]
+    public void With_PFS_quick_mode_exchanges_keys_of_its_own(string esp)
+    {
+        using var pair = V1Pair.Up(V1Pair.Left(esp: esp), V1Pair.Right(esp: esp));
+        Assert.Equal(2, pair.Left.Engine.Counters.KeyExchanges);
+        Assert.Contains(pair.Left.Engine.Snapshot().IkeSas.Single().Children.Single().Proposal.Transforms, transform => transform.Type == TransformType.Ke);
+    }
+
+    /// <summary>R77.</summary>
+    [Fact]
+    public void A_peer_without_PFS_is_refused_where_it_is_required()
+    {
+        using var pair = new EnginePair();
+        pair.Load(V1Pair.Left(esp: "aes128-sha256"), V1Pair.Right(esp: "aes128-sha256-ecp256"));
+        Assert.False(pair.Up().Success);
+        Assert.Empty(pair.Left.Installed);
+        Assert.Empty(pair.Right.Installed);
+        Assert.Equal("no-proposal", pair.Left.LastReport!.Failure!.Reason);
+        Assert.Contains("without PFS", pair.Right.LastReport!.Failure!.Sentence, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Another_secret_is_told_on_both_sides()
+    {
+        using var pair = new EnginePair();
+        pair.Left.SetPsk("ike-1", "not-the-same-0ne");
+        pair.Load(V1Pair.Left(), V1Pair.Right());
+        Assert.False(pair.Up().Success);
+        Assert.Empty(pair.Left.Engine.Snapshot().IkeSas);
+        Assert.Equal("authentication-failed", pair.Left.LastReport!.Failure!.Reason);
+        Assert.Contains("pre-shared keys differ", pair.Left.LastReport.Failure.Sentence, StringComparison.Ordinal);
+        Assert.Equal("authentication-failed", pair.Right.LastReport!.Failure!.Reason);
+        pair.Run(TimeSpan.FromMinutes(2));
+        Assert.Empty(pair.Right.Engine.Snapshot().IkeSas);
+        Assert.Empty(pair.Right.Installed);
+    }
+
+    /// <summary>R39: nothing outside of the list is accepted, weaker or stronger.</summary>
+    [Theory]
+    [InlineData("aes256-sha256-ecp256")]
+    [InlineData("aes128-sha512-ecp256")]
+    [InlineData("aes128-sha256-ecp384")]
+    [InlineData("des-md5-modp768")]
+    public void What_is_not_configured_is_refused_and_leaves_nothing(string ike)
+    {
+        using var pair = new EnginePair();
+        pair.Load(V1Pair.Left(ike), V1Pair.Right());
+        Assert.False(pair.Up().Success);
+        Assert.Equal("no-proposal", pair.Left.LastReport!.Failure!.Reason);
+        Assert.Equal("no-proposal", pair.Right.LastReport!.Failure!.Reason);
+        Assert.NotEmpty(pair.Right.LastReport.Failure.FirstDifference);
+        Assert.Empty(pair.Right.Engine.Snapshot().IkeSas);
+        Assert.Equal(default, pair.Right.Engine.Holdings with { Lingering = 0 });
+        // a refusal that nobody can authenticate does not end it at once
+        Assert.Equal(3, V1Pair.Messages(pair, pair.Left).Length);
+    }
+
+    /// <summary>R37, R38: four go out in order, one comes back unchanged.</summary>
+    [Fact]
+    [Trait("Item", "3.2")]
+    public void Four_proposals_are_four_transforms_in_order_and_one_comes_back_unchanged()
+    {
+        string[] words = ["aes256-sha512-modp3072", "aes128-sha256-ecp256", "3des-sha1-modp1024", "des-md5-modp768"];
+        using var pair = V1Pair.Up(
+            V1Pair.Left() with { Proposals = EnginePair.Proposals(ProtocolId.Ike, words) },
+            V1Pair.Right() with { Proposals = EnginePair.Proposals(ProtocolId.Ike, words[2], words[1]) });
+        var (offer, answer) = (SaOf(pair.Sent[0].Message.Message), SaOf(pair.Sent[1].Message.Message));
+        Assert.Equal(words, Assert.Single(offer).Transforms.Select(transform => ProposalKeywords.Print(Warifu.V1.IsakmpSuite.Read(transform)!.AsProposal())).Select(text => string.Join('-', text.Split('-').Where(word => !word.StartsWith("prf", StringComparison.Ordinal)))));
+        // the responder's order decides
+        var chosen = Assert.Single(Assert.Single(answer).Transforms);
+        Assert.Equal(offer[0].Transforms[2].Octets.ToArray(), chosen.Octets.ToArray());
+        Assert.Equal(3, chosen.Number);
+    }
+
+    [Fact]
+    public void Every_message_may_be_lost_once()
+    {
+        for (var lost = 0; lost < 9; lost++)
+        {
+            using var pair = new EnginePair();
+            pair.Load(V1Pair.Left(), V1Pair.Right());
+            var gone = lost;
+            pair.Wire = (number, _, _) => number == gone ? 0 : 1;
+            Assert.True(pair.Up().Success, $"without message {lost}");
+            pair.Run(TimeSpan.FromMinutes(3));
+            V1Pair.AssertSame(pair);
+            V1Pair.AssertQuiet(pair);
+        }
+    }
+
+    [Fact]
+    public void Every_message_may_come_twice()
+    {
+        using var pair = new EnginePair();
+        pair.Load(V1Pair.Left(), V1Pair.Right());
+        pair.Wire = (_, _, _) => 2;
+        Assert.True(pair.Up().Success);
+        pair.Run(TimeSpan.FromMinutes(3));
+        V1Pair.AssertSame(pair);
+        V1Pair.AssertQuiet(pair);
+    }
+
+    private static System.Collections.Immutable.ImmutableArray<ProposalV1> SaOf(byte[] message)
+    {
+        Assert.Equal(ParseError.None, ChainView.TryParse((PayloadV1)message[16], message.AsSpan(IkeHeader.Length), false, out var view));
+        Assert.True(view.TryGet(PayloadV1.Sa, out var body));
+        Assert.Equal(ParseError.None, SaBody.TryParse(body, out var proposals));
+        return proposals;
+    }
+}
