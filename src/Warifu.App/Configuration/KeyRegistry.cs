@@ -85,7 +85,7 @@ internal sealed record KeyInfo(Scope Scope, string Name, ValueKind Kind, string 
 /// <summary>Every key of swanctl.conf and our own, as data: parsing, messages and docs/configuration.md come from here.</summary>
 internal static class KeyRegistry
 {
-    private const string NoVersion1 = "IKEv1", NoTokens = "tokens", NoEap = "EAP", NoInterfaceId = "XFRM interface ids", NoMarks = "netfilter marks";
+    private const string NoVersion1 = "remote access by IKEv1", NoTokens = "tokens", NoEap = "EAP", NoInterfaceId = "XFRM interface ids", NoMarks = "netfilter marks";
 
     public static IReadOnlyList<KeyInfo> All { get; } = [.. Connection(), .. Auth(), .. Child(), .. Credentials(), .. Daemon(), .. Manual()];
 
@@ -146,7 +146,7 @@ internal static class KeyRegistry
             new(C, "remote_port", ValueKind.Number, "500", "the peer's UDP port; 500 moves to 4500 when a NAT is found") { Least = 1, Most = 65535 },
             new(C, "proposals", ValueKind.Proposals, "default", "IKE proposals"),
             new(C, "vips", ValueKind.List, "", "virtual addresses to ask the peer for: 0.0.0.0 and :: are any of their version"),
-            new(C, "aggressive", ValueKind.YesNo, "no", "IKEv1 aggressive mode") { Service = Service.Later, Missing = NoVersion1 },
+            new(C, "aggressive", ValueKind.YesNo, "no", "IKEv1: phase 1 in aggressive mode, with identities in clear"),
             new(C, "pull", ValueKind.YesNo, "yes", "IKEv1 Mode Config: pull") { Service = Service.Later, Missing = NoVersion1 },
             new(C, "dscp", ValueKind.Dscp, "000000", "DSCP of IKE packets"),
             new(C, "encap", ValueKind.YesNo, "no", "ESP in UDP even without a NAT"),
@@ -180,6 +180,7 @@ internal static class KeyRegistry
             new(C, "dpd_threshold", ValueKind.Number, "0", "the peer is dead after so many times dpd_delay without an answer to a check; 0 = by the retransmissions") { Most = 100, Own = true },
             new(C, "keep", ValueKind.Word, "no", "up = start at load, after close and after a dead peer, for ever; on-demand = the same by traps") { Words = ["up", "on-demand", "no"], Own = true },
             new(C, "fragment_size", ValueKind.Number, "576", "largest IKE message as IP packet; 1280 for IPv6 when not set") { Least = 570, Most = 1320, Own = true },
+            new(C, "aggressive_psk", ValueKind.YesNo, "no", "IKEv1: answer aggressive mode with a pre-shared key, which lets strangers guess it at leisure") { Own = true },
             new(C, "suite_b", ValueKind.Word, "", "Suite B rules (RFC 6380)") { Words = ["normal", "strict"], Own = true },
         ];
     }

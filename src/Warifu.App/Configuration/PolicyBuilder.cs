@@ -90,6 +90,9 @@ internal static class PolicyBuilder
             RemoteAddresses = reader.Hosts("remote_addrs"),
             LocalPort = (ushort)(reader.NumberOrNull("local_port") is { } port && port != 500 ? port : 0),
             RemotePort = (ushort)reader.Number("remote_port", 500),
+            Version = reader.Text("version") == "1" ? IkeVersion.V1 : IkeVersion.V2,
+            Aggressive = reader.YesNo("aggressive", false),
+            AggressivePsk = reader.YesNo("aggressive_psk", false),
             Proposals = reader.Proposals("proposals", ProtocolId.Ike),
             Local = local[0],
             Remote = remote[0],
@@ -123,7 +126,7 @@ internal static class PolicyBuilder
             Dscp = dscp is null ? (byte)0 : Convert.ToByte(dscp, 2),
             Source = section.Position.ToString(),
         };
-        return (SuiteCheck.Apply(section, connection, findings), auth.Chains.ToImmutable());
+        return (Version1Check.Apply(section, SuiteCheck.Apply(section, connection, findings), findings), auth.Chains.ToImmutable());
     }
 
     private static ImmutableArray<IpAddress> VirtualIps(SectionReader reader)
@@ -155,15 +158,7 @@ internal static class PolicyBuilder
 
     private static void CheckVersion(SectionReader reader)
     {
-        switch (reader.Text("version"))
-        {
-            case null when reader.Section.Find("version") is null:
-                reader.Add(Severity.Notice, reader.Section.Position, $"connection '{reader.Section.Name}' has no version: IKEv2 is used");
-                break;
-            case "1":
-                reader.Add(Severity.Limit, reader.PositionOf("version"), "IKEv1 is not there yet", "write version = 2");
-                break;
-        }
+        if (reader.Section.Find("version") is null) reader.Add(Severity.Notice, reader.Section.Position, $"connection '{reader.Section.Name}' has no version: IKEv2 is used");
     }
 
     private static IEnumerable<Child> ChildrenOf(ConfigSection connection, string keep, WeaknessWarnings weak, List<Diagnostic> findings)

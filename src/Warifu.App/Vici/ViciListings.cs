@@ -37,7 +37,7 @@ internal static class ViciListings
     /// <summary>What is below the connection's name in <see cref="Sa"/>.</summary>
     public static ViciMessage SaBody(IkeSaSnapshot sa, CounterSource counters, ReqIds reqIds, Instant now, Func<ChildSnapshot, bool>? children)
     {
-        var body = new ViciMessage().Add("uniqueid", sa.Id).Add("version", "2").Add("state", sa.State)
+        var body = new ViciMessage().Add("uniqueid", sa.Id).Add("version", sa.Version == IkeVersion.V1 ? "1" : "2").Add("state", sa.State)
             .Add("local-host", Host(sa.Local.Address)).Add("local-port", sa.Local.Port).Add("local-id", sa.LocalId is null ? "%any" : Identities.Print(sa.LocalId))
             .Add("remote-host", Host(sa.Remote.Address)).Add("remote-port", sa.Remote.Port).Add("remote-id", sa.RemoteId is null ? "%any" : Identities.Print(sa.RemoteId))
             .Flag("initiator", sa.Initiator).Add("initiator-spi", sa.InitiatorSpi.ToString()).Add("responder-spi", sa.ResponderSpi.ToString())

@@ -105,7 +105,7 @@ internal sealed partial class IkeEngine
     /// <summary>Both sides are authenticated.</summary>
     public void Establish(IsakmpSa sa, bool initialContact)
     {
-        sa.Established = Now;
+        (sa.Established, sa.Proven) = (Now, Moment);
         sa.State = IsakmpState.Established;
         sa.ExpireAt = Instant.Never;
         PhaseLifetimes.Begin(sa);
@@ -140,6 +140,13 @@ internal sealed partial class IkeEngine
         {
             sa.Close("reauthenticated", "the peer deleted what it had replaced");
             return;
+        }
+
+        if (HeirOf(sa) is null && OfIsakmp(sa.Connection.Name).Where(other => other.Successor == sa && other.State == IsakmpState.Replaced).MaxBy(other => other.Id) is { } older)
+        {
+            // the peer holds another one for the newer of the two
+            older.Successor = null;
+            older.State = IsakmpState.Established;
         }
 
         if (HeirOf(sa) is { } heir)
@@ -222,7 +229,7 @@ internal sealed partial class IkeEngine
     {
         foreach (var other in OfIsakmp(sa.Connection.Name).Where(other => other != sa && other.State is IsakmpState.Established or IsakmpState.Passive && (IsSamePeer(other, sa) || other == sa.Renews)).ToArray())
         {
-            if (other.State == IsakmpState.Established && other.Established > sa.Created && sa.Renews != other && other.CookieI.Value > sa.CookieI.Value)
+            if (other.State == IsakmpState.Established && other.Proven > sa.Began && sa.Renews != other && other.CookieI.Value > sa.CookieI.Value)
             {
                 Move(sa, other);
                 return;
@@ -260,7 +267,8 @@ internal sealed partial class IkeEngine
         from.State = IsakmpState.Replaced;
         (from.RekeyAt, from.DpdAt) = (Instant.Never, Instant.Never);
         from.Probe.Stop();
-        from.ExpireAt = Instant.Min(from.ExpireAt, Now + (to.Initiator ? ProtocolTimes.RetireSoon : ProtocolTimes.RetireLate));
+        // who began the new one deletes the old one; the other side keeps it until then: should the two disagree on which of them is the old one, none is lost
+        if (to.Initiator) from.ExpireAt = Instant.Min(from.ExpireAt, Now + ProtocolTimes.RetireSoon);
         from.Reschedule();
         to.Reschedule();
     }

@@ -73,9 +73,6 @@ internal static class ProtocolTimes
     /// <summary>IKEv1: a pair that we replaced is deleted after so long, a phase 1 that we replaced too: what is under way still arrives.</summary>
     public static TimeSpan RetireSoon { get; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>IKEv1: a phase 1 that the peer replaced is deleted by the peer; if it does not, we do.</summary>
-    public static TimeSpan RetireLate { get; } = TimeSpan.FromSeconds(60);
-
     /// <summary>Message id at which the IKE SA is rekeyed (RFC 7296 section 2.2).</summary>
     public const uint MessageIdsSoft = 0xC000_0000;
 

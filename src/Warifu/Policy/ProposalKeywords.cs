@@ -29,6 +29,9 @@ public static class ProposalKeywords
     /// <summary>The proposals of the word "default" for IKEv1: each names one algorithm of a kind, and there are at most four.</summary>
     public static ImmutableArray<Proposal> DefaultIkeV1 { get; } = Defaults(ProtocolId.Ike, "aes256-sha256-ecp256", "aes256-sha256-modp2048", "aes128-sha256-ecp256", "aes128-sha256-modp2048");
 
+    /// <summary>As <see cref="DefaultIkeV1"/> for ESP: without PFS as initiator, with or without it as responder.</summary>
+    public static ImmutableArray<Proposal> DefaultEspV1 { get; } = Defaults(ProtocolId.Esp, "aes256gcm16-none-ecp256-modp2048", "aes128gcm16-none-ecp256-modp2048", "aes256-sha256-none-ecp256-modp2048", "aes128-sha256-none-ecp256-modp2048");
+
     /// <summary>The proposals of the word "default" for ESP. The first child has no key exchange of its own; rekeyed ones may have one or not.</summary>
     public static ImmutableArray<Proposal> DefaultEsp { get; } = Defaults(
         ProtocolId.Esp,

@@ -17,6 +17,9 @@ internal sealed class AggressiveMode(IsakmpSa sa) : PhaseOne(sa)
     /// <summary>Amplification: the one answer to an address that nobody verified may be so many times as long as what it answers.</summary>
     private const int Factor = 3;
 
+    /// <summary>Octets of message 1 with certificates: a third of what an answer with a chain of two needs.</summary>
+    private const int LeastWithCertificates = 1024;
+
     private int _requestLength;
 
     public override ExchangeType Exchange => ExchangeType.Aggressive;
@@ -59,6 +62,8 @@ internal sealed class AggressiveMode(IsakmpSa sa) : PhaseOne(sa)
             builder.Raw(PayloadV1.Id, OwnIdBody);
             WriteCertRequests(builder);
             VendorIds.Write(builder, Sa.Connection, null);
+            // a responder that minds amplification can answer with its certificates only what is long enough
+            if (!Sa.Suite.UsesPsk && builder.Chain.Length < LeastWithCertificates) builder.VendorId(new byte[LeastWithCertificates - builder.Chain.Length]);
             Step = 1;
             Sa.SendPhaseOne(builder, MessageKind.Aggressive1, encrypted: false, timed: true);
         }
@@ -96,8 +101,7 @@ internal sealed class AggressiveMode(IsakmpSa sa) : PhaseOne(sa)
                 WriteCertRequests(tail);
                 NatDetectionV1.Write(tail, Sa);
                 VendorIds.Write(tail, Sa.Connection, Sa.Peer);
-                const int LongestProof = 516;
-                Prove((Factor * _requestLength) - IkeHeader.Length - builder.Chain.Length - tail.Chain.Length - LongestProof, write =>
+                Prove((Factor * _requestLength) - IkeHeader.Length - builder.Chain.Length - tail.Chain.Length - 4, write =>
                 {
                     write(builder);
                     WriteCertRequests(builder);

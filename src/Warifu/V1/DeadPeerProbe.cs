@@ -25,6 +25,8 @@ internal sealed class DeadPeerProbe
         var now = sa.Engine.Now;
         if (IsOpen)
         {
+            // an open question is the same question
+            if (sa.DpdAt <= now) sa.DpdAt = NextAt > now ? NextAt : now + sa.Connection.DpdDelay;
             if (NextAt > now) return;
             if (sa.LastHeard > _began)
             {

@@ -89,6 +89,13 @@ internal sealed partial class IsakmpSa
             return DropReason.BadIntegrity;
         }
 
+        // CBC protects nothing: a copy that was changed on the way must not end what the true one would have finished
+        if (!mode.IsAuthentic(kind, view))
+        {
+            mode.Undecipherable();
+            return DropReason.BadIntegrity;
+        }
+
         if (Initiator && CookieR.IsZero)
         {
             // our own cookie would be our own message

@@ -42,6 +42,7 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
         (Engine, Id, Connection, Initiator, Local, Remote) = (engine, id, connection, initiator, local, remote);
         Report = new ReportBuilder(engine.Now, initiator);
         Created = engine.Now;
+        Began = engine.Moment;
     }
 
     public IkeEngine Engine { get; }
@@ -103,6 +104,11 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
     public Instant Created { get; }
 
     public Instant Established { get; set; }
+
+    /// <summary>When it began and when it was authenticated (0 = not yet), in moments of the engine: its steps, which are in order also where time stands still.</summary>
+    public long Began { get; }
+
+    public long Proven { get; set; }
 
     public Instant RekeyAt { get; set; } = Instant.Never;
 
@@ -185,7 +191,6 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
         exchange.Iv = iv;
         exchange.Flight.Messages = Cut(message);
         exchange.Flight.Launch(Engine, timed);
-        RepeatLast();
         Transmit(exchange.Flight.Messages);
         Reschedule();
     }

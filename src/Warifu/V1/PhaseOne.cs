@@ -188,6 +188,17 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
         return KeyScheduleV1.Proof(Sa.Suite!.ProofPrf, Sa.Keys!.Skeyid, own, other, cookie, otherCookie, OfferOctets, ofInitiator == Sa.Initiator ? OwnIdBody : PeerIdBody);
     }
 
+    /// <summary>With a pre-shared key HASH covers all that matters, and can be looked at before anything is believed. What cannot be judged yet passes.</summary>
+    public bool IsAuthentic(MessageKind kind, scoped in ChainView view)
+    {
+        if (kind is not (MessageKind.Main5 or MessageKind.Main6 or MessageKind.Aggressive3) || Sa.Keys is null || !Sa.Suite!.UsesPsk || !view.TryGet(PayloadV1.Hash, out var hash)) return true;
+        var before = PeerIdBody;
+        if (view.TryGet(PayloadV1.Id, out var id)) PeerIdBody = id.ToArray();
+        var fits = System.Security.Cryptography.CryptographicOperations.FixedTimeEquals(Proof(!Sa.Initiator), hash);
+        PeerIdBody = before;
+        return fits;
+    }
+
     /// <summary>Who we are to this peer; with signatures it comes from the certificate where the configuration does not say.</summary>
     protected void SetOwnIdentity()
     {
@@ -198,7 +209,7 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
     protected static Identity? IdentityOf(ReadOnlySpan<byte> body) => IdBody.TryParse(body, out var id) == ParseError.None ? new Identity((IdType)id.Type, [.. id.Data]) : null;
 
     /// <summary>Our proof, and with signatures our certificates before it.</summary>
-    /// <param name="room">Octets that the certificates may take.</param>
+    /// <param name="room">Octets that signature and certificates may take.</param>
     /// <param name="then">Gets what writes it.</param>
     protected void Prove(int room, Action<Action<ChainBuilder>> then)
     {
@@ -223,7 +234,7 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
             var signature = octets.Value.Span.ToArray();
             octets.Value.Dispose();
             var chain = signer.Chain(Sa, PeerAsked);
-            if (chain.Sum(der => der.Length + 5) > room)
+            if (chain.Sum(der => der.Length + 5) > room - signature.Length)
             {
                 chain = [];
                 Sa.Engine.Raise(new Notice(NoticeLevel.Warning, $"our certificates would make the answer to {Sa.Remote} more than three times as long as what it answers: they are left out") { Connection = Sa.Connection.Name, IkeId = Sa.Id });

@@ -187,17 +187,17 @@ public sealed class CommandLineTests
         await using var pair = await Pair.StartAsync(Side.Left, Side.Right);
         var text = await File.ReadAllTextAsync(pair.Left.File);
         var file = pair.Left.File + ".new";
-        await File.WriteAllTextAsync(file, text.Replace("esp_proposals = aes128gcm16", "esp_proposals = aes256-sha512", StringComparison.Ordinal).Replace("connections {", "daemon {\n psk_policy = warn\n }\n connections {\n later {\n version = 1\n local {\n auth = psk\n }\n remote {\n auth = psk\n }\n }", StringComparison.Ordinal));
+        await File.WriteAllTextAsync(file, text.Replace("esp_proposals = aes128gcm16", "esp_proposals = aes256-sha512", StringComparison.Ordinal).Replace("connections {", "daemon {\n psk_policy = warn\n }\n connections {\n later {\n version = 2\n mediation = yes\n local {\n auth = psk\n }\n remote {\n auth = psk\n }\n }", StringComparison.Ordinal));
         var dry = await RunAsync("load", file, "--dry-run", "--socket", pair.Left.Socket);
         Assert.Equal(0, dry.ExitCode);
         Assert.Contains("~ child net of site\n", dry.Output, StringComparison.Ordinal);
         Assert.Contains("would be loaded", dry.Output, StringComparison.Ordinal);
         var loaded = await RunAsync("load", file, "--socket", pair.Left.Socket);
-        Assert.Contains("~ child net of site\n! left out: later: " + file + ":6:", loaded.Output, StringComparison.Ordinal);
-        Assert.Contains("limit: IKEv1 is not there yet", loaded.Output, StringComparison.Ordinal);
+        Assert.Contains("~ child net of site\n! left out: later: " + file + ":7:", loaded.Output, StringComparison.Ordinal);
+        Assert.Contains("limit: mediation: mediation is not there yet", loaded.Output, StringComparison.Ordinal);
         Assert.Contains(file + ":1:1: notice: the section 'daemon' takes effect when the daemon starts", loaded.Error, StringComparison.Ordinal);
         Assert.Contains("nothing changed", (await RunAsync("load", file, "--socket", pair.Left.Socket)).Output, StringComparison.Ordinal);
-        Assert.Contains("later: left out\n  why: " + file + ":6:", (await RunAsync("status", "--socket", pair.Left.Socket)).Output, StringComparison.Ordinal);
+        Assert.Contains("later: left out\n  why: " + file + ":7:", (await RunAsync("status", "--socket", pair.Left.Socket)).Output, StringComparison.Ordinal);
         Assert.Contains("was left out", (await RunAsync("up", "later", "--socket", pair.Left.Socket)).Error, StringComparison.Ordinal);
         // places of settings go with the transaction
         Assert.Equal(1, (await RunAsync("up", "site", "--socket", pair.Left.Socket)).ExitCode);

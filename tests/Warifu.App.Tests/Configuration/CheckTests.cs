@@ -191,8 +191,7 @@ public sealed class CheckTests
     public void Mistakes_elsewhere(string text, string error) => AssertError(Conf.Read(text), error);
 
     [Theory]
-    [InlineData("version = 1", "", "IKEv1 is not there yet")]
-    [InlineData("aggressive = yes", "", "aggressive: IKEv1 is not there yet")]
+    [InlineData("pull = no", "", "pull: remote access by IKEv1 is not there yet")]
     [InlineData("mediation = yes", "", "mediation: mediation is not there yet")]
     [InlineData("proposals = aes256-sha256-x25519-ke1_mlkem768", "", "proposals: algorithm 'ke1_mlkem768' is not there yet")]
     [InlineData("", "mode = beet", "mode beet is not there yet")]

@@ -31,7 +31,7 @@ public sealed class RegistryTests
 
     /// <summary>Our own keys.</summary>
     private const string Own = """
-        Connection: psk_policy w ~, reauth_frequency n 0, nat_traversal b yes, dpd_mode w probe-idle-tunnel, dpd_threshold n ~, keep w no, fragment_size n ~, suite_b w ~, request l -
+        Connection: psk_policy w ~, reauth_frequency n 0, nat_traversal b yes, dpd_mode w probe-idle-tunnel, dpd_threshold n ~, keep w no, fragment_size n ~, suite_b w ~, request l -, aggressive_psk b no
         Child: keep w no, bind_interface x -, mtu n 0, mss x auto, df w copy, leak b no, bypass_lan b no, single_pair b no
         Pool: static l -, dns_domain l -
         Daemon: port n 500, port_nat_t n 4500, socket l /run/warifu/vici.sock, dataplane w auto, psk_policy w ~, psk_words x -, cookie_threshold n 30, half_open_limit n 1000, half_open_timeout t 30s, half_open_per_prefix n 20, identity_limit n 1024,

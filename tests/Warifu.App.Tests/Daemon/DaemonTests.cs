@@ -53,7 +53,7 @@ public sealed partial class DaemonTests
         var pinging = Topology.PingAsync(lab.Left, site.LeftInner, site.RightInner, 150, 0.02);
         var file = Path.Combine(lab.Folder, "left", "warifu.conf");
         var text = await File.ReadAllTextAsync(file);
-        var extra = text.Replace("connections {", "connections {\n more {\n version = 2\n remote_addrs = 203.0.113.7\n local {\n auth = psk\n }\n remote {\n auth = psk\n }\n children {\n all {\n local_ts = 10.76.0.0/16\n remote_ts = 10.77.0.0/16\n start_action = trap\n }\n }\n }\n old {\n version = 1\n local {\n auth = psk\n }\n remote {\n auth = psk\n }\n }", StringComparison.Ordinal);
+        var extra = text.Replace("connections {", "connections {\n more {\n version = 2\n remote_addrs = 203.0.113.7\n local {\n auth = psk\n }\n remote {\n auth = psk\n }\n children {\n all {\n local_ts = 10.76.0.0/16\n remote_ts = 10.77.0.0/16\n start_action = trap\n }\n }\n }\n old {\n version = 2\n mediation = yes\n local {\n auth = psk\n }\n remote {\n auth = psk\n }\n }", StringComparison.Ordinal);
         // a file with an error changes nothing
         await File.WriteAllTextAsync(file, extra.Replace("remote_addrs = 203.0.113.7", "remote_addrs = 203.0.113.7\n no_such_key = 1", StringComparison.Ordinal));
         Assert.Equal(2, (await left.CliAsync("load", file)).ExitCode);
@@ -66,7 +66,7 @@ public sealed partial class DaemonTests
         await UntilAsync(() => left.Log.Contains("is loaded: + connection more", StringComparison.Ordinal));
         var status = (await left.CliAsync("status")).Output;
         Assert.Contains("old: left out\n  why: ", status, StringComparison.Ordinal);
-        Assert.Contains("IKEv1 is not there yet", status, StringComparison.Ordinal);
+        Assert.Contains("mediation is not there yet", status, StringComparison.Ordinal);
         Assert.Contains("all: waiting for traffic", status, StringComparison.Ordinal);
         Assert.Contains("more/all", (await left.CliAsync("list", "policies")).Output, StringComparison.Ordinal);
         (await left.CliAsync("load", file)).OrThrow("load");

@@ -121,12 +121,12 @@ public sealed class ExplainTests
     }
 
     [Fact]
-    public async Task A_peer_with_another_version_says_that_its_connection_is_left_out()
+    public async Task A_peer_whose_connection_has_a_limit_says_that_it_is_left_out()
     {
-        await using var pair = await Pair.StartAsync(Side.Left, Side.Right with { Version = "1" });
+        await using var pair = await Pair.StartAsync(Side.Left, Side.Right with { Connection = "mediation = yes" });
         await pair.InitiateAsync();
         var failure = pair.Expect(await pair.FailureOfRight(), "no-connection", "here", "no connection here is for");
-        Assert.Contains("connection site is left out: " + Side.PlaceOf(pair.Right.File, "version = 1"), failure.Items("also").Single(), StringComparison.Ordinal);
+        Assert.Contains("connection site is left out: " + Side.PlaceOf(pair.Right.File, "mediation = yes"), failure.Items("also").Single(), StringComparison.Ordinal);
         pair.Expect(await pair.FailureOfLeft(), "no-proposal", "either", "NO_PROPOSAL_CHOSEN", ("connections.site.proposals", "proposals = "));
     }
 

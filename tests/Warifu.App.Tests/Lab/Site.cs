@@ -12,6 +12,9 @@ internal sealed record Site
     /// <summary>Name of the connection.</summary>
     public string Name { get; init; } = "site";
 
+    /// <summary>Of IKE.</summary>
+    public int Version { get; init; } = 2;
+
     public string RightName { get; init; } = "right";
 
     public string? RightHostIs { get; init; }
@@ -114,7 +117,7 @@ internal sealed record Site
         {{(daemon.Length > 0 ? "daemon {\n" + daemon + "\n}" : "")}}
         connections {
           {{Name}} {
-            version = 2
+            version = {{Version}}
             local_addrs = {{local}}
             remote_addrs = {{remote}}
             proposals = {{ike}}

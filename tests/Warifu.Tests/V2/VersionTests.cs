@@ -87,7 +87,7 @@ public sealed class VersionTests
     public void A_version_1_connection_takes_and_sends_no_version_2()
     {
         using var pair = new EnginePair();
-        pair.Load(EnginePair.LeftGateway(), EnginePair.RightGateway() with { Version = IkeVersion.V1 });
+        pair.Load(EnginePair.LeftGateway(), EnginePair.RightGateway("aes128-sha256-ecp256") with { Version = IkeVersion.V1 });
         var id = pair.Left.Up("net", "net", pair.Now);
         pair.Settle();
         Assert.Empty(pair.Right.Engine.Snapshot().IkeSas);

@@ -1,0 +1,110 @@
+using System;
+using System.Linq;
+using Warifu.Engine;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.Simulation;
+using Xunit;
+
+namespace Warifu.Tests.V1;
+
+/// <summary>Aggressive mode (items 3.1, 3.3): three messages, only where it is configured, and with a pre-shared key only where that is asked for twice.</summary>
+[Trait("Item", "3.1")]
+[Trait("Item", "3.3")]
+public sealed class AggressiveModeTests
+{
+    private static Connection Left(string ike = V1Pair.Ike) => V1Pair.Left(ike) with { Aggressive = true };
+
+    private static Connection Right(string ike = V1Pair.Ike) => V1Pair.Right(ike) with { Aggressive = true, AggressivePsk = true };
+
+    /// <summary>R54, R64.</summary>
+    [Fact]
+    public void Three_messages_and_three_of_quick_mode_bring_a_tunnel_up()
+    {
+        using var pair = V1Pair.Up(Left(), Right());
+        V1Pair.AssertQuiet(pair);
+        Assert.Equal([.. Enumerable.Repeat(ExchangeType.Aggressive, 3), .. Enumerable.Repeat(ExchangeType.QuickMode, 3)], pair.Sent.Select(sent => (ExchangeType)sent.Message.Message[18]));
+        // message 3 is encrypted; the one answer to an address that nobody verified is at most three times as long
+        Assert.Equal(1, pair.Sent[2].Message.Message[19]);
+        Assert.True(pair.Sent[1].Message.Message.Length <= 3 * pair.Sent[0].Message.Message.Length);
+    }
+
+    [Fact]
+    public void Every_message_may_be_lost_once()
+    {
+        for (var lost = 0; lost < 6; lost++)
+        {
+            using var pair = new EnginePair();
+            pair.Load(Left(), Right());
+            var gone = lost;
+            pair.Wire = (number, _, _) => number == gone ? 0 : 1;
+            Assert.True(pair.Up().Success, $"without message {lost}");
+            pair.Run(TimeSpan.FromMinutes(3));
+            V1Pair.AssertSame(pair);
+            V1Pair.AssertQuiet(pair);
+        }
+    }
+
+    [Fact]
+    public void The_third_message_comes_again_before_what_follows_until_the_peer_is_heard()
+    {
+        using var pair = new EnginePair();
+        pair.Load(Left(), Right());
+        pair.Wire = (number, _, message) => number < 8 && message.Message[18] == (byte)ExchangeType.Aggressive && (message.Message[19] & 1) == 1 ? 0 : 1;
+        Assert.True(pair.Up().Success);
+        pair.Run(TimeSpan.FromMinutes(3));
+        V1Pair.AssertQuiet(pair);
+    }
+
+    /// <summary>R60: the answer would let anybody guess the key.</summary>
+    [Fact]
+    public void A_pre_shared_key_is_not_answered_unless_that_is_asked_for()
+    {
+        using var pair = new EnginePair();
+        pair.Load(Left(), Right() with { AggressivePsk = false });
+        Assert.False(pair.Up().Success);
+        Assert.DoesNotContain(pair.Sent, sent => sent.From == pair.Right);
+        Assert.Empty(pair.Right.Engine.Snapshot().IkeSas);
+        Assert.Equal(0, pair.Right.Engine.Counters.KeyExchanges);
+        Assert.Contains("aggressive_psk", pair.Right.LastReport!.Failure!.Remedy, StringComparison.Ordinal);
+    }
+
+    /// <summary>R44: silence, and no work.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void The_mode_that_is_not_configured_is_refused(bool peerIsAggressive)
+    {
+        using var pair = new EnginePair();
+        pair.Load(peerIsAggressive ? Left() : V1Pair.Left(), peerIsAggressive ? V1Pair.Right() : Right());
+        Assert.False(pair.Up().Success);
+        Assert.DoesNotContain(pair.Sent, sent => sent.From == pair.Right);
+        Assert.Equal("mode", pair.Right.LastReport!.Failure!.Reason);
+        Assert.Equal(0, pair.Right.Engine.Counters.KeyExchanges);
+    }
+
+    /// <summary>R56.</summary>
+    [Fact]
+    public void Proposals_of_different_groups_cannot_be_offered()
+    {
+        using var pair = new EnginePair();
+        pair.Load(Left() with { Proposals = EnginePair.Proposals(ProtocolId.Ike, "aes128-sha256-ecp256", "aes128-sha256-modp2048") }, Right());
+        Assert.False(pair.Up().Success);
+        Assert.Empty(pair.Sent);
+        Assert.Contains("ecp256", pair.Left.LastReport!.Failure!.Sentence, StringComparison.Ordinal);
+        Assert.Contains("modp2048", pair.Left.LastReport.Failure.Sentence, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Another_secret_is_seen_by_the_initiator_at_once()
+    {
+        using var pair = new EnginePair();
+        pair.Left.SetPsk("ike-1", "not-the-same-0ne");
+        pair.Load(Left(), Right());
+        Assert.False(pair.Up().Success);
+        Assert.Equal("authentication-failed", pair.Left.LastReport!.Failure!.Reason);
+        pair.Run(TimeSpan.FromMinutes(2));
+        Assert.Empty(pair.Right.Engine.Snapshot().IkeSas);
+        Assert.Empty(pair.Right.Installed);
+    }
+}

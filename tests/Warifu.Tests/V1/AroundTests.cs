@@ -1,0 +1,248 @@
+using System;
+using System.Linq;
+using Warifu.Engine;
+using Warifu.Ipsec;
+using Warifu.Policy;
+using Warifu.Primitives;
+using Warifu.Simulation;
+using Warifu.V1;
+using Warifu.Wire;
+using Warifu.Wire.V1;
+using Xunit;
+
+namespace Warifu.Tests.V1;
+
+/// <summary>Around the exchanges (item 3.5): liveness, NAT, fragments, unprotected messages, phase 1 anew.</summary>
+[Trait("Item", "3.5")]
+public sealed class AroundTests
+{
+    private static readonly Endpoint s_left = new(IpAddress.Parse("192.0.2.2"), 500), s_right = new(IpAddress.Parse("198.51.100.2"), 500);
+
+    /// <summary>R114: another phase 1, make before break; the children do not notice.</summary>
+    [Fact]
+    public void Phase_1_is_done_anew_and_its_children_live_on()
+    {
+        using var pair = V1Pair.Up(V1Pair.Left() with { RekeyTime = TimeSpan.FromMinutes(10) }, V1Pair.Right());
+        var child = pair.Left.Installed.Keys.Single();
+        var before = pair.Left.Engine.Snapshot().IkeSas.Single().Id;
+        pair.Run(TimeSpan.FromMinutes(11));
+        V1Pair.AssertQuiet(pair);
+        Assert.Equal(child, pair.Left.Installed.Keys.Single());
+        Assert.NotEqual(before, pair.Left.Engine.Snapshot().IkeSas.Single().Id);
+        Assert.Single(pair.Left.Events.OfType<IkeSaReauthenticated>());
+        Assert.Single(pair.Right.Events.OfType<IkeSaReauthenticated>());
+        Assert.Empty(pair.Left.Events.OfType<IkeSaDown>());
+        Assert.Empty(pair.Right.Events.OfType<ChildDown>());
+        // and it can be used
+        pair.Left.Command(id => new IkeCommand.Rekey(id, new SaTarget("net", "net")), pair.Now);
+        pair.Run(TimeSpan.FromSeconds(20));
+        V1Pair.AssertQuiet(pair);
+        Assert.NotEqual(child, pair.Left.Installed.Keys.Single());
+    }
+
+    [Fact]
+    public void Children_outlive_a_phase_1_that_the_peer_deletes()
+    {
+        using var pair = V1Pair.Up(V1Pair.Left(), V1Pair.Right());
+        var sa = pair.Left.Engine.IsakmpSas.Single();
+        sa.Inform(builder => builder.Delete(ProtocolId.Ike, sa.Cookies()));
+        pair.Left.Drain(pair.Now);
+        pair.Settle();
+        Assert.Equal("PASSIVE", pair.Right.Engine.Snapshot().IkeSas.Single().State);
+        Assert.Single(pair.Right.Installed);
+        // a rekeying makes a phase 1 first
+        pair.Right.Command(id => new IkeCommand.Rekey(id, new SaTarget("net", "net")), pair.Now);
+        pair.Run(TimeSpan.FromSeconds(30));
+        Assert.Equal("ESTABLISHED", pair.Right.Engine.Snapshot().IkeSas.Single().State);
+        V1Pair.AssertSame(pair);
+    }
+
+    [Theory]
+    [InlineData(DpdMode.ProbeIdleTunnel, 0)]
+    [InlineData(DpdMode.ProbeIdleTunnel, 3)]
+    [InlineData(DpdMode.AlwaysSend, 3)]
+    [InlineData(DpdMode.Optimized, 3)]
+    public void A_dead_peer_is_found_and_its_action_runs(DpdMode mode, int threshold)
+    {
+        var left = V1Pair.Left() with { DpdDelay = TimeSpan.FromSeconds(10), DpdMode = mode, DpdThreshold = threshold };
+        left = left with { Children = [left.Children[0] with { DpdAction = StartAction.Trap }] };
+        using var pair = V1Pair.Up(left, V1Pair.Right());
+        // alive: questions are answered, nothing else happens
+        pair.Run(TimeSpan.FromMinutes(2));
+        V1Pair.AssertQuiet(pair);
+        if (mode != DpdMode.Optimized) Assert.Contains(pair.Sent, sent => sent.From == pair.Right && sent.Message.Message[18] == (byte)ExchangeType.InformationalV1);
+        pair.Wire = (_, _, _) => 0;
+        pair.Left.LastOut = pair.Now + TimeSpan.FromSeconds(1);
+        pair.Run(TimeSpan.FromMinutes(4));
+        Assert.Empty(pair.Left.Installed);
+        Assert.Equal("dead-peer", Assert.Single(pair.Left.Events.OfType<IkeSaDown>()).Reason);
+        Assert.Single(pair.Left.Policies);
+    }
+
+    [Fact]
+    public void INITIAL_CONTACT_closes_what_the_peer_has_lost()
+    {
+        using var pair = V1Pair.Up(V1Pair.Left(), V1Pair.Right());
+        var old = pair.Right.Installed.Keys.Single();
+        // the left side forgets everything
+        using var fresh = new EngineHost(IpAddress.Parse("192.0.2.2"), 99, pair.Now);
+        fresh.SetPsk("ike-1", EnginePair.Secret);
+        fresh.Load(PolicySet.Of(V1Pair.Left()), pair.Now);
+        fresh.Up("net", "net", pair.Now);
+        while (fresh.Outbox.Count + pair.Right.Outbox.Count > 0)
+        {
+            while (fresh.Outbox.TryDequeue(out var message)) pair.Right.Receive(s_right, s_left, message.Message, pair.Now);
+            while (pair.Right.Outbox.TryDequeue(out var message)) fresh.Receive(s_left, s_right, message.Message, pair.Now);
+        }
+
+        Assert.DoesNotContain(old, pair.Right.Installed.Keys);
+        Assert.Single(pair.Right.Installed);
+        Assert.Equal("replaced", Assert.Single(pair.Right.Events.OfType<IkeSaDown>()).Reason);
+    }
+
+    /// <summary>R157: from 500 to 4500 with message 5, and message 3 of aggressive mode.</summary>
+    [Theory]
+    [InlineData(false, true, false)]
+    [InlineData(false, false, true)]
+    [InlineData(false, true, true)]
+    [InlineData(true, true, false)]
+    [InlineData(true, false, true)]
+    [InlineData(true, true, true)]
+    public void A_NAT_is_found_and_everything_goes_by_port_4500(bool aggressive, bool before, bool behind)
+    {
+        using var pair = new EnginePair();
+        var outer = IpAddress.Parse("203.0.113.1");
+        pair.Nat = (from, message) => from == pair.Left
+            ? (before ? new Endpoint(outer, (ushort)(message.Local.Port + 20_000)) : message.Local, message.Remote)
+            : (message.Local, before ? new Endpoint(IpAddress.Parse("192.0.2.2"), (ushort)(message.Remote.Port - 20_000)) : message.Remote);
+        if (behind)
+        {
+            var inner = pair.Nat;
+            var hidden = IpAddress.Parse("10.99.0.2");
+            pair.Nat = (from, message) => inner(from, message) is not var (source, target) ? null : from == pair.Left ? (source, new Endpoint(hidden, target.Port)) : (new Endpoint(IpAddress.Parse("198.51.100.2"), source.Port), target);
+        }
+
+        var right = V1Pair.Right() with { RemoteAddresses = [], LocalAddresses = [], Aggressive = aggressive, AggressivePsk = true };
+        pair.Load(V1Pair.Left() with { Aggressive = aggressive }, right);
+        Assert.True(pair.Up().Success, $"left: {pair.Left.LastReport?.Failure?.Sentence}; right: {pair.Right.LastReport?.Failure?.Sentence}");
+        var (left, mirrored) = (pair.Left.Engine.Snapshot().IkeSas.Single(), pair.Right.Engine.Snapshot().IkeSas.Single());
+        Assert.Equal((before, behind), (left.NatLocal, left.NatRemote));
+        Assert.Equal((behind, before), (mirrored.NatLocal, mirrored.NatRemote));
+        Assert.Equal((4500, 4500), (left.Local.Port, left.Remote.Port));
+        Assert.All(pair.Left.Installed.Values, sa => Assert.True(sa.UdpEncapsulation));
+        Assert.All(pair.Right.Installed.Values, sa => Assert.True(sa.UdpEncapsulation));
+        Assert.Equal(before ? 1 : 0, pair.Left.Keepalives.Count);
+        Assert.Equal(before ? 24_500 : 4500, mirrored.Remote.Port);
+        var floats = pair.Sent.Where(sent => sent.From == pair.Left).Select(sent => (int)sent.Message.Local.Port).ToArray();
+        Assert.Equal(aggressive ? [500, 4500, 4500, 4500] : [500, 500, 4500, 4500, 4500], floats);
+    }
+
+    /// <summary>R160.</summary>
+    [Fact]
+    public void Without_NAT_traversal_a_NAT_is_not_noticed_and_nothing_of_it_is_sent()
+    {
+        using var pair = V1Pair.Up(V1Pair.Left() with { NatTraversal = false }, V1Pair.Right());
+        Assert.DoesNotContain(pair.Sent, sent => sent.From == pair.Left && Has(sent.Message.Message, PayloadV1.NatD));
+        Assert.False(pair.Left.Installed.Values.Single().UdpEncapsulation);
+    }
+
+    [Fact]
+    public void ESP_in_UDP_can_be_forced()
+    {
+        using var pair = V1Pair.Up(V1Pair.Left() with { ForceEncapsulation = true }, V1Pair.Right());
+        Assert.True(pair.Left.Installed.Values.Single().UdpEncapsulation);
+        Assert.True(pair.Right.Installed.Values.Single().UdpEncapsulation);
+    }
+
+    /// <summary>Drafts 02 and 03 have the same payloads under other numbers (R161).</summary>
+    [Theory]
+    [InlineData("7d9419a65310ca6f2c179d9215529d56")]
+    [InlineData("90cb80913ebb696e086381b5ec427b1f")]
+    public void A_peer_that_knows_only_a_draft_gets_the_draft(string draft)
+    {
+        using var pair = new EnginePair();
+        pair.Load(V1Pair.Left() with { ForceEncapsulation = true }, V1Pair.Right());
+        pair.Wire = (number, _, message) =>
+        {
+            // the first message as an old implementation would send it: its only NAT-T vendor ID is the draft's
+            if (number == 0) Blank(message.Message, draft);
+            return 1;
+        };
+        // SAi_b is not touched, and vendor IDs are not covered by the hash
+        Assert.True(pair.Up().Success, $"left: {pair.Left.LastReport?.Failure?.Sentence}; right: {pair.Right.LastReport?.Failure?.Sentence}");
+        Assert.Contains(pair.Sent, sent => Has(sent.Message.Message, PayloadV1.NatDDraft));
+        Assert.DoesNotContain(pair.Sent, sent => Has(sent.Message.Message, PayloadV1.NatD));
+        Assert.True(pair.Left.Installed.Values.Single().UdpEncapsulation);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Unprotected_informational_messages_are_counted_and_nothing_more(bool established)
+    {
+        using var pair = new EnginePair();
+        pair.Load(V1Pair.Left(), V1Pair.Right());
+        if (established) Assert.True(pair.Up().Success);
+        else pair.Left.Up("net", "net", pair.Now);
+        var sa = pair.Left.Engine.IsakmpSas.Single();
+        foreach (var type in new[] { NotifyV1.NoProposalChosen, NotifyV1.AuthenticationFailed, NotifyV1.InvalidCookie, NotifyV1.RUThere, NotifyV1.InitialContact })
+        {
+            var builder = new ChainBuilder().Notify(ProtocolId.Ike, sa.Cookies(), type, [0, 0, 0, 1]).Delete(ProtocolId.Ike, sa.Cookies());
+            pair.Left.Receive(s_left, s_right, builder.ToMessage(new IkeHeader { InitiatorSpi = sa.CookieI, ResponderSpi = sa.CookieR, MajorVersion = 1, Exchange = ExchangeType.InformationalV1, MessageId = 77 }), pair.Now);
+        }
+
+        Assert.Equal(5, pair.Left.Engine.Counters.Drops[(int)DropReason.Unprotected]);
+        Assert.Equal(established ? IsakmpState.Established : IsakmpState.Connecting, sa.State);
+        Assert.Equal(established ? 1 : 0, pair.Left.Installed.Count);
+        if (established) Assert.Empty(pair.Left.Outbox);
+        if (!established) pair.Run();
+        if (!established) V1Pair.AssertQuiet(pair);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_message_in_pieces_is_put_together_in_any_order(bool reversed)
+    {
+        using var pair = new EnginePair();
+        var (left, right) = (V1Pair.Left("aes256-sha512-modp8192"), V1Pair.Right("aes256-sha512-modp8192"));
+        pair.Load(left, right);
+        if (reversed)
+        {
+            // pieces of one message lie in the outbox together
+            pair.Wire = (_, _, _) => 1;
+        }
+
+        var id = pair.Left.Up("net", "net", pair.Now);
+        for (var i = 0; i < 400 && pair.Left.Outbox.Count + pair.Right.Outbox.Count > 0; i++)
+        {
+            foreach (var (from, to, local, remote) in new[] { (pair.Left, pair.Right, s_right, s_left), (pair.Right, pair.Left, s_left, s_right) })
+            {
+                var messages = from.Outbox.ToArray();
+                from.Outbox.Clear();
+                if (reversed) Array.Reverse(messages);
+                foreach (var message in messages)
+                {
+                    Assert.True(message.Message.Length <= 576 - 28 - 4, $"{message.Message.Length}");
+                    to.Receive(local, remote, message.Message, pair.Now);
+                }
+            }
+        }
+
+        Assert.True(pair.Left.Results[id].Success);
+        V1Pair.AssertSame(pair);
+    }
+
+    private static bool Has(byte[] message, PayloadV1 type) => (message[19] & 1) == 0 && ChainView.TryParse((PayloadV1)message[16], message.AsSpan(IkeHeader.Length), false, out var view) == ParseError.None && view.IndexOf(type) >= 0;
+
+    /// <summary>Makes all vendor IDs of NAT traversal but one unknown.</summary>
+    private static void Blank(byte[] message, string keep)
+    {
+        Assert.Equal(ParseError.None, ChainView.TryParse((PayloadV1)message[16], message.AsSpan(IkeHeader.Length), false, out var view));
+        for (var i = 0; i < view.Count; i++)
+        {
+            if (view[i].Type != PayloadV1.VendorId || VendorIds.Find(view.Body(i)) is not { Kind: VendorKind.NatTraversal or VendorKind.NatTraversalDraft } || Convert.ToHexStringLower(view.Body(i)) == keep) continue;
+            message[IkeHeader.Length + view[i].Offset] ^= 0xFF;
+        }
+    }
+}
