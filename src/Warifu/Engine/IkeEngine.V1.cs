@@ -112,7 +112,7 @@ internal sealed partial class IkeEngine
         sa.Report.Add(Now, StepDirection.Here, $"phase 1 established between {Identities.Print(sa.LocalId)} and {Identities.Print(sa.RemoteId)}");
         Raise(new IkeSaUp(sa.Local, sa.Remote, Identities.Print(sa.LocalId), Identities.Print(sa.RemoteId), sa.Initiator) { Connection = sa.Connection.Name, IkeId = sa.Id });
         if (sa.LocalBehindNat) Emit(new IkeAction.Keepalive(sa.Id, sa.Local, sa.Remote, true));
-        if (!initialContact) Adopt(sa);
+        Adopt(sa, initialContact);
         if (sa.Initiator) ClaimOwn(sa, initialContact: false);
         foreach (var command in sa.Waiting) Complete(command, new CommandResult(true, Matches: 1, Done: 1));
         sa.Waiting.Clear();
@@ -218,17 +218,19 @@ internal sealed partial class IkeEngine
         foreach (var id in ids)
         {
             if (!_isakmpById.TryGetValue(id, out var old) || old == by || old.Successor is not null || old.State == IsakmpState.Connecting) continue;
-            // what both sides began at the same time is settled when it is adopted
-            if (!initialContact && IsSamePeer(old, by)) continue;
+            // what both sides began at the same time is settled when it is adopted: the peer that had this one already would not have called the other its first
+            if (IsSamePeer(old, by) && (!initialContact || old.Proven > by.Began)) continue;
             old.Close("replaced", "the same peer connected anew");
         }
     }
 
     /// <summary>The older phases 1 with the same peer give their children away. Of two that both sides began at the same time the one with the higher initiator's cookie stays.</summary>
-    private void Adopt(IsakmpSa sa)
+    private void Adopt(IsakmpSa sa, bool initialContact)
     {
         foreach (var other in OfIsakmp(sa.Connection.Name).Where(other => other != sa && other.State is IsakmpState.Established or IsakmpState.Passive && (IsSamePeer(other, sa) || other == sa.Renews)).ToArray())
         {
+            // the peer has lost the older ones
+            if (initialContact && other.Proven <= sa.Began) continue;
             if (other.State == IsakmpState.Established && other.Proven > sa.Began && sa.Renews != other && other.CookieI.Value > sa.CookieI.Value)
             {
                 Move(sa, other);

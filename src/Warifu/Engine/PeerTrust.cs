@@ -77,7 +77,7 @@ internal static class PeerTrust
                 Offered = certificates,
                 Trust = store,
                 Remote = remote,
-                Authorities = CertPayloads.AuthoritiesOf(remote),
+                Authorities = ConfiguredCertificates.AuthoritiesOf(remote),
                 Identity = identity,
                 Now = now,
                 Responses = [.. offered.Responses],
@@ -93,7 +93,7 @@ internal static class PeerTrust
         private IEnumerable<Certificate> Known(TrustStore store)
         {
             var question = new PathQuestion { Offered = [], Trust = store, Remote = remote, Identity = identity, Now = now };
-            var configured = remote.Certificates.IsEmpty ? store.Intermediates : [.. remote.Certificates.Select(CertPayloads.Parsed).OfType<Certificate>()];
+            var configured = remote.Certificates.IsEmpty ? store.Intermediates : [.. remote.Certificates.Select(ConfiguredCertificates.Parsed).OfType<Certificate>()];
             return configured.Where(certificate => !certificate.IsCa && IdentityRules.Check(question, certificate) is null);
         }
 

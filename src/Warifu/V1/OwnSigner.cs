@@ -25,7 +25,7 @@ internal sealed record OwnSigner(PublicKey Key, Certificate? Certificate, Secret
     /// <summary>Own keys that may be used, in the order of the configuration.</summary>
     public static IEnumerable<(PublicKey Key, Certificate? Certificate)> Keys(LocalAuth local)
     {
-        foreach (var certificate in local.Certificates.Select(Parsed).OfType<Certificate>())
+        foreach (var certificate in local.Certificates.Select(ConfiguredCertificates.Parsed).OfType<Certificate>())
         {
             if (certificate.Key is { } key && local.Schemes.AllowsIkeKey(key)) yield return (key, certificate);
         }
@@ -66,8 +66,6 @@ internal sealed record OwnSigner(PublicKey Key, Certificate? Certificate, Secret
     public ImmutableArray<ReadOnlyMemory<byte>> Chain(IsakmpSa sa, bool asked)
     {
         if (Certificate is null || sa.Connection.SendCert == SendCertificates.Never || (sa.Connection.SendCert == SendCertificates.IfAsked && !asked)) return [];
-        return [Certificate.Der, .. OwnChain.Issuers(Certificate, sa.Engine.Trust.StoreOf(sa.Engine.Policy)).Where(issuer => !issuer.IsSelfIssued).Select(issuer => issuer.Der)];
+        return [.. new OwnCredential(Key, Certificate, sa.Engine.Trust.StoreOf(sa.Engine.Policy)).Chain(hashAndUrl: false).Select(payload => (ReadOnlyMemory<byte>)payload.Data)];
     }
-
-    internal static Certificate? Parsed(ImmutableArray<byte> der) => Certificate.TryParse(der.AsMemory(), out var certificate, out _) ? certificate : null;
 }

@@ -276,7 +276,7 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
         const int Most = 8;
         if (Sa.Suite!.UsesPsk || !Sa.Connection.SendCertReq) return;
         var remote = Sa.Connection.Remote;
-        var authorities = remote.CaCertificates.IsEmpty ? Sa.Engine.Trust.StoreOf(Sa.Engine.Policy).Authorities : [.. remote.CaCertificates.Select(OwnSigner.Parsed).OfType<Certificate>()];
+        var authorities = remote.CaCertificates.IsEmpty ? Sa.Engine.Trust.StoreOf(Sa.Engine.Policy).Authorities : ConfiguredCertificates.AuthoritiesOf(remote);
         foreach (var authority in authorities.Take(Most)) builder.CertReq((byte)CertEncoding.X509Signature, authority.Subject.Der.Span);
         if (!authorities.Any() && remote.PublicKeys.IsEmpty) builder.CertReq((byte)CertEncoding.X509Signature, default);
     }

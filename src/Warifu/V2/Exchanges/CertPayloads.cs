@@ -2,8 +2,6 @@ using System;
 using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Linq;
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Warifu.Engine;
 using Warifu.Pki;
@@ -67,9 +65,6 @@ internal static class CertPayloads
 {
     private const int MaxRequested = 32;
 
-    // IKE_SA_INIT is answered to anybody: what is the same for all is read once
-    private static readonly ConditionalWeakTable<RemoteAuth, Certificate[]> s_authorities = [];
-
     /// <summary>CERTREQ with the authorities that this connection trusts, and for raw keys without data (RFC 7670 section 3).</summary>
     public static void WriteRequests(IkeEngine engine, Connection connection, MessageBuilder builder, bool mayChange = false)
     {
@@ -95,10 +90,6 @@ internal static class CertPayloads
         return (authorities.Length > 0 ? 5 + authorities.Length + (engine.Options.HashAndUrl ? 8 : 0) + (AsksForOcsp(connection) ? 5 : 0) : 0) + (rawKeys ? 5 : 0);
     }
 
-    /// <summary>Authorities that only this connection's peers may come from.</summary>
-    public static ImmutableArray<Certificate> AuthoritiesOf(RemoteAuth remote) =>
-        remote.CaCertificates.IsEmpty ? [] : ImmutableCollectionsMarshal.AsImmutableArray(s_authorities.GetValue(remote, static auth => [.. auth.CaCertificates.Select(Parsed).OfType<Certificate>()]));
-
     private static bool AsksForOcsp(Connection connection) => connection.Ocsp is OcspExchange.Request or OcspExchange.Both;
 
     /// <param name="engine">Has the authorities.</param>
@@ -114,14 +105,12 @@ internal static class CertPayloads
             var remote = AuthRounds.PeerOf(connection, i);
             if (remote.Kind != AuthKind.PublicKey) continue;
             rawKeys |= !remote.PublicKeys.IsEmpty;
-            IEnumerable<Certificate> authorities = remote.CaCertificates.IsEmpty ? remote.PublicKeys.IsEmpty ? trust.Authorities : [] : AuthoritiesOf(remote);
+            IEnumerable<Certificate> authorities = remote.CaCertificates.IsEmpty ? remote.PublicKeys.IsEmpty ? trust.Authorities : [] : ConfiguredCertificates.AuthoritiesOf(remote);
             hashes.AddRange(authorities.Select(authority => authority.SpkiHash()));
         }
 
         return ([.. hashes.DistinctBy(Convert.ToHexString).Take(MaxRequested).SelectMany(hash => hash)], rawKeys);
     }
-
-    internal static Certificate? Parsed(ImmutableArray<byte> der) => Certificate.TryParse(der.AsMemory(), out var certificate, out _) ? certificate : null;
 }
 
 /// <summary>CERTREQ of the responder stands in IKE_SA_INIT (RFC 7296 section 1.2).</summary>

@@ -142,7 +142,7 @@ internal sealed record OwnProof(Identity Id, AuthMethod Method, byte[] Data, byt
                 "none of our certificates and keys can sign in a way that the peer takes and the connection allows",
                 [.. announced.IsDefault ? ["the peer announces no hashes: only RSA with SHA-1 and ECDSA by RFC 4754 remain"] : announced.Select(hash => Hashes.NameOf(hash))],
                 [local.Schemes.Text],
-                [.. local.Certificates.Select(CertPayloads.Parsed).OfType<Certificate>().Select(certificate => $"{certificate.Name}: {certificate.Key?.ToString() ?? "an unknown kind of key"}")],
+                [.. local.Certificates.Select(ConfiguredCertificates.Parsed).OfType<Certificate>().Select(certificate => $"{certificate.Name}: {certificate.Key?.ToString() ?? "an unknown kind of key"}")],
                 $"here: give {Path}.certs a certificate of another kind, or change {Path}.auth; or at the peer: let it support RFC 7427");
         }
 

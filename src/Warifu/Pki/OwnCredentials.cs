@@ -6,10 +6,9 @@ using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Text;
 using Warifu.Crypto.Signatures;
-using Warifu.Pki;
 using Warifu.Policy;
 
-namespace Warifu.V2.Exchanges;
+namespace Warifu.Pki;
 
 /// <summary>The certificates and raw keys of a <see cref="LocalAuth"/>, read once and not for every handshake; forgotten with the policy. Thread-safe.</summary>
 internal sealed class OwnCredentials
@@ -23,7 +22,7 @@ internal sealed class OwnCredentials
         _trust = trust;
         All =
         [
-            .. local.Certificates.Select(CertPayloads.Parsed).OfType<Certificate>().Where(certificate => certificate.Key is not null).Select(certificate => new OwnCredential(certificate.Key!, certificate, trust)),
+            .. local.Certificates.Select(ConfiguredCertificates.Parsed).OfType<Certificate>().Where(certificate => certificate.Key is not null).Select(certificate => new OwnCredential(certificate.Key!, certificate, trust)),
             .. local.PublicKeys.Select(spki => PublicKey.TryParse(spki.AsSpan(), out var key) ? key : null).OfType<PublicKey>().Select(key => new OwnCredential(key, null, trust)),
         ];
     }
