@@ -83,7 +83,7 @@ internal static class QuickInstall
             other.RekeyAt = Instant.Never;
             other.Successor = child;
             // who began the new one deletes the old one; two that were made at the same time both stay until their time is over
-            if (child.IsInitiator && other.Installed <= began) other.RetireAt = sa.Engine.Now + ProtocolTimes.RetireSoon;
+            if (child.IsInitiator && other.Installed < began) other.RetireAt = sa.Engine.Now + ProtocolTimes.RetireSoon;
         }
 
         sa.Report.Add(sa.Engine.Now, StepDirection.Here, $"child {child.Config.Name} installed: {ProposalKeywords.Print(child.Proposal)}, {Selectors.Print(child.Local)} === {Selectors.Print(child.Remote)}");
