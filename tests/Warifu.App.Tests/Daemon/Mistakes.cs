@@ -121,11 +121,13 @@ internal static class Mistakes
 
     private static IEnumerable<Mistake> Addresses()
     {
-        yield return new("another IKE version", side => side with { Version = "1" })
+        yield return new("another IKE version", side => side with { Version = "1", Ike = "aes128-sha256-ecp256" })
         {
-            OtherInitiates = new("no-proposal", "either", "NO_PROPOSAL_CHOSEN"),
-            AsResponder = new("no-connection", "here", "no connection here is for", "version = 2"),
-            AsInitiator = new(Told.LeftOut, "", "connection 'site' was left out", "version = 2"),
+            // no answer: a message of the other version makes no state
+            OtherInitiates = new("timeout", "", "did not answer"),
+            AsResponder = new("version", "either", "speaks IKEv2, connection site is IKEv1") { Settings = [("version", "version = 1")] },
+            AsInitiator = new("timeout", "", "did not answer"),
+            OtherResponds = new("version", "either", "speaks IKEv1, connection site is IKEv2") { Settings = [("version", "version = 2")] },
         };
         yield return new("an address of the peer that is another's", side => side with { RemoteAddress = "127.0.0.9" })
         {
