@@ -1,4 +1,3 @@
-using System;
 using Warifu.Primitives;
 using Warifu.Wire.V1;
 

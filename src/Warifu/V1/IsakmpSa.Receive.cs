@@ -1,5 +1,4 @@
 using System;
-using System.Security.Cryptography;
 using Warifu.Engine;
 using Warifu.Primitives;
 using Warifu.Wire;

@@ -1,6 +1,4 @@
 using System;
-using System.Collections.Immutable;
-using System.Linq;
 using Warifu.Crypto;
 using Warifu.Engine;
 using Warifu.Ipsec;

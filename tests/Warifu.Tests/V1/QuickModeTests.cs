@@ -6,7 +6,6 @@ using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
 using Warifu.Wire;
-using Warifu.Wire.V1;
 using Xunit;
 
 namespace Warifu.Tests.V1;

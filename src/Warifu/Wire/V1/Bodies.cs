@@ -1,6 +1,5 @@
 using System;
 using System.Buffers.Binary;
-using System.Collections.Immutable;
 using Warifu.Primitives;
 
 namespace Warifu.Wire.V1;
