@@ -16,6 +16,9 @@ internal sealed record ChildRequest(Child Config, CommandId Command, TrafficSele
     /// <summary>Only the packet's pair of addresses: the peer takes nothing wider (SINGLE_PAIR_REQUIRED).</summary>
     public bool PairOnly { get; init; }
 
+    /// <summary>It was asked for on an IKE SA that the peer lost or did not answer on any more.</summary>
+    public bool IsCarriedOver { get; init; }
+
     /// <summary>How many parts were asked for before this one.</summary>
     public int Depth { get; init; }
 }
