@@ -36,6 +36,9 @@ internal sealed class ChildState : ITimed
 
     public required Instant Installed { get; init; }
 
+    /// <summary>The same in moments of the engine, which are in order also where time stands still.</summary>
+    public long Made { get; init; }
+
     /// <summary>We sent the request that made it.</summary>
     public bool IsInitiator { get; init; }
 

@@ -21,7 +21,7 @@ internal sealed partial class IkeEngine
     private readonly Dictionary<string, int> _attempts = new(StringComparer.Ordinal);
     private readonly HashSet<(string Connection, string Child)> _policies = [];
     private readonly Dictionary<string, MessageCounters> _counters = new(StringComparer.Ordinal);
-    private readonly Dictionary<IkeSa, Endpoint> _outgoing = [];
+    private readonly Dictionary<IAsker, Endpoint> _outgoing = [];
     private readonly Dictionary<Endpoint, int> _outgoingTo = [];
     private readonly Queue<(Initiation Initiation, IpAddress Local, IpAddress Remote)> _waiting = new();
     private CommandId _shutdown;
@@ -279,8 +279,7 @@ internal sealed partial class IkeEngine
         sa.Handshake = new Handshake { RedirectedFrom = redirectedFrom };
         foreach (var child in children) sa.Handshake.Children.Enqueue(child);
         sa.Waiting.AddRange(waiting);
-        _outgoing.Add(sa, remote);
-        _outgoingTo[remote] = _outgoingTo.GetValueOrDefault(remote) + 1;
+        Outgoing(sa, remote);
         Add(sa);
         sa.Window.Start(new InitExchange());
         sa.Reschedule();
@@ -296,8 +295,15 @@ internal sealed partial class IkeEngine
         return sa;
     }
 
-    /// <summary>An IKE SA that we began is up or gone: others to the same peer may begin.</summary>
-    private void Outgone(IkeSa sa)
+    /// <summary>An IKE SA, of either version, that we begin.</summary>
+    private void Outgoing(IAsker sa, Endpoint remote)
+    {
+        _outgoing.Add(sa, remote);
+        _outgoingTo[remote] = _outgoingTo.GetValueOrDefault(remote) + 1;
+    }
+
+    /// <summary>It is up or gone: others to the same peer may begin.</summary>
+    private void Outgone(IAsker sa)
     {
         if (!_outgoing.Remove(sa, out var target)) return;
         if (--_outgoingTo[target] == 0) _outgoingTo.Remove(target);
@@ -496,7 +502,7 @@ internal sealed partial class IkeEngine
         if (Index.Find(acquire.Connection) is not { } connection || connection.Children.FirstOrDefault(child => child.Name == acquire.Child) is not { } child) return;
         if (connection.Version == IkeVersion.V1)
         {
-            if (!_initiating.ContainsKey(connection.Name) && !IsUnderWayV1(connection, child)) Want(connection, new ChildRequest(child, default, acquire.Local, acquire.Remote));
+            if (!_initiating.ContainsKey(connection.Name) && !IsUnderWayV1(connection, child, acquire)) Want(connection, new ChildRequest(child, default, acquire.Local, acquire.Remote));
             return;
         }
 

@@ -21,6 +21,7 @@ internal sealed partial class IkeEngine
     private readonly Dictionary<IsakmpSa, (Endpoint, UInt128)> _isakmpFirstMessages = [];
     private readonly Dictionary<uint, IsakmpSa> _isakmpByChild = [];
     private IAsker? _working;
+    private Instant _aggressiveAt;
 
     /// <summary>All SAs of IKEv1, for inspection.</summary>
     public IReadOnlyCollection<IsakmpSa> IsakmpSas => _isakmpById.Values;
@@ -32,7 +33,9 @@ internal sealed partial class IkeEngine
 
     public void StateChanged(IsakmpSa sa, IsakmpState was)
     {
-        if (was == IsakmpState.Connecting) EndHalfOpen(sa);
+        if (was != IsakmpState.Connecting) return;
+        EndHalfOpen(sa);
+        Outgone(sa);
     }
 
     /// <summary>The address of a half-open responder's SA is verified: our cookie came back.</summary>
@@ -82,25 +85,33 @@ internal sealed partial class IkeEngine
     }
 
     /// <summary>Whether the peer may have its identity (unique policy); what it replaces goes.</summary>
-    public void Claim(IsakmpSa sa, bool initialContact, Action then, Action<NegotiationFailure> refused) =>
-        Ask(sa, new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.RemoteId!, sa.Connection.Unique, initialContact) { SameHost = SameHost(sa) }, answer =>
+    public void Claim(IsakmpSa sa, bool initialContact, Action then, Action<NegotiationFailure> refused) => Claim(sa, sa.Connection.Unique, initialContact, isBounded: true, claim =>
+    {
+        if (claim is not { Granted: true })
         {
-            if (answer is not Answer.Claim { Granted: true } claim)
-            {
-                refused(new NegotiationFailure("unique", $"{Identities.Print(sa.RemoteId)} is connected already, and connections.{sa.Connection.Name}.unique = keep", [], [], [], $"here: set connections.{sa.Connection.Name}.unique = replace; or at the peer: close the other one"));
-                return;
-            }
+            sa.HoldsIdentity = false;
+            refused(claim?.Most > 0
+                ? new NegotiationFailure("too-many", $"{Identities.Print(sa.RemoteId)} has {claim.Most} phases 1 already", [], [], [], "at the peer: close those that are not used")
+                : new NegotiationFailure("unique", $"{Identities.Print(sa.RemoteId)} is connected already, and connections.{sa.Connection.Name}.unique = keep", [], [], [], $"here: set connections.{sa.Connection.Name}.unique = replace; or at the peer: close the other one"));
+            return;
+        }
 
-            then();
-            ReplaceAll(claim.Replaces, sa, initialContact);
-        });
+        then();
+        ReplaceAll(claim.Replaces, sa, initialContact);
+    });
 
     /// <summary>The peer's identity is held by an SA that we began, too.</summary>
-    public void ClaimOwn(IsakmpSa sa, bool initialContact) =>
-        Ask(sa, new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.RemoteId!, sa.Connection.Unique == UniquePolicy.Keep ? UniquePolicy.Never : sa.Connection.Unique, initialContact), answer =>
-        {
-            if (answer is Answer.Claim claim) ReplaceAll(claim.Replaces, sa, initialContact);
-        });
+    public void ClaimOwn(IsakmpSa sa, bool initialContact) => Claim(sa, sa.Connection.Unique == UniquePolicy.Keep ? UniquePolicy.Never : sa.Connection.Unique, initialContact, isBounded: false, claim =>
+    {
+        if (claim is not null) ReplaceAll(claim.Replaces, sa, initialContact);
+    });
+
+    private void Claim(IsakmpSa sa, UniquePolicy policy, bool initialContact, bool isBounded, Action<Answer.Claim?> then)
+    {
+        // also when the answer never comes
+        sa.HoldsIdentity = true;
+        Ask(sa, new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.RemoteId!, policy, initialContact) { SameHost = SameHost(sa), Begun = sa.Created, IsBounded = isBounded }, answer => then(answer as Answer.Claim));
+    }
 
     /// <summary>Both sides are authenticated.</summary>
     public void Establish(IsakmpSa sa, bool initialContact)
@@ -113,6 +124,7 @@ internal sealed partial class IkeEngine
         Raise(new IkeSaUp(sa.Local, sa.Remote, Identities.Print(sa.LocalId), Identities.Print(sa.RemoteId), sa.Initiator) { Connection = sa.Connection.Name, IkeId = sa.Id });
         if (sa.LocalBehindNat) Emit(new IkeAction.Keepalive(sa.Id, sa.Local, sa.Remote, true));
         Adopt(sa, initialContact);
+        sa.EndRenewal();
         if (sa.Initiator) ClaimOwn(sa, initialContact: false);
         foreach (var command in sa.Waiting) Complete(command, new CommandResult(true, Matches: 1, Done: 1));
         sa.Waiting.Clear();
@@ -147,6 +159,8 @@ internal sealed partial class IkeEngine
             // the peer holds another one for the newer of the two
             older.Successor = null;
             older.State = IsakmpState.Established;
+            PhaseLifetimes.Begin(older);
+            if (older.LocalBehindNat) Emit(new IkeAction.Keepalive(older.Id, older.Local, older.Remote, true));
         }
 
         if (HeirOf(sa) is { } heir)
@@ -224,6 +238,12 @@ internal sealed partial class IkeEngine
         }
     }
 
+    /// <summary>The new one is another engine's.</summary>
+    private void ReplaceV1(IkeCommand.Replace command)
+    {
+        if (_isakmpById.TryGetValue(command.IkeId, out var old) && old.State is IsakmpState.Established or IsakmpState.Passive && old.Established <= command.Begun) old.Close("replaced", "the same peer connected anew");
+    }
+
     /// <summary>The older phases 1 with the same peer give their children away. Of two that both sides began at the same time the one with the higher initiator's cookie stays.</summary>
     private void Adopt(IsakmpSa sa, bool initialContact)
     {
@@ -275,7 +295,8 @@ internal sealed partial class IkeEngine
         to.Reschedule();
     }
 
-    private static ChildState? OldPairOf(IsakmpSa sa, ChildRequest request) =>
+    /// <summary>The pair that a rekeying is to replace.</summary>
+    public static ChildState? OldPairOf(IsakmpSa sa, ChildRequest request) =>
         request.Part is { } part ? sa.Children.Values.FirstOrDefault(child => child.Phase == ChildPhase.Rekeying && child.Config.Name == request.Config.Name && child.Local.SequenceEqual(part.Local) && child.Remote.SequenceEqual(part.Remote)) : null;
 
     /// <summary>A version 1 message. False when nothing here speaks that version with this peer.</summary>
@@ -311,20 +332,22 @@ internal sealed partial class IkeEngine
         if (_isakmpByFirstMessage.TryGetValue((remote, digest), out var known)) return known.Repeat(local, remote);
         if (_halfOpen.Count >= Options.HalfOpenLimit) return DropReason.HalfOpenLimit;
         // IKEv1 has no cookies that prove an address before there is state: the share of each is all there is
-        if (_halfOpen.Of(remote.Address).Unverified >= Options.HalfOpenPerPrefix) return DropReason.HalfOpenPerPrefix;
+        var share = _halfOpen.Of(remote.Address);
+        if (share.Unverified >= Options.HalfOpenPerPrefix || share.Verified >= Options.HalfOpenPerPrefix) return DropReason.HalfOpenPerPrefix;
         var aggressive = header.Exchange == ExchangeType.Aggressive;
         var kind = aggressive ? MessageKind.Aggressive1 : MessageKind.Main1;
         if (ChainView.TryParse((PayloadV1)header.NextPayload, message[IkeHeader.Length..], decrypted: false, out var view) != ParseError.None || MessageRules.Check(kind, view) is not null) return DropReason.Malformed;
         view.TryGet(PayloadV1.Sa, out var body);
         _ = SaBody.TryParse(body, out var offers);
-        if (Choose(local, remote, aggressive, offers, view, out var failure) is not { } choice)
+        if (Choose(local, remote, aggressive, offers, view, out var rejected) is not { } choice)
         {
-            ReportRefusal(kind, view, local, remote, failure!.Value.Connection, failure.Value.Failure);
+            if (MayReportRefusal()) ReportRefusal(kind, view, local, remote, rejected?.Candidate.Name ?? "", rejected is null ? NoConnection(remote) : Explain(rejected.Value, aggressive, offers, view));
             // silence in aggressive mode: who asks learns nothing of what is here
-            if (!aggressive && failure.Value.Failure.Reason == "no-proposal") return SendClear(local, remote, header.InitiatorSpi, default, NotifyV1.NoProposalChosen, message.Length);
+            if (!aggressive && rejected is { Why: Rejection.Proposal }) return SendClear(local, remote, header.InitiatorSpi, default, NotifyV1.NoProposalChosen, message.Length);
             return DropReason.NoConnection;
         }
 
+        if (aggressive && !MayAnswerAggressive()) return DropReason.HalfOpenLimit;
         var sa = new IsakmpSa(this, NewId(), choice.Connection, initiator: false, local, remote) { CookieI = header.InitiatorSpi, CookieR = NewIkeSpi() };
         _working = sa;
         Add(sa);
@@ -338,56 +361,67 @@ internal sealed partial class IkeEngine
         return drop;
     }
 
-    private (Connection Connection, IsakmpSuite Suite, ProposalV1 Answer)? Choose(Endpoint local, Endpoint remote, bool aggressive, ImmutableArray<ProposalV1> offers, scoped in ChainView view, out (string Connection, NegotiationFailure Failure)? failure)
+    /// <summary>How near a connection came to taking a first message, the nearest last.</summary>
+    private enum Rejection
     {
-        failure = null;
-        Identity? peer = null;
-        if (aggressive && view.TryGet(PayloadV1.Id, out var id) && IdBody.TryParse(id, out var read) == ParseError.None) peer = new Identity((IdType)read.Type, [.. read.Data]);
-        var rank = -1;
+        Mode,
+        Identity,
+        Proposal,
+        AggressivePsk,
+    }
+
+    private (Connection Connection, IsakmpSuite Suite, ProposalV1 Answer)? Choose(Endpoint local, Endpoint remote, bool aggressive, ImmutableArray<ProposalV1> offers, scoped in ChainView view, out (Connection Candidate, Rejection Why)? rejected)
+    {
+        rejected = null;
+        var peer = aggressive ? IdentityIn(view) : null;
+        // anybody can make us do this: what is offered is read once, and refusals are put into words only where somebody is to read them
+        var read = SuiteChoice.Readable(offers);
         foreach (var candidate in Index.FirstCandidates(local.Address, remote.Address, IkeVersion.V1).Concat(peer is null ? [] : Index.Candidates(local.Address, remote.Address, IkeVersion.V1, peer)))
         {
+            var why = Rejection.AggressivePsk;
             // R44: only the mode that is configured
-            if (candidate.Aggressive != aggressive)
-            {
-                Keep(0, candidate, PhaseFailures.WrongMode(candidate, aggressive), ref failure, ref rank);
-                continue;
-            }
-
-            if (peer is not null && !candidate.Remote.Id.Matches(peer))
-            {
-                Keep(1, candidate, new NegotiationFailure("identity", $"the peer calls itself {Identities.Print(peer)}, connections.{candidate.Name}.remote.id accepts {candidate.Remote.Id}", [Identities.Print(peer)], [candidate.Remote.Id.Text], [], $"here: set connections.{candidate.Name}.remote.id = {Identities.Print(peer)}; or at the peer: set its local id to {candidate.Remote.Id}"), ref failure, ref rank);
-                continue;
-            }
-
-            var ours = SuiteChoice.Of(candidate, PhaseOne.MethodsOf(candidate));
-            if (SuiteChoice.Select(ours, offers) is not { } found)
-            {
-                Keep(2, candidate, PhaseFailures.NoProposal(candidate, ours, offers), ref failure, ref rank);
-                continue;
-            }
-
-            if (aggressive && found.Suite.UsesPsk && !candidate.AggressivePsk)
-            {
-                Keep(3, candidate, PhaseFailures.AggressivePsk(candidate), ref failure, ref rank);
-                continue;
-            }
-
-            return (candidate, found.Suite, found.Answer);
+            if (candidate.Aggressive != aggressive) why = Rejection.Mode;
+            else if (peer is not null && !candidate.Remote.Id.Matches(peer)) why = Rejection.Identity;
+            else if (SuiteChoice.Select(SuiteChoice.Of(candidate, PhaseOne.MethodsOf(candidate)), read) is not { } found) why = Rejection.Proposal;
+            else if (!aggressive || !found.Suite.UsesPsk || candidate.AggressivePsk) return (candidate, found.Suite, found.Answer);
+            if (rejected is null || why > rejected.Value.Why) rejected = (candidate, why);
         }
 
-        failure ??= ("", new NegotiationFailure("no-connection", $"no IKEv1 connection is for {remote}", [], [], [], "here: add a connection with version = 1 for it"));
         return null;
+    }
 
-        static void Keep(int weight, Connection candidate, NegotiationFailure why, ref (string, NegotiationFailure)? failure, ref int rank)
+    private static Identity? IdentityIn(scoped in ChainView view) => view.TryGet(PayloadV1.Id, out var id) && IdBody.TryParse(id, out var read) == ParseError.None ? new Identity((IdType)read.Type, [.. read.Data]) : null;
+
+    private static NegotiationFailure NoConnection(Endpoint remote) => new("no-connection", $"no IKEv1 connection is for {remote}", [], [], [], "here: add a connection with version = 1 for it");
+
+    private static NegotiationFailure Explain((Connection Candidate, Rejection Why) rejected, bool aggressive, ImmutableArray<ProposalV1> offers, scoped in ChainView view)
+    {
+        var candidate = rejected.Candidate;
+        switch (rejected.Why)
         {
-            if (weight <= rank) return;
-            (failure, rank) = ((candidate.Name, why), weight);
+            case Rejection.Mode:
+                return PhaseFailures.WrongMode(candidate, aggressive);
+            case Rejection.Identity:
+                var peer = IdentityIn(view);
+                return new NegotiationFailure("identity", $"the peer calls itself {Identities.Print(peer)}, connections.{candidate.Name}.remote.id accepts {candidate.Remote.Id}", [Identities.Print(peer)], [candidate.Remote.Id.Text], [], $"here: set connections.{candidate.Name}.remote.id = {Identities.Print(peer)}; or at the peer: set its local id to {candidate.Remote.Id}");
+            case Rejection.Proposal:
+                return PhaseFailures.NoProposal(candidate, SuiteChoice.Of(candidate, PhaseOne.MethodsOf(candidate)), offers);
+            default:
+                return PhaseFailures.AggressivePsk(candidate);
         }
+    }
+
+    /// <summary>While somebody floods us aggressive mode is answered only so often in all: it costs a key exchange, and often a signature, for whoever forges an address.</summary>
+    private bool MayAnswerAggressive()
+    {
+        if (!_halfOpen.IsUnderAttack) return true;
+        if (_aggressiveAt > Now + TimeSpan.FromSeconds(1)) return false;
+        _aggressiveAt = (_aggressiveAt > Now ? _aggressiveAt : Now) + TimeSpan.FromSeconds(1.0 / ProtocolTimes.AggressivePerSecond);
+        return true;
     }
 
     private void ReportRefusal(MessageKind kind, scoped in ChainView view, Endpoint local, Endpoint remote, string connection, NegotiationFailure failure)
     {
-        if (!MayReportRefusal()) return;
         var builder = new ReportBuilder(Now, initiator: false);
         builder.Add(Now, StepDirection.In, MessageNames.Describe(kind, view), MessageNames.Details(view));
         builder.Add(Now, StepDirection.Here, failure.Sentence);

@@ -41,6 +41,7 @@ internal sealed partial class IkeEngine
         var sa = new IsakmpSa(this, NewId(), connection, initiator: true, local, remote) { CookieI = NewIkeSpi(), Renews = renews };
         foreach (var child in children) sa.Wanted.Enqueue(child);
         sa.Waiting.AddRange(waiting);
+        Outgoing(sa, remote);
         Add(sa);
         sa.Mode = connection.Aggressive ? new AggressiveMode(sa) : new MainMode(sa);
         sa.Mode.Start();
@@ -60,8 +61,7 @@ internal sealed partial class IkeEngine
         var sa = CurrentV1(connection.Name);
         if (sa is { State: IsakmpState.Established })
         {
-            if (request.PacketLocal is null && sa.Children.HasLive(request.Config.Name)) Complete(request.Command, new CommandResult(true, Matches: 1, Done: 1));
-            else QuickInitiator.Start(sa, request);
+            QuickInitiator.Start(sa, request);
             return;
         }
 
@@ -70,9 +70,9 @@ internal sealed partial class IkeEngine
         else Initiate(new Initiation(connection) { Children = { request } });
     }
 
-    /// <summary>One negotiation for each child is enough.</summary>
-    private bool IsUnderWayV1(Connection connection, Child child) =>
-        CurrentV1(connection.Name) is { } sa && (sa.State == IsakmpState.Connecting || sa.Exchanges.OfType<QuickInitiator>().Any(quick => !quick.IsDone && quick.Request.Config.Name == child.Name));
+    /// <summary>One negotiation for each pair of selectors is enough.</summary>
+    private bool IsUnderWayV1(Connection connection, Child child, DataPlaneEvent.Acquire packet) =>
+        CurrentV1(connection.Name) is { } sa && (sa.State == IsakmpState.Connecting || sa.Exchanges.OfType<QuickInitiator>().Any(quick => quick.IsFor(child.Name, packet.Local, packet.Remote)));
 
     private IsakmpSa[] TargetsV1(SaTarget target, bool established = false) =>
         [.. _isakmpById.Values.Where(sa => (established ? sa.State == IsakmpState.Established : sa.State is not (IsakmpState.Closed or IsakmpState.Replaced)) && (target.Connection is null || sa.Connection.Name == target.Connection) && (target.IkeId == 0 || sa.Id == target.IkeId))];

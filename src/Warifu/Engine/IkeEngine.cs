@@ -46,7 +46,7 @@ internal sealed partial class IkeEngine : IDisposable
         _nextId = ((uint)options.Shard << 24) + 1;
         _cookies = new Cookies(entropy);
         _halfOpen = new HalfOpen(options);
-        _versionAnswerAt = _refusalReportAt = _strangerAt = _began = now;
+        _versionAnswerAt = _refusalReportAt = _strangerAt = _aggressiveAt = _began = now;
         Policy = PolicySet.Empty;
         Index = new ConnectionIndex(Policy);
     }
@@ -367,6 +367,7 @@ internal sealed partial class IkeEngine : IDisposable
     private void Replace(IkeCommand.Replace command)
     {
         if (_byId.TryGetValue(command.IkeId, out var sa) && sa.State == IkeState.Established && sa.Authenticated <= command.Begun) Replace(sa, null, command.InitialContact);
+        ReplaceV1(command);
     }
 
     private void Replace(IkeSa sa, IkeSa? by, bool initialContact)

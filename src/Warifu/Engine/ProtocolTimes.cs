@@ -73,6 +73,12 @@ internal static class ProtocolTimes
     /// <summary>IKEv1: a pair that we replaced is deleted after so long, a phase 1 that we replaced too: what is under way still arrives.</summary>
     public static TimeSpan RetireSoon { get; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>IKEv1: a pair that the peer has replaced and not deleted goes after so long, if the peer does not use it any more: its delete was lost.</summary>
+    public static TimeSpan RetireUnused { get; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>IKEv1: answers to first messages of aggressive mode in a second while somebody floods us: each costs a key exchange before anybody has shown that he receives at his address.</summary>
+    public const int AggressivePerSecond = 10;
+
     /// <summary>Message id at which the IKE SA is rekeyed (RFC 7296 section 2.2).</summary>
     public const uint MessageIdsSoft = 0xC000_0000;
 

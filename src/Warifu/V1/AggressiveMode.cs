@@ -79,7 +79,7 @@ internal sealed class AggressiveMode(IsakmpSa sa) : PhaseOne(sa)
         view.TryGet(PayloadV1.Id, out var id);
         PeerIdBody = id.ToArray();
         Sa.Suite = suite;
-        if (IdentityOf(id) is not { } peer) return DropReason.Malformed;
+        if (IdentityOf(id) is not { } peer || HasWrongPort(null)) return DropReason.Malformed;
         Sa.Report.Add(Sa.Engine.Now, StepDirection.Here, $"chose {suite}", [.. Sa.Peer.Names.Select(name => "the peer has " + name)]);
         TakeKe(view);
         Sa.RemoteId = peer;
@@ -145,18 +145,14 @@ internal sealed class AggressiveMode(IsakmpSa sa) : PhaseOne(sa)
         Sa.Suite = suite;
         view.TryGet(PayloadV1.Id, out var id);
         PeerIdBody = id.ToArray();
-        if (!TakeKe(view))
-        {
-            Fail(PhaseLifetimes.Reflected(Sa), null);
-            return;
-        }
-
+        TakeKe(view);
         if (IdentityOf(id) is not { } peer || PeerProof.Read(suite, view) is not { } proof)
         {
             Fail(PhaseFailures.NoProof(Sa), null);
             return;
         }
 
+        if (HasWrongPort(null)) return;
         if (!Sa.Connection.Remote.Id.Matches(peer))
         {
             Fail(PhaseFailures.WrongIdentity(Sa, peer), null);
@@ -222,9 +218,16 @@ internal sealed class AggressiveMode(IsakmpSa sa) : PhaseOne(sa)
         {
             IsBusy = false;
             if (failure is not null) Fail(failure, NotifyV1.AuthenticationFailed);
-            else Sa.Engine.Claim(Sa, initialContact, () => Establish(initialContact), refused => Fail(refused, NotifyV1.AuthenticationFailed));
+            else Claim(initialContact, Finish);
             Sa.Reschedule();
         });
+
+        void Finish()
+        {
+            Establish(initialContact);
+            // message 2 went in clear, where a lifetime has no place
+            if (PhaseLifetimes.HasResponderLifetime(Sa)) Sa.Inform(builder => PhaseLifetimes.WriteResponderLifetime(Sa, builder));
+        }
     }
 
     private void Find(Action then)

@@ -38,7 +38,7 @@ internal sealed class DeadPeerProbe
             if (_sent > most)
             {
                 Stop();
-                sa.Close("dead-peer", $"{sa.Remote} does not answer any more: R-U-THERE was sent {_sent} times");
+                GiveUp(sa);
                 return;
             }
 
@@ -69,6 +69,19 @@ internal sealed class DeadPeerProbe
     {
         if (IsOpen && data.Length == 4 && BinaryPrimitives.ReadUInt32BigEndian(data) == _sequence) Stop();
     }
+
+    /// <summary>Packets that come in are proof of life, too (RFC 3706 section 5).</summary>
+    private void GiveUp(IsakmpSa sa) => sa.Engine.Ask(sa, new Ask.LastTraffic([.. sa.Children.Keys]), answer =>
+    {
+        if (sa.LastHeard > _began || (answer is Answer.Traffic { LastIn: var last } && last > _began))
+        {
+            sa.DpdAt = sa.Engine.Now + sa.Connection.DpdDelay;
+            sa.Reschedule();
+            return;
+        }
+
+        sa.Close("dead-peer", $"{sa.Remote} does not answer any more: R-U-THERE was sent {_sent} times");
+    });
 
     private void Begin(IsakmpSa sa)
     {

@@ -34,6 +34,9 @@ internal static class Informational
             case NotifyV1.InitialContact when sa.State == IsakmpState.Established:
                 sa.Engine.ClaimOwn(sa, initialContact: true);
                 break;
+            case NotifyV1.ResponderLifetime when notify.Protocol == ProtocolId.Ike && sa.Initiator && sa.State == IsakmpState.Established && notify.Spi.SequenceEqual(sa.Cookies()) && AttributeList.Check(notify.Data):
+                PhaseLifetimes.OnResponderLifetime(sa, notify.Data);
+                break;
             case NotifyV1.ResponderLifetime when notify.Protocol is ProtocolId.Esp or ProtocolId.Ah && AttributeList.Check(notify.Data):
                 OnResponderLifetime(sa, notify);
                 break;

@@ -1,4 +1,6 @@
 using System;
+using System.Linq;
+using Warifu.Crypto;
 using Warifu.Engine;
 using Warifu.Primitives;
 using Warifu.Wire;
@@ -11,11 +13,14 @@ internal sealed partial class IsakmpSa
 {
     private const byte EncryptionFlag = 0x01;
 
-    /// <summary>Exchanges that a peer may have open at the same time.</summary>
-    private const int MaxExchanges = 256;
+    /// <summary>Exchanges that a peer may have open at the same time, and of which anything is kept.</summary>
+    private const int MaxOpen = 256, MaxExchanges = 1024;
 
-    /// <summary>Message IDs that are remembered: then phase 1 is done anew, long before anything repeats.</summary>
-    private const int MaxMessageIds = 32_768;
+    /// <summary>Message IDs that are remembered: then phase 1 is done anew, long before anything repeats; and what a peer may fill that does not let it be done anew.</summary>
+    private const int MaxMessageIds = 32_768, MostMessageIds = 2 * MaxMessageIds;
+
+    /// <summary>HASHes that were computed over what came in: one for each message, whatever is wrong with it.</summary>
+    public long HashChecks { get; private set; }
 
     public DropReason Receive(in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
     {
@@ -56,7 +61,7 @@ internal sealed partial class IsakmpSa
     /// <summary>The first message again: the answer goes again, once for each.</summary>
     public DropReason Repeat(Endpoint local, Endpoint remote)
     {
-        if (_phaseOne.Messages.Length == 0 || remote != Remote || local != Local || Mode is { Step: > 1 }) return DropReason.InProgress;
+        if (_phaseOne.Messages.Length == 0 || remote != Remote || local != Local || Mode is not { Step: <= 1 }) return DropReason.InProgress;
         Transmit(_phaseOne.Messages);
         return DropReason.None;
     }
@@ -84,14 +89,14 @@ internal sealed partial class IsakmpSa
         if (ChainView.TryParse((PayloadV1)header.NextPayload, chain, encrypted, out var view) != ParseError.None || MessageRules.Check(kind, view) is not null)
         {
             if (!encrypted) return DropReason.Malformed;
-            mode.Undecipherable();
+            mode.NotAuthentic(null);
             return DropReason.BadIntegrity;
         }
 
-        // CBC protects nothing: a copy that was changed on the way must not end what the true one would have finished
-        if (!mode.IsAuthentic(kind, view))
+        if (mode.IsReflected(kind, view)) return DropReason.BadFlags;
+        if (!mode.IsAuthentic(kind, view, out var why))
         {
-            mode.Undecipherable();
+            mode.NotAuthentic(why);
             return DropReason.BadIntegrity;
         }
 
@@ -125,10 +130,11 @@ internal sealed partial class IsakmpSa
         }
 
         if (Keys is null) return DropReason.NotEstablished;
-        if (header.MessageId == 0 || _messageIds.Contains(header.MessageId)) return DropReason.OutOfWindow;
-        if (!TryDecrypt(message[IkeHeader.Length..], ExchangeIv(header.MessageId), out var chain, out _)) return DropReason.Malformed;
-        if (ChainView.TryParse((PayloadV1)header.NextPayload, chain, decrypted: true, out var view) != ParseError.None || MessageRules.Check(MessageKind.Informational, view) is not null || !CheckHash(header.MessageId, default, view)) return DropReason.BadIntegrity;
+        if (header.MessageId == 0 || IsUsed(header.MessageId)) return DropReason.OutOfWindow;
+        var opened = Open(header, message[IkeHeader.Length..], ExchangeIv(header.MessageId), null, out var view, out _);
+        if (opened != DropReason.None) return opened;
         Accept(header.MessageId, local, remote);
+        if (MessageRules.Check(MessageKind.Informational, view) is not null) return DropReason.Malformed;
         Trace(StepDirection.In, MessageKind.Informational, view);
         Informational.Receive(this, view);
         Reschedule();
@@ -140,7 +146,7 @@ internal sealed partial class IsakmpSa
         if (Keys is null || (header.Flags & EncryptionFlag) == 0 || State is not (IsakmpState.Established or IsakmpState.Replaced)) return DropReason.NotEstablished;
         if (header.MessageId == 0) return DropReason.Malformed;
         var isNew = !_exchanges.TryGetValue(header.MessageId, out var exchange);
-        if (isNew && (_messageIds.Contains(header.MessageId) || _exchanges.Count >= MaxExchanges)) return DropReason.OutOfWindow;
+        if (isNew && (IsUsed(header.MessageId) || _exchanges.Values.Count(open => !open.IsDone) >= MaxOpen)) return DropReason.OutOfWindow;
         var digest = MessageDigest.Of(message);
         if (exchange is not null)
         {
@@ -155,19 +161,9 @@ internal sealed partial class IsakmpSa
             if (exchange.IsDone || exchange.IsBusy) return DropReason.OutOfWindow;
         }
 
-        var iv = exchange?.Iv ?? ExchangeIv(header.MessageId);
-        if (!TryDecrypt(message[IkeHeader.Length..], iv, out var chain, out var next)) return DropReason.Malformed;
-        if (ChainView.TryParse((PayloadV1)header.NextPayload, chain, decrypted: true, out var view) != ParseError.None) return DropReason.BadIntegrity;
-        if (isNew)
-        {
-            if (header.Exchange != ExchangeType.QuickMode) return DropReason.UnknownExchange;
-            if (!CheckHash(header.MessageId, default, view)) return DropReason.BadIntegrity;
-        }
-        else if (!exchange!.CheckHash(view))
-        {
-            return DropReason.BadIntegrity;
-        }
-
+        if (isNew && header.Exchange != ExchangeType.QuickMode) return DropReason.UnknownExchange;
+        var opened = Open(header, message[IkeHeader.Length..], exchange?.Iv ?? ExchangeIv(header.MessageId), exchange, out var view, out var next);
+        if (opened != DropReason.None) return opened;
         var kind = exchange?.Expected ?? MessageKind.Quick1;
         Accept(header.MessageId, local, remote);
         if (MessageRules.Check(kind, view) is not null)
@@ -179,6 +175,7 @@ internal sealed partial class IsakmpSa
         if (exchange is null)
         {
             if (Report.Ended) Report = new ReportBuilder(Engine.Now, initiator: false);
+            if (_exchanges.Count >= MaxExchanges) ForgetOldest();
             exchange = new QuickResponder(this, header.MessageId);
             _exchanges.Add(header.MessageId, exchange);
         }
@@ -193,11 +190,44 @@ internal sealed partial class IsakmpSa
         return DropReason.None;
     }
 
+    private bool IsUsed(uint messageId) => _messageIds.Contains(messageId) || _messageIds.Count >= MostMessageIds;
+
+    /// <summary>What is over answers repetitions only as long as there is room.</summary>
+    private void ForgetOldest()
+    {
+        if (_exchanges.Values.Where(exchange => exchange.IsDone).MinBy(exchange => exchange.ForgetAt) is { } oldest) _exchanges.Remove(oldest.MessageId);
+    }
+
+    /// <summary>Decrypts, and looks whether HASH fits: padding is never looked at, and as much is computed where lengths are wrong as where HASH is.</summary>
+    /// <param name="header">Of the message.</param>
+    /// <param name="sealedOctets">What is behind it.</param>
+    /// <param name="iv">IV.</param>
+    /// <param name="exchange">Says what HASH covers; null = HASH(1).</param>
+    /// <param name="view">The chain.</param>
+    /// <param name="next">IV of the next message.</param>
+    private DropReason Open(in IkeHeader header, ReadOnlySpan<byte> sealedOctets, byte[] iv, Exchange? exchange, out ChainView view, out byte[] next)
+    {
+        view = default;
+        if (!TryDecrypt(sealedOctets, iv, out var chain, out next)) return DropReason.Malformed;
+        HashChecks++;
+        var isChain = ChainView.TryParse((PayloadV1)header.NextPayload, chain, decrypted: true, out view) == ParseError.None && view.Count > 0 && view[0].Type == PayloadV1.Hash;
+        if (!isChain)
+        {
+            Span<byte> wasted = stackalloc byte[64];
+            KeyScheduleV1.Hash(Keys!, header.MessageId, default, chain, wasted[..HashLength]);
+            return DropReason.BadIntegrity;
+        }
+
+        if (!(exchange is null ? CheckHash(header.MessageId, default, view) : exchange.CheckHash(view))) return DropReason.BadIntegrity;
+        CountOctets(sealedOctets.Length);
+        return DropReason.None;
+    }
+
     /// <summary>An authentic message with a message ID that is not to come again.</summary>
     private void Accept(uint messageId, Endpoint local, Endpoint remote)
     {
         _messageIds.Add(messageId);
-        if (_messageIds.Count >= MaxMessageIds && State == IsakmpState.Established) RekeyAt = Engine.Now;
+        if (_messageIds.Count >= MaxMessageIds && State == IsakmpState.Established && !HasRenewal) RekeyAt = PhaseLifetimes.SoonestRenewal(this);
         LastHeard = Engine.Now;
         _phaseOne.Land();
         Follow(local, remote);

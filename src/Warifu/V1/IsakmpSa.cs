@@ -147,6 +147,9 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
 
     public bool HasRenewal { get; set; }
 
+    /// <summary>The peer's identity was claimed for it.</summary>
+    public bool HoldsIdentity { get; set; }
+
     public HashSet<ulong> Asks { get; } = [];
 
     public bool IsClosed => State == IsakmpState.Closed;
@@ -193,6 +196,9 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
         Transmit(exchange.Flight.Messages);
         Reschedule();
     }
+
+    /// <summary>Octets that were encrypted and decrypted with the keys of phase 1.</summary>
+    public ulong Octets { get; private set; }
 
     /// <summary>An informational exchange (RFC 2409 section 5.7): one message under HASH(1), and no answer.</summary>
     public void Inform(Action<ChainBuilder> write)
@@ -308,11 +314,19 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
         EndExchanges(reason, text);
         PhaseLifetimes.TellWaiting(this, new CommandResult(false, text));
         Wipe();
+        if (HoldsIdentity) Engine.Emit(new IkeAction.ReleaseIdentity(Id));
         if (LocalBehindNat && wasEstablished && !quiet) Engine.Emit(new IkeAction.Keepalive(Id, Local, Remote, false));
         if (!quiet && (Initiator || wasEstablished)) Engine.Raise(new IkeSaDown(reason, text) { Connection = Connection.Name, IkeId = Id });
-        if (Renews is { } old) old.HasRenewal = false;
         Engine.Forget(this, reason);
+        EndRenewal();
         foreach (var (child, action) in wanted) Engine.Act(Connection, child, action);
+    }
+
+    /// <summary>It is up, or will never be: the old one is free for another renewal, and need not be kept in memory.</summary>
+    public void EndRenewal()
+    {
+        if (Renews is { } old) old.HasRenewal = false;
+        Renews = null;
     }
 
     /// <summary>Phase 1 is over; its children live on.</summary>
@@ -339,10 +353,10 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
         if (!Children.Remove(child)) return;
         Engine.ForgetChild(child);
         // of several pairs for the same traffic the newest that is left carries it on
-        var other = State == IsakmpState.Closed ? null : Children.Values.Where(left => left.Phase != ChildPhase.Deleting && QuickInstall.IsSameTraffic(left, child)).MaxBy(left => left.Id);
+        var other = State == IsakmpState.Closed ? null : QuickInstall.PairsFor(this, child).MaxBy(left => left.Id);
         if (other is not null)
         {
-            if (child.IsLive) other.Phase = ChildPhase.Installed;
+            if (child.IsLive) QuickInstall.Revive(this, other);
             Engine.Emit(new IkeAction.UseOutbound(other.Id));
         }
 
@@ -373,7 +387,17 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
         (header with { NextPayload = (PayloadType)builder.First, Flags = EncryptionFlag, TotalLength = (uint)message.Length }).Write(message);
         chain.CopyTo(message.AsSpan(IkeHeader.Length));
         iv = _cipher.Encrypt(iv, message.AsSpan(IkeHeader.Length));
+        CountOctets(message.Length);
         return message;
+    }
+
+    /// <summary>A lifetime in kilobytes (RFC 2407 section 4.5.4): phase 1 is done anew before it is used up, and ends when it is.</summary>
+    private void CountOctets(int count)
+    {
+        Octets += (ulong)count;
+        if (State != IsakmpState.Established || Suite is not { Kilobytes: > 0 } suite || !PhaseLifetimes.IsWorn(Octets, suite.Kilobytes, out var isOver)) return;
+        if (isOver) ExpireAt = Instant.Min(ExpireAt, Engine.Now);
+        else if (!HasRenewal && RekeyAt != Instant.Never) RekeyAt = Instant.Min(RekeyAt, PhaseLifetimes.SoonestRenewal(this));
     }
 
     private byte[][] Cut(byte[] message) => Pieces.Cut(message, Connection, Peer, Remote, ++_fragmentId);
@@ -386,7 +410,7 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
     private void RetransmitPhaseOne()
     {
         // a refusal that nobody can authenticate ends nothing before the message was sent several times
-        var refused = State == IsakmpState.Connecting && Mode is { Heard: not null } && _phaseOne.Sent >= 3;
+        var refused = State == IsakmpState.Connecting && Mode is { Heard: not null } or { Suspect: not null } && _phaseOne.Sent >= 3;
         if (State == IsakmpState.Established)
         {
             // message 3 of aggressive mode has no answer: a few times until the peer is heard

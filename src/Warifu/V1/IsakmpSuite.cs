@@ -160,15 +160,14 @@ internal static class SuiteChoice
 
     /// <summary>SA of the first message: one proposal, a transform for each suite.</summary>
     public static ImmutableArray<ProposalV1> Offer(ImmutableArray<IsakmpSuite> suites, ulong seconds) =>
-        [new ProposalV1(FirstNumber, ProtocolId.Ike, [], [.. suites.Select((suite, index) => (suite with { Seconds = seconds }).Write((byte)(index + 1)))])];
+        [new ProposalV1(FirstNumber, ProtocolId.Ike, [], [.. suites.Take(byte.MaxValue).Select((suite, index) => (suite with { Seconds = seconds }).Write((byte)(index + 1)))])];
 
     /// <summary>The first of ours that the peer offers; the transform goes back unchanged.</summary>
-    public static (IsakmpSuite Suite, ProposalV1 Answer)? Select(ImmutableArray<IsakmpSuite> ours, ImmutableArray<ProposalV1> offers)
+    public static (IsakmpSuite Suite, ProposalV1 Answer)? Select(ImmutableArray<IsakmpSuite> ours, List<(ProposalV1 Proposal, TransformV1 Transform, IsakmpSuite Suite)> offers)
     {
-        var read = Readable(offers);
         foreach (var own in ours)
         {
-            foreach (var (proposal, transform, suite) in read)
+            foreach (var (proposal, transform, suite) in offers)
             {
                 if (suite.IsSame(own)) return (suite, proposal with { Spi = [], Transforms = [transform] });
             }
@@ -204,7 +203,8 @@ internal static class SuiteChoice
         return (9, "");
     }
 
-    private static List<(ProposalV1 Proposal, TransformV1 Transform, IsakmpSuite Suite)> Readable(ImmutableArray<ProposalV1> offers)
+    /// <summary>What can be read of an offer.</summary>
+    public static List<(ProposalV1 Proposal, TransformV1 Transform, IsakmpSuite Suite)> Readable(ImmutableArray<ProposalV1> offers)
     {
         var read = new List<(ProposalV1, TransformV1, IsakmpSuite)>();
         foreach (var offer in offers.Where(offer => offer.Protocol == ProtocolId.Ike))

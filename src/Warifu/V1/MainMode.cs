@@ -112,7 +112,7 @@ internal sealed class MainMode(IsakmpSa sa) : PhaseOne(sa)
 
     private void OnInitiatorKe(scoped in ChainView view)
     {
-        if (!TakeKe(view)) return;
+        TakeKe(view);
         // our cookie came back: somebody is at this address
         Sa.Engine.Verified(Sa);
         NatDetectionV1.Read(Sa, view);
@@ -132,12 +132,7 @@ internal sealed class MainMode(IsakmpSa sa) : PhaseOne(sa)
 
     private void OnResponderKe(scoped in ChainView view)
     {
-        if (!TakeKe(view))
-        {
-            Fail(PhaseLifetimes.Reflected(Sa), null);
-            return;
-        }
-
+        TakeKe(view);
         NatDetectionV1.Read(Sa, view);
         if (Sa.IsBehindNat && !CheckNat()) return;
         DeriveKeys(Pairs(), () =>
@@ -172,6 +167,7 @@ internal sealed class MainMode(IsakmpSa sa) : PhaseOne(sa)
             return;
         }
 
+        if (HasWrongPort(NotifyV1.InvalidIdInformation)) return;
         // which connection it is shows only now (RFC 2409 section 5.4: with pre-shared keys the address has said so already)
         if (!Sa.Engine.TryAssign(Sa, peer, aggressive: false))
         {
@@ -218,7 +214,7 @@ internal sealed class MainMode(IsakmpSa sa) : PhaseOne(sa)
         void Send()
         {
             SetOwnIdentity();
-            Prove(int.MaxValue, write => Sa.Engine.Claim(Sa, initialContact, () =>
+            Prove(int.MaxValue, write => Claim(initialContact, () =>
             {
                 var builder = new ChainBuilder().Raw(PayloadV1.Id, OwnIdBody);
                 write(builder);
@@ -226,7 +222,7 @@ internal sealed class MainMode(IsakmpSa sa) : PhaseOne(sa)
                 Step = 3;
                 Sa.SendPhaseOne(builder, MessageKind.Main6, encrypted: true, timed: false);
                 Establish(initialContact);
-            }, failure => Fail(failure, NotifyV1.AuthenticationFailed)));
+            }));
         }
     }
 
@@ -241,6 +237,7 @@ internal sealed class MainMode(IsakmpSa sa) : PhaseOne(sa)
             return;
         }
 
+        if (HasWrongPort(NotifyV1.InvalidIdInformation)) return;
         if (!Sa.Connection.Remote.Id.Matches(peer))
         {
             Fail(PhaseFailures.WrongIdentity(Sa, peer), NotifyV1.InvalidIdInformation);

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Linq;
 using System.Security.Cryptography;
@@ -37,6 +38,27 @@ internal sealed class PeerProof
         return proof;
     }
 
+    /// <summary>False when it was made with another key than the one that it goes with, whoever made it. What cannot be judged without the host passes.</summary>
+    public bool MayBeRight(PhaseOne mode, IsakmpSa sa, Identity? peer, out NegotiationFailure? why)
+    {
+        why = null;
+        var proof = mode.Proof(!sa.Initiator);
+        if (!_isSignature) return CryptographicOperations.FixedTimeEquals(proof, _data);
+        if (peer is null) return true;
+        if (_certificates.Certificates.Count > 0)
+        {
+            var own = _certificates.Certificates[0];
+            if (own.Key is not { } key || IsakmpSuite.AuthOf(key) != sa.Suite!.Auth || Verify(mode, key, proof)) return true;
+            why = PhaseFailures.WrongSignature(sa, peer, own.Name);
+            return false;
+        }
+
+        var known = KnownKeys(sa.Connection.Remote).ToArray();
+        if (known.Length == 0 || known.Any(key => IsakmpSuite.AuthOf(key) == sa.Suite!.Auth && Verify(mode, key, proof))) return true;
+        why = PhaseFailures.WrongSignature(sa, peer, "any of the raw keys that are configured");
+        return false;
+    }
+
     /// <param name="mode">Phase 1; the peer's ID payload is there.</param>
     /// <param name="peer">Who the peer says it is.</param>
     /// <param name="then">Gets null when the proof is right, else why not.</param>
@@ -52,21 +74,20 @@ internal sealed class PeerProof
         var remote = sa.Connection.Remote;
         if (!remote.PublicKeys.IsEmpty && _certificates.Certificates.Count == 0)
         {
-            var known = remote.PublicKeys.Take(MaxKeys).Select(spki => PublicKey.TryParse(spki.AsSpan(), out var key) ? key : null).OfType<PublicKey>();
-            then(known.Any(key => CheckKey(sa, remote, key, "a raw key", peer, proof) is null) ? null : PhaseFailures.WrongSignature(sa, peer, "any of the raw keys that are configured"));
+            then(KnownKeys(remote).Any(key => CheckKey(mode, sa, remote, key, "a raw key", peer, proof) is null) ? null : PhaseFailures.WrongSignature(sa, peer, "any of the raw keys that are configured"));
             return;
         }
 
         if (_certificates.Certificates.Count == 0)
         {
             // it sent none: one that is configured
-            PeerTrust.Decide(sa, remote, _certificates, peer, verdict => Decided(verdict, chain => CheckKey(sa, remote, chain[0].Key, chain[0].Name, peer, proof)));
+            PeerTrust.Decide(sa, remote, _certificates, peer, verdict => Decided(verdict, chain => CheckKey(mode, sa, remote, chain[0].Key, chain[0].Name, peer, proof)));
             return;
         }
 
         // the signature first: then nobody makes us fetch anything by showing somebody else's certificate
         var own = _certificates.Certificates[0];
-        if (CheckKey(sa, remote, own.Key, own.Name, peer, proof) is { } failure) then(failure);
+        if (CheckKey(mode, sa, remote, own.Key, own.Name, peer, proof) is { } failure) then(failure);
         else PeerTrust.Decide(sa, remote, _certificates, peer, verdict => Decided(verdict, _ => null));
 
         void Decided(PathVerdict verdict, Func<ImmutableArray<Certificate>, NegotiationFailure?> check)
@@ -83,11 +104,22 @@ internal sealed class PeerProof
         }
     }
 
-    private NegotiationFailure? CheckKey(IsakmpSa sa, RemoteAuth remote, PublicKey? key, string name, Identity peer, byte[] proof)
+    private static IEnumerable<PublicKey> KnownKeys(RemoteAuth remote) => remote.PublicKeys.Take(MaxKeys).Select(spki => PublicKey.TryParse(spki.AsSpan(), out var key) ? key : null).OfType<PublicKey>();
+
+    /// <summary>Each signature is verified once.</summary>
+    private bool Verify(PhaseOne mode, PublicKey key, byte[] proof)
+    {
+        if (mode.Verified is { } before && before.Key.KeyId.Span.SequenceEqual(key.KeyId.Span) && before.Signature.AsSpan().SequenceEqual(_data)) return true;
+        if (!key.Verify(OwnSigner.SchemeOf(key), proof, _data)) return false;
+        mode.Verified = (key, _data);
+        return true;
+    }
+
+    private NegotiationFailure? CheckKey(PhaseOne mode, IsakmpSa sa, RemoteAuth remote, PublicKey? key, string name, Identity peer, byte[] proof)
     {
         // the method that was negotiated says which kind of key, and which curve (RFC 4754 section 3)
         if (key is null || IsakmpSuite.AuthOf(key) != sa.Suite!.Auth) return PhaseFailures.WrongSignature(sa, peer, $"{name}, which has {(key is null ? "an unknown kind of key" : key.ToString())} where {IsakmpSuite.NameOf(sa.Suite!.Auth)} were negotiated");
         if (!remote.Constraints.AllowsIkeKey(key)) return PhaseFailures.ForbiddenKey(sa, remote, key);
-        return key.Verify(OwnSigner.SchemeOf(key), proof, _data) ? null : PhaseFailures.WrongSignature(sa, peer, name);
+        return Verify(mode, key, proof) ? null : PhaseFailures.WrongSignature(sa, peer, name);
     }
 }

@@ -83,6 +83,14 @@ internal static class PhaseFailures
         [],
         $"here: set connections.{sa.Connection.Name}.remote.auth to something that allows it; or at the peer: use another key");
 
+    public static NegotiationFailure WrongPort(IsakmpSa sa, byte protocol, ushort port) => new(
+        "identity",
+        $"the identity of {sa.Remote} carries protocol {protocol} and port {port}; in phase 1 these are zero, or UDP port 500 (RFC 2407 section 4.6.2)",
+        [],
+        [],
+        [],
+        "at the peer: it breaks the protocol, its software must be repaired");
+
     public static NegotiationFailure NoProof(IsakmpSa sa) => new("authentication-failed", $"the peer sent no proof of the kind that was negotiated ({IsakmpSuite.NameOf(sa.Suite!.Auth)})", [], [], [], "at the peer: it breaks the protocol, its software must be repaired");
 
     public static NegotiationFailure Rejected(IsakmpSa sa, NotifyV1 error) => new(

@@ -33,7 +33,7 @@ internal static class PhaseLifetimes
             var spread = sa.Connection.RandTime is { } random && random < over ? random : over;
             if (spread > soft / 2) spread = soft / 2;
             // in IKEv1 the initiator's messages and the responder's look the same: a random part keeps both from starting together
-            sa.RekeyAt = sa.Engine.Now + (soft - sa.Engine.Entropy.NextSpan(spread));
+            sa.RekeyAt = IsTooShort(hard) ? Instant.Never : sa.Engine.Now + (soft - sa.Engine.Entropy.NextSpan(spread));
             sa.ExpireAt = sa.Engine.Now + hard;
         }
         else
@@ -42,6 +42,19 @@ internal static class PhaseLifetimes
         }
 
         if (sa.Connection.DpdDelay > TimeSpan.Zero && sa.Peer.DeadPeerDetection) sa.DpdAt = sa.Engine.Now + sa.Connection.DpdDelay;
+    }
+
+    /// <summary>A peer that wants so short a lifetime does anew itself what it wants anew: it must not make us negotiate all the time.</summary>
+    public static bool IsTooShort(TimeSpan lifetime) => lifetime < ProtocolTimes.ReauthLeast;
+
+    /// <summary>When phase 1 may be done anew at the soonest.</summary>
+    public static Instant SoonestRenewal(IsakmpSa sa) => sa.Established + ProtocolTimes.ReauthLeast > sa.Engine.Now ? sa.Established + ProtocolTimes.ReauthLeast : sa.Engine.Now;
+
+    /// <summary>Nine tenths of a lifetime in kilobytes are used up.</summary>
+    public static bool IsWorn(ulong octets, ulong kilobytes, out bool isOver)
+    {
+        isOver = octets / 1024 >= kilobytes;
+        return octets / 1024 >= kilobytes - (kilobytes / 10);
     }
 
     public static void HandleTimeout(IsakmpSa sa, Instant now)
@@ -89,18 +102,28 @@ internal static class PhaseLifetimes
     public static void Delete(IsakmpSa sa, ChildState child, string reason, CommandId command = default)
     {
         var wanted = reason == "expired" ? child.Config.CloseAction : StartAction.None;
-        var carrier = sa.Engine.CarrierOf(sa);
-        if (carrier is not null)
+        // those that it replaced would carry on
+        if (reason is "down" or "inactive" && child.IsLive)
         {
-            var spi = new byte[4];
-            BinaryPrimitives.WriteUInt32BigEndian(spi, child.Inbound.Value);
-            carrier.Inform(builder => builder.Delete(child.Proposal.Protocol, spi));
+            foreach (var other in QuickInstall.PairsFor(sa, child).Where(other => other != child).ToArray())
+            {
+                TellDeleted(sa, other);
+                sa.RemoveChild(other, "rekeyed", "closed with the pair that replaced it");
+            }
         }
 
+        TellDeleted(sa, child);
         var replaced = child.Phase == ChildPhase.Rekeyed;
         sa.RemoveChild(child, reason, reason == "down" ? "closed from here" : "its lifetime is over");
         sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
         if (wanted != StartAction.None && !replaced && !sa.Children.HasLive(child.Config.Name)) sa.Engine.Act(sa.Connection, child.Config, wanted);
+    }
+
+    private static void TellDeleted(IsakmpSa sa, ChildState child)
+    {
+        var spi = new byte[4];
+        BinaryPrimitives.WriteUInt32BigEndian(spi, child.Inbound.Value);
+        sa.Engine.CarrierOf(sa)?.Inform(builder => builder.Delete(child.Proposal.Protocol, spi));
     }
 
     /// <summary>Closes phase 1 and its children, and tells the peer.</summary>
@@ -140,7 +163,13 @@ internal static class PhaseLifetimes
     {
         foreach (var command in sa.Waiting) sa.Engine.Complete(command, result);
         sa.Waiting.Clear();
-        foreach (var request in sa.Wanted) sa.Engine.Complete(request.Command, result);
+        foreach (var request in sa.Wanted)
+        {
+            // a pair that was to be rekeyed is tried again
+            if (sa.Renews?.Holder is { } holder && IkeEngine.OldPairOf(holder, request) is { } old) QuickInstall.Revive(holder, old);
+            sa.Engine.Complete(request.Command, result);
+        }
+
         sa.Wanted.Clear();
     }
 
@@ -205,24 +234,36 @@ internal static class PhaseLifetimes
                 $"here: check that connections.{sa.Connection.Name}.remote_addrs is right; or at the peer: check that an IKE daemon listens there and does IKEv1 in {(sa.Connection.Aggressive ? "aggressive" : "main")} mode; or between: that no firewall drops UDP {sa.Remote.Port}");
         }
 
+        if (mode.Suspect is { } suspect) return suspect;
+        if (mode.Heard == NotifyV1.AuthenticationFailed && sa.Suite is { UsesPsk: false }) return PhaseFailures.Rejected(sa, NotifyV1.AuthenticationFailed);
         // message 5 of main mode is the first that the other key cannot read
         if (sa.Suite is { UsesPsk: true } && mode.Step == 3) return PhaseFailures.WrongSecret(sa, "") with { Sentence = $"{sa.Remote} does not answer what we encrypt{(mode.Heard is { } said ? $", and said {MessageNames.NameOf(said)}" : "")}: as a rule the pre-shared keys differ, or it does not accept our identity {Identities.Print(sa.LocalId)}" };
         return new NegotiationFailure("timeout", $"{sa.Remote} stopped to answer in the middle of phase 1", [], [], [], $"at the peer: its log shows why{(mode.Heard is { } heard ? $" (it said {MessageNames.NameOf(heard)})" : "")}; or between: check that no firewall drops UDP {sa.Remote.Port}, and that IP fragments pass");
     }
 
     /// <summary>RESPONDER-LIFETIME (RFC 2407 section 4.6.3.1): ours is shorter than what was offered.</summary>
+    public static bool HasResponderLifetime(IsakmpSa sa) => SecondsOf(sa.Connection) is > 0 and var own && own < (sa.Suite!.Seconds == 0 ? QuickInstall.DefaultSeconds : sa.Suite.Seconds);
+
     public static void WriteResponderLifetime(IsakmpSa sa, ChainBuilder builder)
     {
-        var own = SecondsOf(sa.Connection);
-        if (own == 0 || sa.Suite!.Seconds == 0 || own >= sa.Suite.Seconds) return;
-        builder.Notify(ProtocolId.Ike, sa.Cookies(), NotifyV1.ResponderLifetime, Lifetime.Write((ushort)IsakmpAttribute.LifeType, own, 0));
+        if (HasResponderLifetime(sa)) builder.Notify(ProtocolId.Ike, sa.Cookies(), NotifyV1.ResponderLifetime, Lifetime.Write((ushort)IsakmpAttribute.LifeType, SecondsOf(sa.Connection), 0));
     }
 
     public static void ReadResponderLifetime(IsakmpSa sa, scoped in ChainView view)
     {
-        if (!view.TryGetNotify(NotifyV1.ResponderLifetime, out var notify) || notify.Protocol != ProtocolId.Ike || !AttributeList.Check(notify.Data)) return;
-        var (seconds, _) = Lifetime.Read((ushort)IsakmpAttribute.LifeType, AttributeList.Read(notify.Data));
-        if (seconds > 0 && (sa.Suite!.Seconds == 0 || seconds < sa.Suite.Seconds)) sa.Suite = sa.Suite with { Seconds = seconds };
+        if (view.TryGetNotify(NotifyV1.ResponderLifetime, out var notify) && notify.Protocol == ProtocolId.Ike && AttributeList.Check(notify.Data)) OnResponderLifetime(sa, notify.Data);
+    }
+
+    /// <summary>The shorter one counts, also when it is told behind phase 1.</summary>
+    public static void OnResponderLifetime(IsakmpSa sa, ReadOnlySpan<byte> attributes)
+    {
+        var (seconds, kilobytes) = Lifetime.Read((ushort)IsakmpAttribute.LifeType, AttributeList.Read(attributes));
+        var (before, suite) = (sa.Suite!, sa.Suite!);
+        sa.Suite = suite = suite with { Seconds = Lifetime.Shorter(suite.Seconds, seconds), Kilobytes = Lifetime.Shorter(suite.Kilobytes, kilobytes) };
+        if (sa.State != IsakmpState.Established || suite.Seconds == before.Seconds) return;
+        var hard = TimeSpan.FromSeconds(Math.Min(suite.Seconds, uint.MaxValue));
+        sa.ExpireAt = Instant.Min(sa.ExpireAt, sa.Established + hard);
+        if (sa.RekeyAt != Instant.Never) sa.RekeyAt = IsTooShort(hard) ? Instant.Never : Instant.Min(sa.RekeyAt, sa.Established + (hard * 0.9));
     }
 
     private static TimeSpan Soft(Connection connection) => (connection.RekeyTime, connection.ReauthTime) switch
@@ -256,9 +297,8 @@ internal static class PhaseLifetimes
     {
         if (child.RetireAt <= now)
         {
-            // the grace after a rekeying that we began is over: the old pair goes
             child.RetireAt = Instant.Never;
-            Delete(sa, child, "rekeyed");
+            QuickInstall.Retire(sa, child);
             return;
         }
 
@@ -305,6 +345,9 @@ internal static class Lifetime
 
         return writer.ToArray();
     }
+
+    /// <summary>Of two; 0 = none.</summary>
+    public static ulong Shorter(ulong one, ulong other) => one == 0 ? other : other == 0 ? one : Math.Min(one, other);
 
     public static (ulong Seconds, ulong Kilobytes) Read(ushort lifeType, ImmutableArray<AttributeV1> attributes)
     {

@@ -17,6 +17,8 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
 {
     private const int NonceLength = 32;
 
+    private bool _told;
+
     protected IsakmpSa Sa { get; } = sa;
 
     public abstract ExchangeType Exchange { get; }
@@ -62,8 +64,11 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
     /// <summary>What somebody, perhaps the peer, said without proof.</summary>
     public NotifyV1? Heard { get; private set; }
 
-    /// <summary>A message came that does not decrypt to anything.</summary>
-    protected bool WasUndecipherable { get; private set; }
+    /// <summary>What a message suggested that is no proof of anything: it may have been changed on the way.</summary>
+    public NegotiationFailure? Suspect { get; private set; }
+
+    /// <summary>A signature that was verified already, and with which key.</summary>
+    public (PublicKey Key, byte[] Signature)? Verified { get; set; }
 
     protected KeyExchange? KeyExchange { get; private set; }
 
@@ -80,16 +85,22 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
 
     public void Hear(NotifyV1 error) => Heard ??= error;
 
-    /// <summary>With pre-shared keys that differ, so do the keys that encrypt: what comes is noise.</summary>
-    public void Undecipherable()
+    /// <summary>
+    /// A message came that is not authentic. It ends nothing: the true one may be on its way. With pre-shared keys that differ, so do the keys that encrypt, and all that comes is noise; so the first one is told.
+    /// </summary>
+    public void NotAuthentic(NegotiationFailure? why)
     {
-        if (WasUndecipherable) return;
-        WasUndecipherable = true;
-        if (!Sa.Suite!.UsesPsk || Sa.Initiator) return;
-        Sa.Engine.ReportDone(Sa, null, PhaseFailures.WrongSecret(Sa, SecretName));
-        // in clear, for the peer's log: it cannot read what we encrypt
-        Sa.Engine.TellInClear(Sa, NotifyV1.PayloadMalformed);
+        Suspect ??= why;
+        if (_told || Sa.Initiator || (why is null && !Sa.Suite!.UsesPsk)) return;
+        _told = true;
+        Sa.Engine.ReportDone(Sa, null, why ?? PhaseFailures.WrongSecret(Sa, SecretName));
+        // in clear, for the peer's log: it cannot read what we encrypt, or must not believe it
+        Sa.Engine.TellInClear(Sa, why is null ? NotifyV1.PayloadMalformed : NotifyV1.AuthenticationFailed);
     }
+
+    /// <summary>Our own key exchange or nonce: somebody sends our messages back to us.</summary>
+    public bool IsReflected(MessageKind kind, scoped in ChainView view) =>
+        kind is MessageKind.Main4 or MessageKind.Aggressive2 && ((view.TryGet(PayloadV1.Ke, out var ke) && ke.SequenceEqual(KeI)) || (view.TryGet(PayloadV1.Nonce, out var nonce) && nonce.SequenceEqual(Ni)));
 
     public void Dispose()
     {
@@ -113,22 +124,13 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
         PeerAsked |= view.IndexOf(PayloadV1.CertReq) >= 0;
     }
 
-    /// <summary>KE and nonce of the peer. False when its own value came back to us: somebody reflects our messages.</summary>
-    protected bool TakeKe(scoped in ChainView view)
+    /// <summary>KE and nonce of the peer.</summary>
+    protected void TakeKe(scoped in ChainView view)
     {
         view.TryGet(PayloadV1.Ke, out var ke);
         view.TryGet(PayloadV1.Nonce, out var nonce);
-        if (Sa.Initiator)
-        {
-            if (ke.SequenceEqual(KeI) || nonce.SequenceEqual(Ni)) return false;
-            (KeR, Nr) = (ke.ToArray(), nonce.ToArray());
-        }
-        else
-        {
-            (KeI, Ni) = (ke.ToArray(), nonce.ToArray());
-        }
-
-        return true;
+        if (Sa.Initiator) (KeR, Nr) = (ke.ToArray(), nonce.ToArray());
+        else (KeI, Ni) = (ke.ToArray(), nonce.ToArray());
     }
 
     protected void MakeKe()
@@ -188,13 +190,14 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
         return KeyScheduleV1.Proof(Sa.Suite!.ProofPrf, Sa.Keys!.Skeyid, own, other, cookie, otherCookie, OfferOctets, ofInitiator == Sa.Initiator ? OwnIdBody : PeerIdBody);
     }
 
-    /// <summary>With a pre-shared key HASH covers all that matters, and can be looked at before anything is believed. What cannot be judged yet passes.</summary>
-    public bool IsAuthentic(MessageKind kind, scoped in ChainView view)
+    /// <summary>HASH or signature is looked at before anything is believed: CBC protects nothing, and a copy that was changed on the way must not end what the true one would have finished. What cannot be judged yet passes.</summary>
+    public bool IsAuthentic(MessageKind kind, scoped in ChainView view, out NegotiationFailure? why)
     {
-        if (kind is not (MessageKind.Main5 or MessageKind.Main6 or MessageKind.Aggressive3) || Sa.Keys is null || !Sa.Suite!.UsesPsk || !view.TryGet(PayloadV1.Hash, out var hash)) return true;
+        why = null;
+        if (kind is not (MessageKind.Main5 or MessageKind.Main6 or MessageKind.Aggressive3) || Sa.Keys is null || PeerProof.Read(Sa.Suite!, view) is not { } proof) return true;
         var before = PeerIdBody;
         if (view.TryGet(PayloadV1.Id, out var id)) PeerIdBody = id.ToArray();
-        var fits = System.Security.Cryptography.CryptographicOperations.FixedTimeEquals(Proof(!Sa.Initiator), hash);
+        var fits = proof.MayBeRight(this, Sa, IdentityOf(PeerIdBody), out why);
         PeerIdBody = before;
         return fits;
     }
@@ -234,10 +237,13 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
             var signature = octets.Value.Span.ToArray();
             octets.Value.Dispose();
             var chain = signer.Chain(Sa, PeerAsked);
-            if (chain.Sum(der => der.Length + 5) > room - signature.Length)
+            // our own certificate comes first, and is the last to be left out
+            var fit = chain.Length;
+            while (fit > 0 && chain.Take(fit).Sum(der => der.Length + 5) > room - signature.Length) fit--;
+            if (fit < chain.Length)
             {
-                chain = [];
-                Sa.Engine.Raise(new Notice(NoticeLevel.Warning, $"our certificates would make the answer to {Sa.Remote} more than three times as long as what it answers: they are left out") { Connection = Sa.Connection.Name, IkeId = Sa.Id });
+                Sa.Engine.Raise(new Notice(NoticeLevel.Warning, $"our certificates would make the answer to {Sa.Remote} more than three times as long as what it answers: {(fit == 0 ? "they are left out" : "those of the authorities between are left out")}") { Connection = Sa.Connection.Name, IkeId = Sa.Id });
+                chain = chain[..fit];
             }
 
             then(builder =>
@@ -246,6 +252,29 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
                 builder.Raw(PayloadV1.Sig, signature);
             });
             Sa.Reschedule();
+        });
+    }
+
+    /// <summary>RFC 2407 section 4.6.2: port and protocol of a phase 1 identity are zero or UDP port 500, else it must be refused; behind a NAT a few peers say 4500.</summary>
+    protected bool HasWrongPort(NotifyV1? notify)
+    {
+        if (IdBody.TryParse(PeerIdBody, out var id) != ParseError.None || (id.Protocol is 0 or 17 && id.Port is 0 or 500 or 4500)) return false;
+        Fail(PhaseFailures.WrongPort(Sa, id.Protocol, id.Port), notify);
+        return true;
+    }
+
+    /// <summary>Claims the peer's identity; meanwhile nothing else is taken.</summary>
+    protected void Claim(bool initialContact, Action then)
+    {
+        IsBusy = true;
+        Sa.Engine.Claim(Sa, initialContact, () =>
+        {
+            IsBusy = false;
+            then();
+        }, failure =>
+        {
+            IsBusy = false;
+            Fail(failure, NotifyV1.AuthenticationFailed);
         });
     }
 

@@ -57,13 +57,21 @@ internal static class QuickFailures
         [],
         $"here: set connections.{sa.Connection.Name}.children.{config.Name}.mode = {(transport ? "tunnel" : "transport")}; or at the peer: set the mode of this child to {(transport ? "transport" : "tunnel")}");
 
-    public static NegotiationFailure AhBehindNat(IsakmpSa sa, Child config) => new(
-        "nat",
-        $"child {config.Name} is AH, and there is a NAT between us and {sa.Remote}: AH covers the addresses, which a NAT changes (RFC 3948 section 1)",
-        [],
-        [],
-        [],
-        $"here: use esp_proposals instead of ah_proposals in connections.{sa.Connection.Name}.children.{config.Name}, and the same at the peer");
+    /// <summary>AH covers the addresses, so that it cannot pass a NAT, and there is no form of it in UDP (RFC 3948 section 1).</summary>
+    public static NegotiationFailure? AhInTheWay(IsakmpSa sa, Child config)
+    {
+        if (!config.IsAh) return null;
+        var place = $"connections.{sa.Connection.Name}";
+        var remedy = $"here and at the peer: use ESP, for integrity alone {place}.children.{config.Name}.esp_proposals = aes256gmac, instead of ah_proposals";
+        if (sa.IsBehindNat)
+        {
+            var who = sa.LocalBehindNat && sa.RemoteBehindNat ? "both sides are" : sa.LocalBehindNat ? "we are" : "the peer is";
+            return new NegotiationFailure("nat", $"child {config.Name} wants AH, and {who} behind a NAT: AH authenticates the addresses that the NAT changes", [], [], [], remedy);
+        }
+
+        if (sa.Connection.ForceEncapsulation) return new NegotiationFailure("nat", $"child {config.Name} wants AH, and connection {sa.Connection.Name} has encap = yes: AH cannot go in UDP", [], [], [], $"here: remove {place}.encap; or {remedy}");
+        return sa.Engine.Options is { HasAh: true, ForceEncapsulation: false } ? null : new NegotiationFailure("no-ah", $"child {config.Name} wants AH, and this process cannot send it: it has no raw sockets for IP protocol 51", [], [], [], $"here: run it as root or with CAP_NET_RAW; or {remedy}");
+    }
 
     /// <summary>The peer refused ours.</summary>
     public static NegotiationFailure Refused(IsakmpSa sa, Child config, ImmutableArray<QuickSuite> suites, TrafficSelector local, TrafficSelector remote, NotifyV1 error) => error switch

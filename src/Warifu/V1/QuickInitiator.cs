@@ -27,17 +27,18 @@ internal sealed class QuickInitiator : Exchange
     private readonly byte[] _idI;
     private readonly byte[] _idR;
     private readonly Instant _began;
+    private readonly long _moment;
+    private readonly List<CommandId> _waiting;
 
     private QuickInitiator(IsakmpSa sa, ChildRequest request, ChildState? old, ImmutableArray<QuickSuite> suites, TrafficSelector local, TrafficSelector remote, byte[] idI, byte[] idR) : base(sa, sa.NewMessageId())
     {
-        (_request, _old, _suites, _local, _remote, _idI, _idR, _began) = (request, old, suites, local, remote, idI, idR, sa.Engine.Now);
+        (_request, _old, _suites, _local, _remote, _idI, _idR, _began, _moment, _waiting) = (request, old, suites, local, remote, idI, idR, sa.Engine.Now, sa.Engine.Moment, [request.Command]);
         _encapsulation = QuickOffer.EncapsulationOf(sa, request.Config.Mode == ChildMode.Transport);
         Spi = sa.Engine.NewChildSpi();
         sa.Engine.Entropy.Fill(_ni);
-        var group = QuickOffer.GroupOf(suites);
-        if (group == KeId.None) return;
+        if (suites[0].Group == KeId.None) return;
         sa.Engine.Counters.KeyExchanges++;
-        _keyExchange = KeyExchange.Generate(group, sa.Engine.Entropy);
+        _keyExchange = KeyExchange.Generate(suites[0].Group, sa.Engine.Entropy);
     }
 
     public override ExchangeType Type => ExchangeType.QuickMode;
@@ -48,12 +49,23 @@ internal sealed class QuickInitiator : Exchange
 
     public ChildSpi Spi { get; }
 
-    public ChildRequest Request => _request;
+    /// <summary>It is for this child, and for this packet if there is one.</summary>
+    public bool IsFor(string child, TrafficSelector? packetLocal, TrafficSelector? packetRemote) => !IsDone && _request.Config.Name == child && Covers((_local, _remote), packetLocal, packetRemote);
 
-    /// <summary>Begins one quick mode for each pair of selectors: proxy IDs have no lists.</summary>
+    /// <summary>Begins one quick mode for each pair of selectors, since proxy IDs have no lists: of a packet only for its own, else for those that are missing.</summary>
     public static void Start(IsakmpSa sa, ChildRequest request, ChildState? old = null)
     {
         var pairs = PairsOf(sa, request);
+        if (old is null && pairs.Count > 0)
+        {
+            pairs.RemoveAll(pair => IsThere(sa, request, pair) || IsUnderWay(sa, ref request, pair));
+            if (pairs.Count == 0)
+            {
+                sa.Engine.Complete(request.Command, new CommandResult(true, Matches: 1, Done: 1));
+                return;
+            }
+        }
+
         if (sa.Report.Ended) sa.Report = new ReportBuilder(sa.Engine.Now, initiator: true);
         if (pairs.Count == 0)
         {
@@ -106,8 +118,8 @@ internal sealed class QuickInitiator : Exchange
         }
 
         var transport = suite.Mode == IpsecMode.Transport;
-        var (originalLocal, originalRemote) = transport && Sa.IsBehindNat ? QuickNat.Read(view) : default;
-        var responderSeconds = ResponderLifetime(view);
+        var (originalLocal, originalRemote) = transport && Sa.IsBehindNat ? QuickNat.Read(view, initiator: true) : default;
+        suite = ResponderLifetime(view, suite);
         var terms = new ChildTerms
         {
             Config = config,
@@ -122,7 +134,7 @@ internal sealed class QuickInitiator : Exchange
             Initiator = true,
             Replaces = _old is { Table: not null } ? _old : null,
         };
-        var child = QuickInstall.Install(Sa, terms, responderSeconds > 0 && (suite.Seconds == 0 || responderSeconds < suite.Seconds) ? suite with { Seconds = responderSeconds } : suite, shared, _ni, nr, suite.IsUdp);
+        var child = QuickInstall.Install(Sa, terms, suite, shared, _ni, nr, suite.IsUdp);
         shared?.Dispose();
         _keyExchange?.Dispose();
         var hash = new byte[Sa.HashLength];
@@ -131,8 +143,8 @@ internal sealed class QuickInitiator : Exchange
         Sa.Finish(this);
         // the responder asks for it again by repeating message 2
         Sa.Send(this, builder, MessageKind.Quick3, timed: false);
-        QuickInstall.Confirm(Sa, child, _began);
-        Sa.Engine.Complete(_request.Command, new CommandResult(true, Matches: 1, Done: 1));
+        QuickInstall.Confirm(Sa, child, _moment);
+        Complete(new CommandResult(true, Matches: 1, Done: 1));
     }
 
     /// <summary>The peer refuses, authentically.</summary>
@@ -155,7 +167,45 @@ internal sealed class QuickInitiator : Exchange
         IsDone = true;
         Flight.Land();
         Release();
-        Sa.Engine.Complete(_request.Command, new CommandResult(false, text));
+        if (Sa.Holder is { State: IsakmpState.Established } heir && heir != Sa)
+        {
+            // the newer phase 1 begins it again
+            StartOne(heir, _request with { Command = default }, _old, _local, _remote);
+            if (UnderWay(heir, _request.Config.Name, (_local, _remote)) is { } again) again._waiting.AddRange(_waiting);
+            else Complete(new CommandResult(false, text));
+            return;
+        }
+
+        if (_old is { Phase: ChildPhase.Rekeying, Table: not null } old) QuickInstall.Revive(Sa.Holder, old);
+        Complete(new CommandResult(false, text));
+        if (_old is null && reason is not ("down" or "shutdown" or "replaced")) Sa.Engine.ChildRefused(Sa.Connection, _request.Config);
+    }
+
+    private static bool IsThere(IsakmpSa sa, ChildRequest request, (TrafficSelector Local, TrafficSelector Remote) pair) =>
+        sa.Holder.Children.HasLive(request.Config.Name) && sa.Holder.Children.Values.Any(child => child is { IsLive: true, IsAnnounced: true } && child.Config.Name == request.Config.Name && child.Local is [var local] && local == pair.Local && child.Remote is [var remote] && remote == pair.Remote);
+
+    /// <summary>Another quick mode for the same is under way: whoever waits, waits for that one.</summary>
+    private static bool IsUnderWay(IsakmpSa sa, ref ChildRequest request, (TrafficSelector Local, TrafficSelector Remote) pair)
+    {
+        if (UnderWay(sa, request.Config.Name, pair) is not { } under) return false;
+        if (request.Command.Value != 0) under._waiting.Add(request.Command);
+        request = request with { Command = default };
+        return true;
+    }
+
+    private static QuickInitiator? UnderWay(IsakmpSa sa, string child, (TrafficSelector Local, TrafficSelector Remote) pair) =>
+        sa.Exchanges.OfType<QuickInitiator>().FirstOrDefault(quick => !quick.IsDone && quick._request.Config.Name == child && (quick._local, quick._remote) == pair);
+
+    private static bool Covers((TrafficSelector Local, TrafficSelector Remote) pair, TrafficSelector? local, TrafficSelector? remote) =>
+        local is not { } from || remote is not { } to || (Covers(pair.Local, from) && Covers(pair.Remote, to));
+
+    private static bool Covers(TrafficSelector selector, TrafficSelector packet) => selector.Version == packet.Version && selector.First <= packet.First && packet.Last <= selector.Last
+        && (selector.Protocol == 0 || (selector.Protocol == packet.Protocol && (selector.AnyPort || (selector.FirstPort <= packet.FirstPort && packet.LastPort <= selector.LastPort))));
+
+    private void Complete(CommandResult result)
+    {
+        foreach (var command in _waiting) Sa.Engine.Complete(command, result);
+        _waiting.Clear();
     }
 
     private static List<(TrafficSelector Local, TrafficSelector Remote)> PairsOf(IsakmpSa sa, ChildRequest request)
@@ -168,26 +218,28 @@ internal sealed class QuickInitiator : Exchange
         {
             foreach (var other in remote)
             {
-                if (one.Version == other.Version && pairs.Count < Most) pairs.Add((one, other));
+                if (one.Version == other.Version && pairs.Count < Most && Covers((one, other), request.PacketLocal, request.PacketRemote)) pairs.Add((one, other));
             }
         }
 
+        // the narrowest is what the packet would take
+        if (request.PacketLocal is not null && pairs.Count > 1) pairs.RemoveRange(1, pairs.Count - 1);
         return pairs;
     }
 
     private static void StartOne(IsakmpSa sa, ChildRequest request, ChildState? old, TrafficSelector local, TrafficSelector remote)
     {
         var config = request.Config;
-        var suites = QuickOffer.Of(config);
+        var suites = QuickOffer.WithOneGroup(QuickOffer.Of(config));
         if (suites.IsEmpty)
         {
             Refuse(sa, request, old, new NegotiationFailure("no-proposal", $"connections.{sa.Connection.Name}.children.{config.Name}.esp_proposals has nothing that IKEv1 can do", [], [], [], "here: use algorithms that IKEv1 has numbers for, for example aes256-sha256"));
             return;
         }
 
-        if (suites.All(suite => suite.Protocol == ProtocolId.Ah) && QuickInstall.IsEncapsulated(sa))
+        if (QuickFailures.AhInTheWay(sa, config) is { } obstacle)
         {
-            Refuse(sa, request, old, QuickFailures.AhBehindNat(sa, config));
+            Refuse(sa, request, old, obstacle);
             return;
         }
 
@@ -204,7 +256,7 @@ internal sealed class QuickInitiator : Exchange
 
     private static void Refuse(IsakmpSa sa, ChildRequest request, ChildState? old, NegotiationFailure failure)
     {
-        if (old is { Phase: ChildPhase.Rekeying }) old.Phase = ChildPhase.Installed;
+        if (old is { Phase: ChildPhase.Rekeying, Table: not null }) QuickInstall.Revive(sa.Holder, old);
         var report = sa.Engine.ReportDone(sa, request.Config.Name, failure);
         sa.Engine.Complete(request.Command, new CommandResult(false, failure.Sentence, Report: report));
         sa.Engine.ChildRefused(sa.Connection, request.Config);
@@ -213,10 +265,10 @@ internal sealed class QuickInitiator : Exchange
     private void Offer()
     {
         var (seconds, kilobytes) = QuickInstall.LifetimesOf(_request.Config);
-        var builder = new ChainBuilder().HashPlace(Sa.HashLength).Sa(QuickOffer.Make(_suites, QuickOffer.GroupOf(_suites), Spi, _encapsulation, seconds, kilobytes).AsSpan()).Raw(PayloadV1.Nonce, _ni);
+        var builder = new ChainBuilder().HashPlace(Sa.HashLength).Sa(QuickOffer.Make(_suites, Spi, _encapsulation, seconds, kilobytes).AsSpan()).Raw(PayloadV1.Nonce, _ni);
         if (_keyExchange is not null) builder.Raw(PayloadV1.Ke, _keyExchange.PublicValue);
         builder.Raw(PayloadV1.Id, _idI).Raw(PayloadV1.Id, _idR);
-        if (_request.Config.Mode == ChildMode.Transport && QuickInstall.IsEncapsulated(Sa)) QuickNat.Write(builder, Sa, Sa.Local.Address, Sa.Remote.Address);
+        if (_request.Config.Mode == ChildMode.Transport && QuickInstall.IsEncapsulated(Sa)) QuickNat.Write(builder, Sa, initiator: true);
         Sa.SetHash(builder, MessageId, default);
         Sa.Send(this, builder, MessageKind.Quick1, timed: true);
     }
@@ -236,10 +288,12 @@ internal sealed class QuickInitiator : Exchange
     private bool Fits(ReadOnlySpan<byte> body, TrafficSelector own) => IdBody.TryParse(body, out var id) == ParseError.None && ProxyId.TryRead(id, out var selector)
         && (selector == own || (_request.Config.Mode == ChildMode.Transport && Sa.IsBehindNat && selector.First == selector.Last && selector with { First = own.First, Last = own.Last } == own));
 
-    private static ulong ResponderLifetime(scoped in ChainView view)
+    /// <summary>The responder keeps it for less than what it chose (RFC 2407 section 4.6.3.1).</summary>
+    private static QuickSuite ResponderLifetime(scoped in ChainView view, QuickSuite suite)
     {
-        if (!view.TryGetNotify(NotifyV1.ResponderLifetime, out var notify) || !AttributeList.Check(notify.Data)) return 0;
-        return Lifetime.Read((ushort)IpsecAttribute.LifeType, AttributeList.Read(notify.Data)).Seconds;
+        if (!view.TryGetNotify(NotifyV1.ResponderLifetime, out var notify) || !AttributeList.Check(notify.Data)) return suite;
+        var (seconds, kilobytes) = Lifetime.Read((ushort)IpsecAttribute.LifeType, AttributeList.Read(notify.Data));
+        return suite with { Seconds = Lifetime.Shorter(suite.Seconds, seconds), Kilobytes = Lifetime.Shorter(suite.Kilobytes, kilobytes) };
     }
 
     private static ImmutableArray<string> QuickText(ImmutableArray<QuickSuite> suites) => [.. suites.Take(16).Select(suite => suite.ToString())];
@@ -255,22 +309,10 @@ internal sealed class QuickInitiator : Exchange
             Sa.Inform(builder => builder.Notify(ProtocolId.Esp, spi, error));
         }
 
-        if (_old is { Phase: ChildPhase.Rekeying } old)
-        {
-            old.Phase = ChildPhase.Installed;
-            old.RekeyAt = RetryAt(old);
-        }
-
+        if (_old is { Phase: ChildPhase.Rekeying, Table: not null } old) QuickInstall.Revive(Sa.Holder, old);
         var report = Sa.Engine.ReportDone(Sa, _request.Config.Name, failure);
-        Sa.Engine.Complete(_request.Command, new CommandResult(false, failure.Sentence, Report: report));
+        Complete(new CommandResult(false, failure.Sentence, Report: report));
         if (_old is null) Sa.Engine.ChildRefused(Sa.Connection, _request.Config);
-    }
-
-    /// <summary>Another try comes before the hard lifetime ends.</summary>
-    private Instant RetryAt(ChildState old)
-    {
-        var left = old.ExpireAt == Instant.Never ? ProtocolTimes.RekeyRetry : (old.ExpireAt - Sa.Engine.Now) / 2;
-        return left < ProtocolTimes.TemporaryFailureWait ? Instant.Never : Sa.Engine.Now + (left < ProtocolTimes.RekeyRetry ? left : ProtocolTimes.RekeyRetry);
     }
 
     private void Release()

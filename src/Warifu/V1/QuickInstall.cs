@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Linq;
 using Warifu.Crypto;
 using Warifu.Engine;
@@ -11,11 +12,14 @@ namespace Warifu.V1;
 internal static class QuickInstall
 {
     /// <summary>RFC 2407 section 4.5: so long where nothing is said.</summary>
-    private const ulong DefaultSeconds = 28_800;
+    public const ulong DefaultSeconds = 28_800;
 
     public static bool IsEncapsulated(IsakmpSa sa) => sa.IsBehindNat || (sa.ForceEncapsulation && sa.Connection.NatTraversal && sa.Peer.NatTraversal != VendorKind.Unknown);
 
     public static bool IsSameTraffic(ChildState one, ChildState other) => one.Config.Name == other.Config.Name && one.Local.SequenceEqual(other.Local) && one.Remote.SequenceEqual(other.Remote);
+
+    /// <summary>Pairs that both sides have for the same traffic.</summary>
+    public static IEnumerable<ChildState> PairsFor(IsakmpSa sa, ChildState child) => sa.Children.Values.Where(other => other.IsAnnounced && other.Phase != ChildPhase.Deleting && IsSameTraffic(other, child));
 
     /// <summary>Seconds and kilobytes of our configuration; 0 = none.</summary>
     public static (ulong Seconds, ulong Kilobytes) LifetimesOf(Child config)
@@ -52,13 +56,15 @@ internal static class QuickInstall
             Local = terms.Local,
             Remote = terms.Remote,
             Installed = engine.Now,
+            Made = engine.Moment,
             IsInitiator = terms.Initiator,
             IsAnnounced = false,
         };
+        // what the data plane counts: the shorter of both lifetimes in kilobytes
         var path = new ChildPath(holder.Id, sa.Connection.Name, sa.Local, sa.Remote, sa.LocalBehindNat, sa.RemoteBehindNat);
         var limited = terms.Config with { LifeBytes = null, RekeyBytes = terms.Config.RekeyBytes };
         var (_, kilobytes) = LifetimesOf(terms.Config);
-        var hard = suite.Kilobytes == 0 ? kilobytes : kilobytes == 0 ? suite.Kilobytes : Math.Min(kilobytes, suite.Kilobytes);
+        var hard = Lifetime.Shorter(kilobytes, suite.Kilobytes);
         if (hard > 0 && hard < ulong.MaxValue / 2048) limited = limited with { LifeBytes = hard * 1024, RekeyBytes = terms.Config.RekeyBytes > 0 && terms.Config.RekeyBytes < hard * 1024 ? terms.Config.RekeyBytes : hard * 1024 / 10 * 9 };
         var pair = ChildConfig.PairOf(path, terms with { Config = limited }, child, keys, engine.Entropy, terms.Replaces?.Id ?? 0, terms.OutboundReady);
         holder.Children.Add(child);
@@ -68,27 +74,33 @@ internal static class QuickInstall
         return child;
     }
 
-    /// <summary>Both sides have it: traffic goes there now, and the pair that carried it before is on its way out.</summary>
+    /// <summary>
+    /// Both sides have it. Of several pairs for the same traffic the newest carries it, and those that are older on both sides go. Whoever begins a quick mode when a pair is there, or answers one, has it as the older
+    /// one, and so has the peer, which had it before. Two quick modes that crossed are in another order on the other side, where each has its own as the newest: both pairs stay, and go with the next rekeying.
+    /// </summary>
     /// <param name="sa">Under which quick mode ran.</param>
     /// <param name="child">The new pair.</param>
-    /// <param name="began">When its quick mode began: only pairs that are older are deleted by us.</param>
-    public static void Confirm(IsakmpSa sa, ChildState child, Instant began)
+    /// <param name="began">When its quick mode began, in moments of the engine.</param>
+    public static void Confirm(IsakmpSa sa, ChildState child, long began)
     {
         var holder = sa.Holder;
         child.IsAnnounced = true;
-        var old = holder.Children.Values.Where(other => other != child && other.IsLive && IsSameTraffic(other, child)).MaxBy(other => other.Id);
-        foreach (var other in holder.Children.Values.Where(other => other != child && other.IsLive && IsSameTraffic(other, child)).ToArray())
+        var pairs = PairsFor(holder, child).OrderByDescending(pair => pair.Id).ToArray();
+        var old = pairs.FirstOrDefault(other => other != child && other.IsLive);
+        foreach (var other in pairs.Skip(1))
         {
-            other.Phase = ChildPhase.Rekeyed;
-            other.RekeyAt = Instant.Never;
-            other.Successor = child;
-            // who began the new one deletes the old one; two that were made at the same time both stay until their time is over
-            if (child.IsInitiator && other.Installed < began) other.RetireAt = sa.Engine.Now + ProtocolTimes.RetireSoon;
+            if (other.IsLive) (other.Phase, other.RekeyAt, other.Successor) = (ChildPhase.Rekeyed, Instant.Never, pairs[0]);
+            // who began the new one deletes the old ones; the other side does it when that delete is lost
+            if (pairs[0] == child && other.Made < began && other.RetireAt == Instant.Never) other.RetireAt = sa.Engine.Now + (child.IsInitiator ? ProtocolTimes.RetireSoon : ProtocolTimes.RetireUnused);
         }
 
         sa.Report.Add(sa.Engine.Now, StepDirection.Here, $"child {child.Config.Name} installed: {ProposalKeywords.Print(child.Proposal)}, {Selectors.Print(child.Local)} === {Selectors.Print(child.Remote)}");
         sa.Engine.Succeeded(sa.Connection);
-        if (old is null)
+        if (pairs[0] != child)
+        {
+            sa.Report.Add(sa.Engine.Now, StepDirection.Here, "the peer's quick mode and ours crossed: traffic stays on the other pair");
+        }
+        else if (old is null)
         {
             sa.Engine.Raise(new ChildUp(child.Config.Name, child.Id, child.Inbound.ToString(), child.Outbound.ToString(), child.Local, child.Remote) { Connection = sa.Connection.Name, IkeId = holder.Id });
         }
@@ -103,6 +115,34 @@ internal static class QuickInstall
         holder.Reschedule();
     }
 
+    /// <summary>The grace after a rekeying is over: the old pair goes. What the peer has replaced goes only when it does not use it any more.</summary>
+    public static void Retire(IsakmpSa sa, ChildState child)
+    {
+        if (child.IsLive) return;
+        if (child.Successor is { IsInitiator: true })
+        {
+            PhaseLifetimes.Delete(sa, child, "rekeyed");
+            return;
+        }
+
+        sa.Engine.Ask(sa, new Ask.LastTraffic([child.Id]), answer =>
+        {
+            if (child.IsLive || child.Table is null) return;
+            var holder = sa.Holder;
+            if (answer is Answer.Traffic { LastIn: var last } && sa.Engine.Now - last < ProtocolTimes.RetireUnused && last > child.Installed) child.RetireAt = sa.Engine.Now + ProtocolTimes.RetireUnused;
+            else PhaseLifetimes.Delete(holder, child, "rekeyed");
+            holder.Reschedule();
+        });
+    }
+
+    /// <summary>What was to replace it is gone: it carries on, and is rekeyed before its lifetime ends.</summary>
+    public static void Revive(IsakmpSa sa, ChildState child)
+    {
+        (child.Phase, child.RetireAt, child.Successor) = (ChildPhase.Installed, Instant.Never, null);
+        var left = child.ExpireAt == Instant.Never ? ProtocolTimes.RekeyRetry : (child.ExpireAt - sa.Engine.Now) / 2;
+        child.RekeyAt = left < ProtocolTimes.TemporaryFailureWait ? Instant.Never : sa.Engine.Now + (left < ProtocolTimes.RekeyRetry ? left : ProtocolTimes.RekeyRetry);
+    }
+
     /// <summary>The peer keeps it for less time than was offered.</summary>
     public static void Shorten(IsakmpSa sa, ChildState child, ulong seconds)
     {
@@ -110,7 +150,7 @@ internal static class QuickInstall
         if (hard >= child.ExpireAt) return;
         child.ExpireAt = hard;
         var soft = child.Installed + (TimeSpan.FromSeconds(Math.Min(seconds, uint.MaxValue)) * 0.9);
-        if (soft < child.RekeyAt) child.RekeyAt = soft;
+        if (soft < child.RekeyAt) child.RekeyAt = PhaseLifetimes.IsTooShort(hard - child.Installed) ? Instant.Never : soft;
         sa.Holder.Reschedule();
     }
 
@@ -142,7 +182,7 @@ internal static class QuickInstall
             // the peer's is the shorter one, or the only one
             var hard = TimeSpan.FromSeconds(Math.Min(offered, uint.MaxValue));
             child.ExpireAt = now + hard;
-            child.RekeyAt = now + ((hard * 0.9) - sa.Engine.Entropy.NextSpan(hard * 0.1));
+            if (!PhaseLifetimes.IsTooShort(hard)) child.RekeyAt = now + ((hard * 0.9) - sa.Engine.Entropy.NextSpan(hard * 0.1));
         }
         else
         {

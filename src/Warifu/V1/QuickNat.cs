@@ -7,21 +7,31 @@ namespace Warifu.V1;
 /// <summary>Transport mode through a NAT (RFC 3947 section 5.2): NAT-OA says what the ends look like to each other, over which they compute checksums.</summary>
 internal static class QuickNat
 {
-    /// <summary>The initiator's address, then the responder's, as we see them.</summary>
-    public static void Write(ChainBuilder builder, IsakmpSa sa, IpAddress initiator, IpAddress responder)
+    /// <summary>The initiator's address, then the responder's, as we see them; in the drafts only our own (draft-ietf-ipsec-nat-t-ike-03 section 5.2).</summary>
+    public static void Write(ChainBuilder builder, IsakmpSa sa, bool initiator)
     {
-        var type = sa.Peer.NatTraversal == VendorKind.NatTraversalDraft ? PayloadV1.NatOaDraft : PayloadV1.NatOa;
-        builder.Raw(type, Body(initiator)).Raw(type, Body(responder));
+        if (sa.Peer.NatTraversal == VendorKind.NatTraversalDraft)
+        {
+            builder.Raw(PayloadV1.NatOaDraft, Body(sa.Local.Address));
+            return;
+        }
+
+        var (first, second) = initiator ? (sa.Local, sa.Remote) : (sa.Remote, sa.Local);
+        builder.Raw(PayloadV1.NatOa, Body(first.Address)).Raw(PayloadV1.NatOa, Body(second.Address));
     }
 
-    /// <summary>The initiator's and the responder's address as the peer sees them; none where it does not say.</summary>
-    public static (IpAddress Initiator, IpAddress Responder) Read(scoped in ChainView view)
+    /// <summary>Our end and the peer's as the peer sees them; none where it does not say.</summary>
+    /// <param name="view">Its message.</param>
+    /// <param name="initiator">We began this quick mode.</param>
+    public static (IpAddress Local, IpAddress Remote) Read(scoped in ChainView view, bool initiator)
     {
         var type = view.IndexOf(PayloadV1.NatOa) >= 0 ? PayloadV1.NatOa : PayloadV1.NatOaDraft;
         var first = view.IndexOf(type);
-        if (first < 0 || NatOaBody.TryParse(view.Body(first), out var initiator) != ParseError.None) return default;
+        if (first < 0 || NatOaBody.TryParse(view.Body(first), out var one) != ParseError.None) return default;
         var second = view.IndexOf(type, first + 1);
-        return second >= 0 && NatOaBody.TryParse(view.Body(second), out var responder) == ParseError.None ? (initiator, responder) : (initiator, default);
+        // a single one is that of its sender
+        if (second < 0 || NatOaBody.TryParse(view.Body(second), out var other) != ParseError.None) return (default, one);
+        return initiator ? (one, other) : (other, one);
     }
 
     /// <summary>An end behind a NAT has another address here than in the peer's proxy IDs.</summary>

@@ -88,17 +88,17 @@ internal static class QuickOffer
         return found.ToImmutable();
     }
 
-    /// <summary>The group that we begin with: one for all transforms (RFC 2409 section 5.5).</summary>
-    public static KeId GroupOf(ImmutableArray<QuickSuite> suites) => suites.IsEmpty ? KeId.None : suites[0].Group;
+    /// <summary>What we offer: one group for all transforms (RFC 2409 section 5.5), that of the first.</summary>
+    public static ImmutableArray<QuickSuite> WithOneGroup(ImmutableArray<QuickSuite> suites) => [.. suites.Where(suite => suite.Group == suites[0].Group).Take(byte.MaxValue)];
 
-    /// <summary>One proposal for each protocol with the transforms that fit the group.</summary>
-    public static ImmutableArray<ProposalV1> Make(ImmutableArray<QuickSuite> suites, KeId group, ChildSpi spi, EncapsulationV1 encapsulation, ulong seconds, ulong kilobytes)
+    /// <summary>One proposal for each protocol.</summary>
+    public static ImmutableArray<ProposalV1> Make(ImmutableArray<QuickSuite> suites, ChildSpi spi, EncapsulationV1 encapsulation, ulong seconds, ulong kilobytes)
     {
         var proposals = ImmutableArray.CreateBuilder<ProposalV1>();
         foreach (var protocol in suites.Select(suite => suite.Protocol).Distinct())
         {
-            var transforms = suites.Where(suite => suite.Protocol == protocol && suite.Group == group).Take(255).Select((suite, index) => Write(suite with { Encapsulation = encapsulation, Seconds = seconds, Kilobytes = kilobytes }, (byte)(index + 1))).ToImmutableArray();
-            if (transforms.Length > 0) proposals.Add(new ProposalV1((byte)(proposals.Count + 1), protocol, [(byte)(spi.Value >> 24), (byte)(spi.Value >> 16), (byte)(spi.Value >> 8), (byte)spi.Value], transforms));
+            var transforms = suites.Where(suite => suite.Protocol == protocol).Select((suite, index) => Write(suite with { Encapsulation = encapsulation, Seconds = seconds, Kilobytes = kilobytes }, (byte)(index + 1))).ToImmutableArray();
+            proposals.Add(new ProposalV1((byte)(proposals.Count + 1), protocol, [(byte)(spi.Value >> 24), (byte)(spi.Value >> 16), (byte)(spi.Value >> 8), (byte)spi.Value], transforms));
         }
 
         return proposals.ToImmutable();

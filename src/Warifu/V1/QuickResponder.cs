@@ -17,7 +17,7 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
 {
     private const int NonceLength = 32;
 
-    private readonly Instant _began = sa.Engine.Now;
+    private readonly long _began = sa.Engine.Moment;
     private byte[] _ni = [];
     private byte[] _nr = [];
     private ChildState? _child;
@@ -124,7 +124,8 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
     private (ProposalV1 Proposal, TransformV1 Transform, QuickSuite Suite)? Select(Child config, ImmutableArray<(ProposalV1 Proposal, TransformV1 Transform, QuickSuite Suite)> offers, bool transport, out NegotiationFailure? failure)
     {
         var ours = QuickOffer.Of(config);
-        failure = null;
+        failure = QuickFailures.AhInTheWay(Sa, config);
+        if (failure is not null) return null;
         // the group is the same in all or in none (section 5.5)
         if (offers.Select(offer => offer.Suite.Group).Distinct().Count() > 1) offers = [.. offers.Where(offer => offer.Suite.Group == offers[0].Suite.Group)];
         var wrongMode = false;
@@ -132,19 +133,13 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
         {
             foreach (var offer in offers.Where(offer => offer.Suite.IsSame(own)))
             {
-                if (own.Protocol == ProtocolId.Ah && QuickInstall.IsEncapsulated(Sa))
-                {
-                    failure ??= QuickFailures.AhBehindNat(Sa, config);
-                    continue;
-                }
-
-                // the peer may pretend a NAT, so that ESP in UDP is always right
-                if (offer.Suite.Mode == (transport ? IpsecMode.Transport : IpsecMode.Tunnel) && (offer.Suite.IsUdp || !Sa.IsBehindNat)) return offer;
+                // ESP in UDP only where NAT detection has led to port 4500 (RFC 3947 section 5.1), and there nothing else; who pretends a NAT is seen as behind one
+                if (offer.Suite.Mode == (transport ? IpsecMode.Transport : IpsecMode.Tunnel) && (offer.Suite.IsUdp ? QuickInstall.IsEncapsulated(Sa) : !Sa.IsBehindNat)) return offer;
                 wrongMode = true;
             }
         }
 
-        failure ??= wrongMode ? QuickFailures.WrongMode(Sa, config, transport) : QuickFailures.NoProposal(Sa, config, ours, offers);
+        failure = wrongMode ? QuickFailures.WrongMode(Sa, config, transport) : QuickFailures.NoProposal(Sa, config, ours, offers);
         return null;
     }
 
@@ -183,7 +178,7 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
         Sa.Engine.Entropy.Fill(_nr);
         var spi = Sa.Engine.NewChildSpi();
         var transport = suite.Mode == IpsecMode.Transport;
-        var (originalRemote, originalLocal) = transport && Sa.IsBehindNat ? QuickNat.Read(view) : default;
+        var (originalLocal, originalRemote) = transport && Sa.IsBehindNat ? QuickNat.Read(view, initiator: false) : default;
         var old = Sa.Holder.Children.Values.FirstOrDefault(other => other.IsLive && other.Config.Name == config.Name && other.Local is [var l] && l == local && other.Remote is [var r] && r == remote);
         var terms = new ChildTerms
         {
@@ -204,16 +199,23 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
         if (keyExchange is not null) builder.Raw(PayloadV1.Ke, keyExchange.PublicValue);
         keyExchange?.Dispose();
         if (idI.Length > 0) builder.Raw(PayloadV1.Id, idI).Raw(PayloadV1.Id, idR);
-        if (transport && Sa.IsBehindNat) QuickNat.Write(builder, Sa, Sa.Remote.Address, Sa.Local.Address);
-        var (seconds, _) = QuickInstall.LifetimesOf(config);
-        // RFC 2407 section 4.6.3.1
-        if (seconds > 0 && suite.Seconds > seconds) builder.Notify(suite.Protocol, SpiOctets(spi).AsSpan(), NotifyV1.ResponderLifetime, Lifetime.Write((ushort)IpsecAttribute.LifeType, seconds, 0));
+        if (transport && Sa.IsBehindNat) QuickNat.Write(builder, Sa, initiator: false);
+        WriteResponderLifetime(builder, config, suite, spi);
         // the initiator may send on it as soon as it has our answer
         _child = QuickInstall.Install(Sa, terms, suite, shared, _ni, _nr, suite.IsUdp);
         shared?.Dispose();
         Sa.SetHash(builder, MessageId, _ni);
         // the peer is authenticated: message 2 goes again until message 3 is there
         Sa.Send(this, builder, MessageKind.Quick2, timed: true);
+    }
+
+    /// <summary>RFC 2407 section 4.6.3.1: what of ours is shorter than what was offered. Without an offer it is eight hours, and any number of kilobytes (section 4.5).</summary>
+    private static void WriteResponderLifetime(ChainBuilder builder, Child config, QuickSuite suite, ChildSpi spi)
+    {
+        var (seconds, kilobytes) = QuickInstall.LifetimesOf(config);
+        if (seconds >= (suite.Seconds == 0 ? QuickInstall.DefaultSeconds : suite.Seconds)) seconds = 0;
+        if (suite.Kilobytes > 0 && kilobytes >= suite.Kilobytes) kilobytes = 0;
+        if (seconds + kilobytes > 0) builder.Notify(suite.Protocol, SpiOctets(spi).AsSpan(), NotifyV1.ResponderLifetime, Lifetime.Write((ushort)IpsecAttribute.LifeType, seconds, kilobytes));
     }
 
     private static ImmutableArray<byte> SpiOctets(ChildSpi spi) => [(byte)(spi.Value >> 24), (byte)(spi.Value >> 16), (byte)(spi.Value >> 8), (byte)spi.Value];
