@@ -356,6 +356,16 @@ public sealed class IkeNode : IAsyncDisposable
                 var known = _options.Secrets.TryUse(ask.Secret, psk => skeyid = KeyScheduleV1.SkeyidOfPsk(ask.Prf, psk, ask.Nonces.AsSpan()));
                 _pump.Post(known ? new Answer.Octets(id, skeyid!) : new Answer.Failed(id, "the secret was removed"));
                 break;
+            case Ask.CheckPassword check:
+                var isRight = _options.Secrets.CheckPassword(check.User, check.Password.Span, out var isKnown);
+                check.Password.Dispose();
+                _pump.Post(new Answer.PasswordChecked(id, isRight, isKnown ? "the password is wrong" : "there is no password for this user"));
+                break;
+            case Ask.FindPassword password:
+                Secret? copy = null;
+                var has = _options.Secrets.TryUse(_options.Secrets.FindPassword(password.User), own => copy = new Secret(own.Span));
+                _pump.Post(has ? new Answer.Octets(id, copy!) : new Answer.Failed(id, "there is no password for this user"));
+                break;
             case Ask.FindKeys keys:
                 _pump.Post(new Answer.Keys(id, [.. keys.KeyIds.Select(key => _options.Secrets.FindKey(key.AsSpan()))]));
                 break;

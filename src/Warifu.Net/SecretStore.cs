@@ -30,14 +30,26 @@ public sealed class SecretStore : IDisposable
     /// <param name="secret">The raw octets (UTF-8 of what was typed, RFC 7296 section 2.15); copied, the caller zeroes its own.</param>
     /// <param name="owners">Identities between which the key is used; none = any pair.</param>
     /// <returns>The handle.</returns>
-    public SecretRef SetPsk(string name, ReadOnlySpan<byte> secret, params ReadOnlySpan<IdentityPattern> owners) => Set(name, secret, owners, isPpk: false);
+    public SecretRef SetPsk(string name, ReadOnlySpan<byte> secret, params ReadOnlySpan<IdentityPattern> owners) => Set(name, secret, owners, SecretKind.Psk);
 
     /// <summary>Adds or replaces a post-quantum pre-shared key (RFC 8784).</summary>
     /// <param name="name">Unique name among pre-shared keys too; the same name replaces.</param>
     /// <param name="secret">At least 32 random octets (RFC 8784 section 6); copied, the caller zeroes its own.</param>
     /// <param name="ids">Its PPK_IDs; none = any.</param>
     /// <returns>The handle.</returns>
-    public SecretRef SetPpk(string name, ReadOnlySpan<byte> secret, params ReadOnlySpan<IdentityPattern> ids) => Set(name, secret, ids, isPpk: true);
+    public SecretRef SetPpk(string name, ReadOnlySpan<byte> secret, params ReadOnlySpan<IdentityPattern> ids) => Set(name, secret, ids, SecretKind.Ppk);
+
+    /// <summary>Adds or replaces the password of a user (XAuth of IKEv1): what users that come must give, and what we give as such a user.</summary>
+    /// <param name="name">Unique name among all secrets; the same name replaces.</param>
+    /// <param name="password">The raw octets; copied, the caller zeroes its own.</param>
+    /// <param name="users">The users' names; none = every user.</param>
+    /// <returns>The handle.</returns>
+    public SecretRef SetPassword(string name, ReadOnlySpan<byte> password, params ReadOnlySpan<IdentityPattern> users)
+    {
+        var names = new IdentityPattern[users.Length];
+        for (var i = 0; i < users.Length; i++) names[i] = UserNames.PatternOf(users[i]);
+        return Set(name, password, names, SecretKind.Password);
+    }
 
     /// <summary>Adds a private key, or replaces the one of the same public key. Certificates and raw public keys of the policy find it by their public key.</summary>
     /// <param name="name">For people; the same name replaces.</param>
@@ -106,7 +118,7 @@ public sealed class SecretStore : IDisposable
         lock (_gate)
         {
             return new KeptSecrets(
-                [.. _byName.Select(entry => new KeptSecret(entry.Key, new Secret(_byRef[entry.Value.Handle.Id].Span), entry.Value.Owners, entry.Value.IsPpk))],
+                [.. _byName.Select(entry => new KeptSecret(entry.Key, new Secret(_byRef[entry.Value.Handle.Id].Span), entry.Value.Owners, entry.Value.Kind))],
                 [.. _keys.Values.Select(entry => (entry.Name, entry.Key.Clone()))]);
         }
     }
@@ -117,7 +129,7 @@ public sealed class SecretStore : IDisposable
         lock (_gate)
         {
             foreach (var name in _byName.Keys.Except(kept.Entries.Select(entry => entry.Name), StringComparer.Ordinal).ToArray()) RemoveLocked(name);
-            foreach (var (name, value, owners, isPpk) in kept.Entries) Set(name, value.Span, owners.AsSpan(), isPpk);
+            foreach (var (name, value, owners, kind) in kept.Entries) Set(name, value.Span, owners.AsSpan(), kind);
             foreach (var id in _keys.Keys.Except(kept.Keys.Select(entry => IdOf(entry.Key.Public)), StringComparer.Ordinal).ToArray()) RemoveKeyLocked(id);
             foreach (var (name, key) in kept.Keys) AddKey(name, key.Clone());
         }
@@ -144,7 +156,7 @@ public sealed class SecretStore : IDisposable
     /// <summary>The lookup by identities.</summary>
     internal PskIndex Index()
     {
-        lock (_gate) return _index ??= new PskIndex(_byName.Where(entry => !entry.Value.IsPpk).Select(entry => new PskEntry(entry.Value.Handle, entry.Key, entry.Value.Owners)));
+        lock (_gate) return _index ??= new PskIndex(_byName.Where(entry => entry.Value.Kind == SecretKind.Psk).Select(entry => new PskEntry(entry.Value.Handle, entry.Key, entry.Value.Owners)));
     }
 
     /// <summary>The name of a handle; empty when there is none.</summary>
@@ -200,15 +212,49 @@ public sealed class SecretStore : IDisposable
     {
         lock (_gate)
         {
-            var best = (Match: IdentityMatch.No, Handle: default(SecretRef));
-            foreach (var (_, entry) in _byName.Where(entry => entry.Value.IsPpk).OrderBy(entry => entry.Key, StringComparer.Ordinal))
-            {
-                var match = entry.Owners.IsEmpty ? IdentityMatch.Any : entry.Owners.Max(owner => owner.Match(id));
-                if (match > best.Match) best = (match, entry.Handle);
-            }
-
-            return best.Handle;
+            return BestLocked(SecretKind.Ppk, id);
         }
+    }
+
+    /// <summary>Compares a password with the user's. It takes the same time whether it is right, wrong, or the user is not there.</summary>
+    /// <param name="user">Who wants to be the user.</param>
+    /// <param name="password">What was given.</param>
+    /// <param name="isKnown">There is a password for this user: for our own log only.</param>
+    internal bool CheckPassword(Identity user, ReadOnlySpan<byte> password, out bool isKnown)
+    {
+        // digests under a key of the moment: equal lengths, and nothing to learn from how far they agree
+        Span<byte> key = stackalloc byte[32], given = stackalloc byte[32], known = stackalloc byte[32];
+        RandomNumberGenerator.Fill(key);
+        HMACSHA256.HashData(key, password, given);
+        lock (_gate)
+        {
+            isKnown = _byRef.TryGetValue(BestLocked(SecretKind.Password, user).Id, out var secret);
+            HMACSHA256.HashData(key, isKnown ? secret!.Span : key, known);
+        }
+
+        var isEqual = CryptographicOperations.FixedTimeEquals(given, known);
+        CryptographicOperations.ZeroMemory(given);
+        CryptographicOperations.ZeroMemory(known);
+        return isKnown & isEqual;
+    }
+
+    /// <summary>The password of a user that we are; none when there is none.</summary>
+    internal SecretRef FindPassword(Identity user)
+    {
+        lock (_gate) return BestLocked(SecretKind.Password, user);
+    }
+
+    /// <summary>One that names the identity exactly beats one with wildcards, that beats one for any.</summary>
+    private SecretRef BestLocked(SecretKind kind, Identity id)
+    {
+        var best = (Match: IdentityMatch.No, Handle: default(SecretRef));
+        foreach (var (_, entry) in _byName.Where(entry => entry.Value.Kind == kind).OrderBy(entry => entry.Key, StringComparer.Ordinal))
+        {
+            var match = entry.Owners.IsEmpty ? IdentityMatch.Any : entry.Owners.Max(owner => owner.Match(id));
+            if (match > best.Match) best = (match, entry.Handle);
+        }
+
+        return best.Handle;
     }
 
     /// <summary>True when there is a post-quantum pre-shared key at all.</summary>
@@ -216,18 +262,18 @@ public sealed class SecretStore : IDisposable
     {
         get
         {
-            lock (_gate) return _byName.Values.Any(entry => entry.IsPpk);
+            lock (_gate) return _byName.Values.Any(entry => entry.Kind == SecretKind.Ppk);
         }
     }
 
     private static string IdOf(PublicKey key) => Convert.ToHexStringLower(key.KeyId.Span);
 
-    private SecretRef Set(string name, ReadOnlySpan<byte> secret, ReadOnlySpan<IdentityPattern> owners, bool isPpk)
+    private SecretRef Set(string name, ReadOnlySpan<byte> secret, ReadOnlySpan<IdentityPattern> owners, SecretKind kind)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         lock (_gate)
         {
-            if (_byName.TryGetValue(name, out var known) && known.IsPpk == isPpk && _byRef.TryGetValue(known.Handle.Id, out var same) && same.FixedTimeEquals(secret))
+            if (_byName.TryGetValue(name, out var known) && known.Kind == kind && _byRef.TryGetValue(known.Handle.Id, out var same) && same.FixedTimeEquals(secret))
             {
                 _byName[name] = known with { Owners = [.. owners.ToArray()] };
                 _index = null;
@@ -238,9 +284,9 @@ public sealed class SecretStore : IDisposable
             var handle = new SecretRef(_next++);
             _byRef.Add(handle.Id, new Secret(secret));
             _nameOf.Add(handle.Id, name);
-            _byName.Add(name, new Entry(handle, [.. owners.ToArray()], isPpk));
+            _byName.Add(name, new Entry(handle, [.. owners.ToArray()], kind));
             _index = null;
-            if (isPpk) PpksChanged?.Invoke();
+            if (kind == SecretKind.Ppk) PpksChanged?.Invoke();
             return handle;
         }
     }
@@ -251,7 +297,7 @@ public sealed class SecretStore : IDisposable
         _index = null;
         _nameOf.Remove(entry.Handle.Id);
         if (_byRef.Remove(entry.Handle.Id, out var secret)) secret.Dispose();
-        if (entry.IsPpk) PpksChanged?.Invoke();
+        if (entry.Kind == SecretKind.Ppk) PpksChanged?.Invoke();
         return true;
     }
 
@@ -263,13 +309,24 @@ public sealed class SecretStore : IDisposable
         return true;
     }
 
-    private readonly record struct Entry(SecretRef Handle, ImmutableArray<IdentityPattern> Owners, bool IsPpk);
+    private readonly record struct Entry(SecretRef Handle, ImmutableArray<IdentityPattern> Owners, SecretKind Kind);
 
     private readonly record struct KeyEntry(SecretRef Handle, string Name, PrivateKey Key);
 }
 
+/// <summary>What a secret is for.</summary>
+internal enum SecretKind
+{
+    /// <summary>Pre-shared key.</summary>
+    Psk,
+    /// <summary>Post-quantum pre-shared key (RFC 8784).</summary>
+    Ppk,
+    /// <summary>Password of a user.</summary>
+    Password,
+}
+
 /// <summary>A copy of one secret.</summary>
-internal readonly record struct KeptSecret(string Name, Secret Value, ImmutableArray<IdentityPattern> Owners, bool IsPpk);
+internal readonly record struct KeptSecret(string Name, Secret Value, ImmutableArray<IdentityPattern> Owners, SecretKind Kind);
 
 /// <summary>Copies of secrets, until they are put back or thrown away.</summary>
 internal sealed class KeptSecrets(ImmutableArray<KeptSecret> entries, ImmutableArray<(string Name, PrivateKey Key)> keys) : IDisposable

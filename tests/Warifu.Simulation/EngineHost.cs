@@ -55,6 +55,9 @@ internal sealed class EngineHost : IDisposable
 
     public Dictionary<ulong, CommandResult> Results { get; } = [];
 
+    /// <summary>Passwords of users, by their names.</summary>
+    public Dictionary<string, string> Passwords { get; } = new(StringComparer.Ordinal);
+
     /// <summary>What names mean.</summary>
     public Dictionary<string, IpAddress> Names { get; } = new(StringComparer.Ordinal);
 
@@ -232,6 +235,12 @@ internal sealed class EngineHost : IDisposable
             case Ask.PskSkeyid skeyid:
                 var skeyidName = _entries.First(entry => entry.Secret == skeyid.Secret).Name;
                 using (var psk = new Secret(Encoding.UTF8.GetBytes(_psks[skeyidName]))) return new Answer.Octets(id, KeyScheduleV1.SkeyidOfPsk(skeyid.Prf, psk, skeyid.Nonces.AsSpan()));
+            case Ask.CheckPassword check:
+                var right = Passwords.TryGetValue(Identities.Print(check.User), out var password) && Encoding.UTF8.GetBytes(password).AsSpan().SequenceEqual(check.Password.Span);
+                check.Password.Dispose();
+                return new Answer.PasswordChecked(id, right, right ? "" : "not the password");
+            case Ask.FindPassword find:
+                return Passwords.TryGetValue(Identities.Print(find.User), out var own) ? new Answer.Octets(id, new Secret(Encoding.UTF8.GetBytes(own))) : new Answer.Failed(id, "there is no password for this user");
             case Ask.Resolve resolve:
                 return Names.TryGetValue(resolve.Name, out var named) ? new Answer.Addresses(id, [named]) : new Answer.Failed(id, "no such name");
             case Ask.FindKeys find:

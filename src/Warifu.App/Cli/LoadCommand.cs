@@ -4,6 +4,7 @@ using System.Threading;
 using System.Threading.Tasks;
 using Warifu.App.Configuration;
 using Warifu.App.Vici;
+using Warifu.Net;
 
 namespace Warifu.App.Cli;
 
@@ -90,7 +91,7 @@ internal static class LoadCommand
 
         foreach (var secret in read.Built.Secrets)
         {
-            var message = new ViciMessage().Add("id", secret.Name).Add("type", secret.IsPpk ? "PPK" : "IKE").Add("data", secret.Value.ToArray()).Add("owners", secret.Owners.Select(owner => owner.Text)).Flag("x-key", secret.IsKey).Add("x-source", secret.Position.ToString());
+            var message = new ViciMessage().Add("id", secret.Name).Add("type", secret.Kind switch { SecretKind.Ppk => "PPK", SecretKind.Password => "XAUTH", _ => "IKE" }).Add("data", secret.Value.ToArray()).Add("owners", secret.Owners.Select(owner => owner.Text)).Flag("x-key", secret.IsKey).Add("x-source", secret.Position.ToString());
             var failed = await Failed(client, "load-shared", message, stop);
             message.Erase();
             if (failed) return false;

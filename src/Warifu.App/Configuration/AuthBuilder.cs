@@ -55,6 +55,16 @@ internal sealed class AuthBuilder(ConfigSection connection, List<Diagnostic> fin
     {
         var (kind, words) = Method(reader);
         var local = new LocalAuth { Kind = kind, Schemes = words };
+        if (kind == AuthKind.Xauth && reader.Text("xauth_id") is { } user)
+        {
+            if (!IdentityPattern.TryParse(user, out var name, out _) || name.Exact is null) reader.Error("xauth_id", $"'{user}' is no user's name", "write one definite name");
+            else local = local with { XauthId = name.Exact };
+        }
+        else if (reader.Has("xauth_id"))
+        {
+            findings.Add(new Diagnostic(Severity.Notice, reader.PositionOf("xauth_id"), $"xauth_id has no effect: '{reader.Section.Name}' does not authenticate by XAuth", ""));
+        }
+
         if (reader.Text("id") is { } text && IdentityPattern.TryParse(text, out var pattern, out _) && !ReferenceEquals(pattern, IdentityPattern.Any))
         {
             if (pattern.Exact is null) reader.Error("id", $"the own identity '{text}' is a pattern", "write one definite identity");
@@ -104,9 +114,10 @@ internal sealed class AuthBuilder(ConfigSection connection, List<Diagnostic> fin
     {
         var method = reader.Text("auth") ?? "pubkey";
         if (method == "psk") return (AuthKind.Psk, AuthConstraints.Any);
+        if (method is "xauth" or "xauth-generic" or "xauth-eap") return (AuthKind.Xauth, AuthConstraints.Any);
         if (method.StartsWith("eap", StringComparison.Ordinal) || method.StartsWith("xauth", StringComparison.Ordinal))
         {
-            reader.Add(Severity.Limit, reader.PositionOf("auth"), $"'{reader.Section.Name}' of connection '{connection.Name}': authentication by '{method}' is not there yet", "use auth = psk or pubkey");
+            reader.Add(Severity.Limit, reader.PositionOf("auth"), $"'{reader.Section.Name}' of connection '{connection.Name}': authentication by '{method}' is not there yet", "use auth = psk, pubkey or xauth");
             return (AuthKind.Eap, AuthConstraints.Any);
         }
 

@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Security.Cryptography;
+using Warifu.Net;
 using Warifu.Policy;
 
 namespace Warifu.App.Configuration;
@@ -48,11 +49,13 @@ internal sealed record BuiltConfiguration(PolicySet Policy, DaemonSettings Daemo
 /// <summary>A connection that cannot be served.</summary>
 internal sealed record LeftOutConnection(string Name, string Why);
 
-/// <summary>A pre-shared key with its owners (none = any pair).</summary>
+/// <summary>A secret with its owners (none = any pair).</summary>
 internal sealed record ConfiguredSecret(string Name, byte[] Value, bool IsKey, ImmutableArray<IdentityPattern> Owners, SourcePosition Position)
 {
-    /// <summary>A post-quantum pre-shared key (RFC 8784); its owners are its names.</summary>
-    public bool IsPpk { get; init; }
+    /// <summary>A post-quantum pre-shared key (RFC 8784) has names in the place of owners, a password users.</summary>
+    public SecretKind Kind { get; init; }
+
+    public bool IsPpk => Kind == SecretKind.Ppk;
 }
 
 /// <summary>How pre-shared keys are judged, the strictest first.</summary>

@@ -85,7 +85,7 @@ internal sealed record KeyInfo(Scope Scope, string Name, ValueKind Kind, string 
 /// <summary>Every key of swanctl.conf and our own, as data: parsing, messages and docs/configuration.md come from here.</summary>
 internal static class KeyRegistry
 {
-    private const string NoVersion1 = "remote access by IKEv1", NoTokens = "tokens", NoEap = "EAP", NoInterfaceId = "XFRM interface ids", NoMarks = "netfilter marks";
+    private const string NoTokens = "tokens", NoEap = "EAP", NoInterfaceId = "XFRM interface ids", NoMarks = "netfilter marks";
 
     public static IReadOnlyList<KeyInfo> All { get; } = [.. Connection(), .. Auth(), .. Child(), .. Credentials(), .. Daemon(), .. Manual()];
 
@@ -147,7 +147,7 @@ internal static class KeyRegistry
             new(C, "proposals", ValueKind.Proposals, "default", "IKE proposals"),
             new(C, "vips", ValueKind.List, "", "virtual addresses to ask the peer for: 0.0.0.0 and :: are any of their version"),
             new(C, "aggressive", ValueKind.YesNo, "no", "IKEv1: phase 1 in aggressive mode, with identities in clear"),
-            new(C, "pull", ValueKind.YesNo, "yes", "IKEv1 Mode Config: pull") { Service = Service.Later, Missing = NoVersion1 },
+            new(C, "pull", ValueKind.YesNo, "yes", "IKEv1 Mode Config: the client asks for its address; no = the gateway pushes it"),
             new(C, "dscp", ValueKind.Dscp, "000000", "DSCP of IKE packets"),
             new(C, "encap", ValueKind.YesNo, "no", "ESP in UDP even without a NAT"),
             new(C, "mobike", ValueKind.YesNo, "yes", "MOBIKE (RFC 4555)"),
@@ -204,7 +204,7 @@ internal static class KeyRegistry
         keys.AddRange(
         [
             new(Scope.Local, "aaa_id", ValueKind.IdentityName, "remote id", "identity of the EAP server") { Service = Service.Later, Missing = NoEap },
-            new(Scope.Local, "xauth_id", ValueKind.IdentityName, "id", "XAuth user") { Service = Service.Later, Missing = NoVersion1 },
+            new(Scope.Local, "xauth_id", ValueKind.IdentityName, "id", "IKEv1: our name as user, with auth = xauth"),
             new(Scope.Remote, "groups", ValueKind.List, "", "required groups") { Service = Service.Later, Missing = "groups" },
             new(Scope.Remote, "cert_policy", ValueKind.List, "", "certificate policies (OIDs) of which the chain must have one"),
             new(Scope.Remote, "cacerts", ValueKind.Contents, "", "the chain ends in one of these CAs, which are trusted for this connection; files of x509ca, or 0x…, 0s…"),
@@ -288,7 +288,7 @@ internal static class KeyRegistry
         new(Scope.Secret, "pin", ValueKind.Octets, "", "PIN of a token"),
         new(Scope.Pool, "addrs", ValueKind.Text, "", "subnet or range"),
         new(Scope.Pool, "static", ValueKind.List, "", "ADDRESS IDENTITY: addresses that belong to one identity") { Own = true },
-        .. PoolText.Keys.Select(name => new KeyInfo(Scope.Pool, name, ValueKind.List, "", name == "dns_domain" ? "domains for split DNS (RFC 8598), each with an optional DS record as trust anchor" : "attribute for clients") { Own = name == "dns_domain" }),
+        .. PoolText.Keys.Select(name => new KeyInfo(Scope.Pool, name, ValueKind.List, "", name switch { "dns_domain" => "domains for split DNS (RFC 8598), each with an optional DS record as trust anchor", "banner" => "IKEv1: a text for users of Cisco's clients", "default_domain" => "IKEv1: the domain that Cisco's clients look in first", _ => "attribute for clients" }) { Own = name is "dns_domain" or "banner" or "default_domain" }),
         new(Scope.Authority, "cacert", ValueKind.Contents, "", "the CA's certificate: a file of x509ca, or 0x…, 0s…"),
         new(Scope.Authority, "file", ValueKind.Contents, "", "the CA's certificate, by its path"),
         new(Scope.Authority, "handle", ValueKind.Text, "", "the CA's certificate on a token") { Service = Service.Later, Missing = NoTokens },

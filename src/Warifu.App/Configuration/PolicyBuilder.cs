@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.IO;
 using System.Linq;
+using Warifu.Net;
 using Warifu.Policy;
 using Warifu.Primitives;
 
@@ -13,7 +14,7 @@ internal static class PolicyBuilder
 {
     private static readonly string[] s_sections = ["connections", "secrets", "pools", "authorities", "daemon", "manual"];
 
-    private static readonly string[] s_laterSecrets = ["eap", "xauth", "ntlm", "token"];
+    private static readonly string[] s_laterSecrets = ["ntlm", "token"];
 
     /// <param name="root">The tree; names of files in it have been replaced by their contents (<see cref="CredentialFiles"/>).</param>
     /// <param name="findings">Findings are added.</param>
@@ -102,6 +103,7 @@ internal static class PolicyBuilder
             SendCertReq = reader.YesNo("send_certreq", true),
             VirtualIps = VirtualIps(reader),
             Pools = [.. reader.Items("pools").Distinct(StringComparer.Ordinal)],
+            Pull = reader.YesNo("pull", true),
             RequestAttributes = PoolValues.Requested(reader),
             Ocsp = reader.Word("ocsp", "reply") switch { "never" => OcspExchange.Never, "request" => OcspExchange.Request, "both" => OcspExchange.Both, _ => OcspExchange.Reply },
             PpkId = PpkId(reader),
@@ -294,16 +296,22 @@ internal static class PolicyBuilder
             return null;
         }
 
-        var isPpk = section.Name.StartsWith("ppk", StringComparison.Ordinal);
-        if (!isPpk && !section.Name.StartsWith("ike", StringComparison.Ordinal))
+        SecretKind? kind = section.Name switch
         {
-            findings.Add(new Diagnostic(Severity.Error, section.Position, $"the name of secret '{section.Name}' does not say its kind", "begin it with ike (pre-shared key), ppk (post-quantum pre-shared key), or private, rsa, ecdsa, pkcs8, pkcs12 (password of a file)"));
+            _ when section.Name.StartsWith("ike", StringComparison.Ordinal) => SecretKind.Psk,
+            _ when section.Name.StartsWith("ppk", StringComparison.Ordinal) => SecretKind.Ppk,
+            _ when section.Name.StartsWith("xauth", StringComparison.Ordinal) || section.Name.StartsWith("eap", StringComparison.Ordinal) => SecretKind.Password,
+            _ => null,
+        };
+        if (kind is not { } known)
+        {
+            findings.Add(new Diagnostic(Severity.Error, section.Position, $"the name of secret '{section.Name}' does not say its kind", "begin it with ike (pre-shared key), ppk (post-quantum pre-shared key), xauth or eap (password of a user), or private, rsa, ecdsa, pkcs8, pkcs12 (password of a file)"));
             return null;
         }
 
         foreach (var setting in section.Settings)
         {
-            if (setting.Key != "secret" && !setting.Key.StartsWith("id", StringComparison.Ordinal) && KeyRegistry.Find(Scope.Secret, setting.Key) is not null) findings.Add(new Diagnostic(Severity.Error, setting.Position, $"key '{setting.Key}' has no meaning for a pre-shared key", $"a section {(isPpk ? "ppk" : "ike")}… holds one secret and ids"));
+            if (setting.Key != "secret" && !setting.Key.StartsWith("id", StringComparison.Ordinal) && KeyRegistry.Find(Scope.Secret, setting.Key) is not null) findings.Add(new Diagnostic(Severity.Error, setting.Position, $"key '{setting.Key}' has no meaning for {(known == SecretKind.Password ? "the password of a user" : "a pre-shared key")}", $"a section {known switch { SecretKind.Ppk => "ppk", SecretKind.Password => "xauth", _ => "ike" }}… holds one secret and ids"));
         }
 
         if (section.Find("secret") is not { } value)
@@ -325,7 +333,7 @@ internal static class PolicyBuilder
             if (setting.Key.StartsWith("id", StringComparison.Ordinal) && IdentityPattern.TryParse(setting.Text, out var owner, out _)) owners.Add(owner);
         }
 
-        return new ConfiguredSecret(section.Name, octets, isKey, owners.ToImmutable(), value.ValuePosition) { IsPpk = isPpk };
+        return new ConfiguredSecret(section.Name, octets, isKey, owners.ToImmutable(), value.ValuePosition) { Kind = known };
     }
 
     /// <summary>A password of a file: whoever read the files took it.</summary>

@@ -4,6 +4,7 @@ using System.Collections.Immutable;
 using System.IO;
 using System.Linq;
 using System.Text;
+using Warifu.Net;
 using Warifu.Policy;
 using Warifu.Primitives;
 
@@ -23,16 +24,19 @@ internal static class PskCheck
     /// <param name="findings">Findings are added.</param>
     public static void Judge(BuiltConfiguration built, PskPolicy fallback, List<Diagnostic> findings)
     {
-        ImmutableArray<ConfiguredSecret> psks = [.. built.Secrets.Where(secret => !secret.IsPpk)], ppks = [.. built.Secrets.Where(secret => secret.IsPpk)];
+        ImmutableArray<ConfiguredSecret> psks = [.. built.Secrets.Where(secret => secret.Kind == SecretKind.Psk)], ppks = [.. built.Secrets.Where(secret => secret.IsPpk)];
         var index = new PskIndex(psks.Select((secret, i) => new PskEntry(new SecretRef(i + 1), secret.Name, secret.Owners)));
         var own = PoliciesOf(built, psks, fallback, index);
         for (var i = 0; i < psks.Length; i++) Judge(psks[i], own[i], built.Daemon.Words, findings);
         foreach (var ppk in ppks) JudgePpk(ppk, findings);
+        ImmutableArray<ConfiguredSecret> passwords = [.. built.Secrets.Where(secret => secret.Kind == SecretKind.Password)];
+        foreach (var password in passwords) JudgePassword(password, findings);
         FindSameOwners(psks, findings);
         foreach (var connection in built.Policy.Connections)
         {
             var position = built.PositionOf(connection.Name);
             if (UsesPsk(connection) && !Serving(connection, index).Any()) findings.Add(new Diagnostic(Severity.Warning, position, $"no secret in this configuration is for connection '{connection.Name}'", "add one to 'secrets' whose ids hold the peer's identity, or load it by other means"));
+            FindPasswords(connection, passwords, position, findings);
             if (connection.PpkId is { } name && !ppks.Any(ppk => ppk.Owners.IsEmpty || ppk.Owners.Any(owner => owner.Matches(name)))) findings.Add(new Diagnostic(Severity.Warning, position, $"no secret in this configuration is the post-quantum pre-shared key '{Identities.Print(name)}' of connection '{connection.Name}'", "add one 'ppk… { id = NAME; secret = … }' to 'secrets', or load it by other means"));
         }
     }
@@ -45,6 +49,22 @@ internal static class PskCheck
     {
         if (ppk.Value.Length == 0) findings.Add(new Diagnostic(Severity.Error, ppk.Position, $"secret '{ppk.Name}' is empty", "write 32 random octets as 0x… or 0s…"));
         else if (ppk.Value.Length < 32) findings.Add(new Diagnostic(Severity.Warning, ppk.Position, $"the post-quantum pre-shared key '{ppk.Name}' has {ppk.Value.Length} octets", "RFC 8784 asks for 256 bits of entropy: write 32 random octets as 0x… or 0s…"));
+    }
+
+    /// <summary>The password of a user: how good it is is its user's matter.</summary>
+    public static void JudgePassword(ConfiguredSecret password, List<Diagnostic> findings)
+    {
+        if (password.Value.Length == 0) findings.Add(new Diagnostic(Severity.Error, password.Position, $"secret '{password.Name}' is empty", "write the user's password"));
+        else if (password.Owners.IsEmpty) findings.Add(new Diagnostic(Severity.Warning, password.Position, $"secret '{password.Name}' names no user: it is the password of everybody", "add 'id = USER'"));
+    }
+
+    private static void FindPasswords(Connection connection, ImmutableArray<ConfiguredSecret> passwords, SourcePosition position, List<Diagnostic> findings)
+    {
+        var hasUsers = connection.Remote.Kind == AuthKind.Xauth || connection.RemoteRounds.Any(round => round.Kind == AuthKind.Xauth);
+        if (hasUsers && passwords.IsEmpty) findings.Add(new Diagnostic(Severity.Warning, position, $"no user of this configuration may use connection '{connection.Name}'", "add 'xauth-NAME { id = USER; secret = … }' to 'secrets', or load it by other means"));
+        var own = connection.LocalRounds.Prepend(connection.Local).FirstOrDefault(round => round.Kind == AuthKind.Xauth);
+        if (own is null || (own.XauthId ?? own.Id ?? connection.Local.Id) is not { } id || UserNames.IdentityOf(UserNames.OctetsOf(id).AsSpan()) is not { } user) return;
+        if (!passwords.Any(password => password.Owners.IsEmpty || password.Owners.Any(owner => UserNames.PatternOf(owner).Matches(user)))) findings.Add(new Diagnostic(Severity.Warning, position, $"no secret in this configuration is the password of user '{Identities.Print(user)}' of connection '{connection.Name}'", "add 'xauth-NAME { id = USER; secret = … }' to 'secrets', or load it by other means"));
     }
 
     /// <summary>One secret.</summary>

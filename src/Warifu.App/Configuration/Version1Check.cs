@@ -19,18 +19,19 @@ internal static class Version1Check
         if (connection.Version != IkeVersion.V1)
         {
             // R61
+            foreach (var round in Rounds(section).Where(round => round.Find("auth")?.Text.StartsWith("xauth", StringComparison.Ordinal) == true)) findings.Add(new Diagnostic(Severity.Error, round.Find("auth")!.ValuePosition, "XAuth is of IKEv1", "write version = 1, or auth = psk or pubkey"));
+            if (section.Find("pull")?.Text.Equals("no", StringComparison.OrdinalIgnoreCase) == true) Warn("pull", "pull is of IKEv1's Mode Config: it has no effect here", "remove it, or write version = 1");
             if (section.Find("aggressive")?.Text.Equals("yes", StringComparison.OrdinalIgnoreCase) == true) Warn("aggressive", "aggressive mode is of IKEv1: it has no effect here", "remove it, or write version = 1");
             return connection;
         }
 
         var proposals = section.Find("proposals") is null || IsDefault(section, "proposals") ? ProposalKeywords.DefaultIkeV1 : connection.Proposals;
         CheckProposals(proposals);
-        if (connection.LocalRounds.Length + connection.RemoteRounds.Length > 0) Error(null, "IKEv1 has no further authentication rounds", "keep one section local and one section remote");
-        if (connection.Local.Kind != connection.Remote.Kind) Error(null, "in IKEv1 both sides authenticate in the same way", "write the same auth in local and remote");
+        CheckRounds();
         if (connection.PpkId is not null || connection.PpkRequired) Error(connection.PpkRequired ? "ppk_required" : "ppk_id", "post-quantum pre-shared keys are of IKEv2 (RFC 8784)", "remove it, or write version = 2");
-        foreach (var round in section.Sections.Where(inner => inner.Name.StartsWith("local", StringComparison.Ordinal) || inner.Name.StartsWith("remote", StringComparison.Ordinal)))
+        foreach (var round in Rounds(section))
         {
-            if (round.Find("auth") is { } auth && auth.Text.StartsWith("eap", StringComparison.Ordinal)) findings.Add(new Diagnostic(Severity.Error, auth.ValuePosition, "EAP is of IKEv2", "write auth = psk or pubkey"));
+            if (round.Find("auth") is { } auth && auth.Text.StartsWith("eap", StringComparison.Ordinal)) findings.Add(new Diagnostic(Severity.Error, auth.ValuePosition, "EAP is of IKEv2", "write auth = psk, pubkey or xauth"));
         }
 
         var psk = connection.Local.Kind == AuthKind.Psk;
@@ -62,6 +63,18 @@ internal static class Version1Check
             return child;
         }
 
+        // phase 1 as always, then the password of a user on one side; or hybrid: the user has nothing else, the gateway has a certificate
+        void CheckRounds()
+        {
+            var (local, remote) = (connection.LocalRounds.Prepend(connection.Local).Select(round => round.Kind).ToArray(), connection.RemoteRounds.Prepend(connection.Remote).Select(round => round.Kind).ToArray());
+            if (local.Length > 2 || remote.Length > 2 || (local.Length == 2 && local[1] != AuthKind.Xauth) || (remote.Length == 2 && remote[1] != AuthKind.Xauth) || (local.Length == 2 && local[0] == AuthKind.Xauth) || (remote.Length == 2 && remote[0] == AuthKind.Xauth)) Error(null, "IKEv1 has no further authentication rounds but XAuth", "keep one section local and one section remote, and one more with auth = xauth on the side of the users");
+            else if (local.Contains(AuthKind.Xauth) && remote.Contains(AuthKind.Xauth)) Error(null, "XAuth is for users: one side of them has it, the other is the gateway", "write auth = xauth in local (we are the user) or in remote (the peers are)");
+            else if (local[0] == AuthKind.Xauth != (remote[0] == AuthKind.Xauth) && (local[0] == AuthKind.Xauth ? remote : local)[0] != AuthKind.PublicKey) Error(null, "with XAuth alone (hybrid authentication) the gateway proves itself by a certificate", $"write auth = pubkey in {(local[0] == AuthKind.Xauth ? "remote" : "local")}, or auth = psk on both sides and auth = xauth in a second section");
+            else if (local[0] != AuthKind.Xauth && remote[0] != AuthKind.Xauth && local[0] != remote[0]) Error(null, "in IKEv1 both sides authenticate in the same way", "write the same auth in local and remote");
+            if (remote.Length == 2 && remote[0] == AuthKind.Psk) Warn("remote_addrs", "whoever knows the pre-shared key can pretend to be this gateway, and gets the passwords of its users", "use certificates, or hybrid authentication: auth = xauth alone in remote, and a certificate in local");
+            if (local.Length == 2 && local[0] == AuthKind.Psk) Warn("remote_addrs", "whoever knows the pre-shared key can pretend to be the gateway, and gets the password", "use certificates");
+        }
+
         void CheckProposals(ImmutableArray<Proposal> all)
         {
             if (all.Length > MostProposals) Error("proposals", $"{all.Length} proposals: an IKEv1 connection has at most {MostProposals}", "remove some");
@@ -84,6 +97,8 @@ internal static class Version1Check
 
         void Warn(string key, string text, string remedy) => findings.Add(new Diagnostic(Severity.Warning, section.Find(key)?.ValuePosition ?? section.Position, $"connection '{section.Name}': {text}", remedy));
     }
+
+    private static IEnumerable<ConfigSection> Rounds(ConfigSection section) => section.Sections.Where(inner => inner.Name.StartsWith("local", StringComparison.Ordinal) || inner.Name.StartsWith("remote", StringComparison.Ordinal));
 
     private static bool IsDefault(ConfigSection section, string key) => section.Find(key) is { } setting && setting.Text.Equals("default", StringComparison.OrdinalIgnoreCase);
 

@@ -277,6 +277,7 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
     private void Set(ConfiguredSecret secret)
     {
         if (secret.IsPpk) secrets.SetPpk(secret.Name, secret.Value, [.. secret.Owners]);
+        else if (secret.Kind == SecretKind.Password) secrets.SetPassword(secret.Name, secret.Value, [.. secret.Owners]);
         else secrets.SetPsk(secret.Name, secret.Value, [.. secret.Owners]);
         CryptographicOperations.ZeroMemory(secret.Value);
     }

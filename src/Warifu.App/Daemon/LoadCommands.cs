@@ -6,6 +6,7 @@ using System.Threading.Tasks;
 using Warifu.App.Configuration;
 using Warifu.App.Vici;
 using Warifu.Engine;
+using Warifu.Net;
 using Warifu.Policy;
 
 namespace Warifu.App.Daemon;
@@ -105,8 +106,8 @@ internal static class LoadCommands
         if (message.Text("type") is not { } type) return Commands.Failure("shared key type missing");
         if (!new[] { "ike", "eap", "xauth", "ntlm", "ppk" }.Contains(type.ToLowerInvariant())) return Commands.Failure($"invalid shared key type: {type}");
         if (message.Find("data")?.Value is not { } data) return Commands.Failure("shared key data missing");
-        var isPpk = type.Equals("ppk", StringComparison.OrdinalIgnoreCase);
-        if (!isPpk && !type.Equals("ike", StringComparison.OrdinalIgnoreCase)) return Commands.Failure($"shared keys of the type {type} are not used yet");
+        if (type.Equals("ntlm", StringComparison.OrdinalIgnoreCase)) return Commands.Failure($"shared keys of the type {type} are not used yet");
+        var kind = type.ToLowerInvariant() switch { "ppk" => SecretKind.Ppk, "eap" or "xauth" => SecretKind.Password, _ => SecretKind.Psk };
         var owners = ImmutableArray.CreateBuilder<IdentityPattern>();
         foreach (var item in message.Items("owners"))
         {
@@ -116,7 +117,7 @@ internal static class LoadCommands
 
         // keys without a name cannot be replaced or removed one by one
         var name = message.Text("id") ?? $"unnamed-{Convert.ToHexStringLower(System.Security.Cryptography.RandomNumberGenerator.GetBytes(8))}";
-        var secret = new ConfiguredSecret(name, data.ToArray(), message.Bool("x-key"), owners.ToImmutable(), ViciConfig.ToTree(name, message).Position) { IsPpk = isPpk };
+        var secret = new ConfiguredSecret(name, data.ToArray(), message.Bool("x-key"), owners.ToImmutable(), ViciConfig.ToTree(name, message).Position) { Kind = kind };
         if (request.Session.Staged is { } staged)
         {
             if (!staged.TryGrow(request.Length)) return Commands.Failure("the transaction holds more than 64 MiB");
@@ -125,7 +126,8 @@ internal static class LoadCommands
         }
 
         var findings = new List<Diagnostic>();
-        if (isPpk) PskCheck.JudgePpk(secret, findings);
+        if (kind == SecretKind.Password) PskCheck.JudgePassword(secret, findings);
+        else if (kind == SecretKind.Ppk) PskCheck.JudgePpk(secret, findings);
         else PskCheck.Judge(secret, daemon.Config.PolicyOf(secret, daemon.Settings.PskPolicy ?? PskPolicy.Warn), daemon.Settings.Words, findings);
         if (findings.Find(finding => finding.Severity == Severity.Error) is { Text: { } text }) return Commands.Failure(text);
         foreach (var finding in findings) daemon.Events.Tell("", NoticeLevel.Warning, finding.Text);

@@ -90,7 +90,9 @@ internal static class CertificateListings
     public static ViciMessage Local(LocalAuth local)
     {
         var id = local.Id is { } own ? Identities.Print(own) : local.Certificates is [var first, ..] ? CertificateReader.NameOf(first.AsMemory()) : null;
-        return Round(local.Kind, id).Add("groups", Array.Empty<string>()).Add("cert_policy", Array.Empty<string>()).Add("certs", local.Certificates.Select(der => CertificateReader.NameOf(der.AsMemory()))).Add("cacerts", Array.Empty<string>());
+        var round = Round(local.Kind, id);
+        if (local.XauthId is { } user) round.Add("xauth_id", Identities.Print(user));
+        return round.Add("groups", Array.Empty<string>()).Add("cert_policy", Array.Empty<string>()).Add("certs", local.Certificates.Select(der => CertificateReader.NameOf(der.AsMemory()))).Add("cacerts", Array.Empty<string>());
     }
 
     /// <summary>One of the peer's rounds.</summary>
@@ -117,7 +119,7 @@ internal static class CertificateListings
     {
         var body = new ViciMessage();
         if (id is not null) body.Add("id", id);
-        return body.Add("class", kind switch { AuthKind.Psk => "pre-shared key", AuthKind.PublicKey => "public key", _ => "EAP" });
+        return body.Add("class", kind switch { AuthKind.Psk => "pre-shared key", AuthKind.PublicKey => "public key", AuthKind.Xauth => "XAuth", _ => "EAP" });
     }
 
     private sealed class OctetComparer : IEqualityComparer<System.Collections.Immutable.ImmutableArray<byte>>

@@ -39,8 +39,9 @@ internal static class ViciListings
     {
         var body = new ViciMessage().Add("uniqueid", sa.Id).Add("version", sa.Version == IkeVersion.V1 ? "1" : "2").Add("state", sa.State)
             .Add("local-host", Host(sa.Local.Address)).Add("local-port", sa.Local.Port).Add("local-id", sa.LocalId is null ? "%any" : Identities.Print(sa.LocalId))
-            .Add("remote-host", Host(sa.Remote.Address)).Add("remote-port", sa.Remote.Port).Add("remote-id", sa.RemoteId is null ? "%any" : Identities.Print(sa.RemoteId))
-            .Flag("initiator", sa.Initiator).Add("initiator-spi", sa.InitiatorSpi.ToString()).Add("responder-spi", sa.ResponderSpi.ToString())
+            .Add("remote-host", Host(sa.Remote.Address)).Add("remote-port", sa.Remote.Port).Add("remote-id", sa.RemoteId is null ? "%any" : Identities.Print(sa.RemoteId));
+        if (sa.RemoteUser is { } user && !user.Equals(sa.RemoteId)) body.Add("remote-xauth-id", Identities.Print(user));
+        body.Flag("initiator", sa.Initiator).Add("initiator-spi", sa.InitiatorSpi.ToString()).Add("responder-spi", sa.ResponderSpi.ToString())
             .Flag("nat-local", sa.NatLocal).Flag("nat-remote", sa.NatRemote).Flag("nat-any", sa.NatLocal || sa.NatRemote);
         if (sa.Proposal is { } proposal) AddAlgorithms(body, proposal);
         if (sa.State == "ESTABLISHED" && sa.Established is { } established)

@@ -44,12 +44,35 @@ internal static class KeyScheduleV1
     /// <param name="cookies">CKY-I | CKY-R.</param>
     /// <param name="encr">Cipher.</param>
     /// <param name="keyBits">Its key length attribute.</param>
-    public static IsakmpKeys Derive(PrfId prf, Secret skeyid, Secret shared, ReadOnlySpan<byte> cookies, EncrId encr, int keyBits)
+    /// <returns>Null when the key of the cipher would be one that it must not have: everything is disposed then.</returns>
+    public static IsakmpKeys? Derive(PrfId prf, Secret skeyid, Secret shared, ReadOnlySpan<byte> cookies, EncrId encr, int keyBits)
     {
         var d = Link(prf, skeyid, null, shared, cookies, 0);
         var a = Link(prf, skeyid, d, shared, cookies, 1);
         using var e = Link(prf, skeyid, a, shared, cookies, 2);
-        return new IsakmpKeys { Prf = prf, Skeyid = skeyid, SkeyidD = d, SkeyidA = a, Encr = Expand(prf, e, Algorithms.Encr[encr].KeyMaterialLength(keyBits)) };
+        if (CipherKey(prf, e, encr, keyBits) is { } key) return new IsakmpKeys { Prf = prf, Skeyid = skeyid, SkeyidD = d, SkeyidA = a, Encr = key };
+        foreach (var secret in new[] { skeyid, d, a }) secret.Dispose();
+        return null;
+    }
+
+    /// <summary>The key of the cipher out of SKEYID_e. DES takes the first eight octets that are no weak key (appendix B); with 3DES there is no other choice.</summary>
+    public static Secret? CipherKey(PrfId prf, Secret e, EncrId encr, int keyBits)
+    {
+        var length = Algorithms.Encr[encr].KeyMaterialLength(keyBits);
+        if (encr == EncrId.Des)
+        {
+            for (var at = 0; at + length <= e.Length; at += length)
+            {
+                if (!WeakKeys.IsWeak(encr, e.Span.Slice(at, length))) return new Secret(e.Span.Slice(at, length));
+            }
+
+            return null;
+        }
+
+        var key = Expand(prf, e, length);
+        if (!WeakKeys.IsWeak(encr, key.Span)) return key;
+        key.Dispose();
+        return null;
     }
 
     /// <summary>HASH_I or HASH_R: prf(SKEYID, g^xi | g^xr | CKY-I | CKY-R | SAi_b | IDii_b), with the own values of whoever sends it first.</summary>

@@ -74,6 +74,12 @@ internal abstract record Ask
     /// <summary>IKEv1: SKEYID = prf(pre-shared-key, Ni_b | Nr_b) (RFC 2409 section 5.4). Answer: <see cref="Answer.Octets"/>.</summary>
     internal sealed record PskSkeyid(SecretRef Secret, PrfId Prf, ImmutableArray<byte> Nonces) : Ask;
 
+    /// <summary>XAuth: is this the password of the user? Compared in constant time, also where there is no such user. The host disposes the password. Answer: <see cref="Answer.PasswordChecked"/>.</summary>
+    internal sealed record CheckPassword(Identity User, Secret Password, string Connection) : Ask;
+
+    /// <summary>XAuth: our own password as this user. Answer: <see cref="Answer.Octets"/>, or <see cref="Answer.Failed"/> where there is none.</summary>
+    internal sealed record FindPassword(Identity User, string Connection) : Ask;
+
     /// <summary>Which of these public keys (by the SHA-1 of their bit string) have their private key in the store? Answer: <see cref="Answer.Keys"/>, in the same order.</summary>
     internal sealed record FindKeys(ImmutableArray<ImmutableArray<byte>> KeyIds) : Ask;
 
@@ -135,6 +141,9 @@ internal abstract record Answer(AskId Id)
     internal sealed record SecretHandle(AskId Id, SecretRef Secret, string WhyNot = "", string Name = "") : Answer(Id);
 
     internal sealed record Octets(AskId Id, Secret Value) : Answer(Id);
+
+    /// <summary>Whether it is right; <paramref name="WhyNot"/> is for our own log, never for the peer.</summary>
+    internal sealed record PasswordChecked(AskId Id, bool IsRight, string WhyNot = "") : Answer(Id);
 
     /// <summary>Handles in the order of the question; none where there is no private key.</summary>
     internal sealed record Keys(AskId Id, ImmutableArray<SecretRef> Handles) : Answer(Id);

@@ -25,6 +25,9 @@ internal sealed record ChildTerms
 
     public required IpsecMode Mode { get; init; }
 
+    /// <summary>As in <see cref="ChildState.Negotiated"/>.</summary>
+    public (TrafficSelector Local, TrafficSelector Remote)? Negotiated { get; init; }
+
     /// <summary>Transport mode behind a NAT: the addresses over which the peer computes checksums (RFC 3948 section 3.1.2).</summary>
     public IpAddress OriginalRemote { get; init; }
 

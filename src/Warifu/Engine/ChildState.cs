@@ -39,6 +39,9 @@ internal sealed class ChildState : ITimed
     /// <summary>The same in moments of the engine, which are in order also where time stands still.</summary>
     public long Made { get; init; }
 
+    /// <summary>IKEv1: what went over the wire in the place of <see cref="Local"/> and <see cref="Remote"/>, where both sides mean more than one network by it.</summary>
+    public (TrafficSelector Local, TrafficSelector Remote)? Negotiated { get; init; }
+
     /// <summary>We sent the request that made it.</summary>
     public bool IsInitiator { get; init; }
 

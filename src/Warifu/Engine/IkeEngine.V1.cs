@@ -23,6 +23,9 @@ internal sealed partial class IkeEngine
     private IAsker? _working;
     private Instant _aggressiveAt;
 
+    /// <summary>Wrong passwords of XAuth.</summary>
+    public GuessLimits Guesses { get; } = new();
+
     /// <summary>All SAs of IKEv1, for inspection.</summary>
     public IReadOnlyCollection<IsakmpSa> IsakmpSas => _isakmpById.Values;
 
@@ -68,7 +71,7 @@ internal sealed partial class IkeEngine
         {
             foreach (var candidate in Index.Candidates(sa.Local.Address, sa.Remote.Address, IkeVersion.V1, peer))
             {
-                if (candidate.Aggressive != aggressive || !SuiteChoice.Of(candidate, PhaseOne.MethodsOf(candidate)).Any(sa.Suite!.IsSame)) continue;
+                if (candidate.Aggressive != aggressive || !SuiteChoice.Of(candidate, PhaseOne.MethodsOf(candidate, initiator: false)).Any(sa.Suite!.IsSame)) continue;
                 if (fits is null || (fits.Remote.Id.Exact is null && candidate.Remote.Id.Exact is not null)) fits = candidate;
             }
         }
@@ -85,20 +88,30 @@ internal sealed partial class IkeEngine
     }
 
     /// <summary>Whether the peer may have its identity (unique policy); what it replaces goes.</summary>
-    public void Claim(IsakmpSa sa, bool initialContact, Action then, Action<NegotiationFailure> refused) => Claim(sa, sa.Connection.Unique, initialContact, isBounded: true, claim =>
+    public void Claim(IsakmpSa sa, bool initialContact, Action then, Action<NegotiationFailure> refused)
     {
-        if (claim is not { Granted: true })
+        // users share the identity of phase 1: who is there shows XAuth
+        if (sa.Suite!.IsUser(!sa.Initiator) && sa.User is null)
         {
-            sa.HoldsIdentity = false;
-            refused(claim?.Most > 0
-                ? new NegotiationFailure("too-many", $"{Identities.Print(sa.RemoteId)} has {claim.Most} phases 1 already", [], [], [], "at the peer: close those that are not used")
-                : new NegotiationFailure("unique", $"{Identities.Print(sa.RemoteId)} is connected already, and connections.{sa.Connection.Name}.unique = keep", [], [], [], $"here: set connections.{sa.Connection.Name}.unique = replace; or at the peer: close the other one"));
+            then();
             return;
         }
 
-        then();
-        ReplaceAll(claim.Replaces, sa, initialContact);
-    });
+        Claim(sa, sa.Connection.Unique, initialContact, isBounded: true, claim =>
+        {
+            if (claim is { Granted: true })
+            {
+                then();
+                ReplaceAll(claim.Replaces, sa, initialContact);
+                return;
+            }
+
+            sa.HoldsIdentity = false;
+            refused(claim?.Most > 0
+                ? new NegotiationFailure("too-many", $"{Identities.Print(sa.PeerId)} has {claim.Most} phases 1 already", [], [], [], "at the peer: close those that are not used")
+                : new NegotiationFailure("unique", $"{Identities.Print(sa.PeerId)} is connected already, and connections.{sa.Connection.Name}.unique = keep", [], [], [], $"here: set connections.{sa.Connection.Name}.unique = replace; or at the peer: close the other one"));
+        });
+    }
 
     /// <summary>The peer's identity is held by an SA that we began, too.</summary>
     public void ClaimOwn(IsakmpSa sa, bool initialContact) => Claim(sa, sa.Connection.Unique == UniquePolicy.Keep ? UniquePolicy.Never : sa.Connection.Unique, initialContact, isBounded: false, claim =>
@@ -110,11 +123,18 @@ internal sealed partial class IkeEngine
     {
         // also when the answer never comes
         sa.HoldsIdentity = true;
-        Ask(sa, new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.RemoteId!, policy, initialContact) { SameHost = SameHost(sa), Begun = sa.Created, IsBounded = isBounded }, answer => then(answer as Answer.Claim));
+        Ask(sa, new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.PeerId!, policy, initialContact) { SameHost = SameHost(sa), Begun = sa.Created, IsBounded = isBounded }, answer => then(answer as Answer.Claim));
     }
 
-    /// <summary>Both sides are authenticated.</summary>
+    /// <summary>Both sides are authenticated; with remote access the user and its address are not there yet.</summary>
     public void Establish(IsakmpSa sa, bool initialContact)
+    {
+        if (RemoteAccess.TryBegin(sa, initialContact)) sa.TakeEarly();
+        else Admit(sa, initialContact);
+    }
+
+    /// <summary>Phase 1 and all that belongs to it is done.</summary>
+    public void Admit(IsakmpSa sa, bool initialContact)
     {
         (sa.Established, sa.Proven) = (Now, Moment);
         sa.State = IsakmpState.Established;
@@ -145,6 +165,12 @@ internal sealed partial class IkeEngine
         if (sa.Mode is { } mode)
         {
             mode.Fail(PhaseFailures.Rejected(sa, NotifyV1.AuthenticationFailed), null);
+            return;
+        }
+
+        if (sa.Access is not null)
+        {
+            PhaseLifetimes.Fail(sa, PhaseFailures.Rejected(sa, NotifyV1.AuthenticationFailed) with { Sentence = $"the peer ended phase 1 during {(sa.Access.Task == Transaction.Xauth ? "XAuth" : "Mode Config")}" });
             return;
         }
 
@@ -223,7 +249,7 @@ internal sealed partial class IkeEngine
 
     private ImmutableArray<uint> SameHost(IsakmpSa sa) => [.. OfIsakmp(sa.Connection.Name).Where(other => other != sa && IsSamePeer(other, sa)).Select(other => other.Id)];
 
-    private static bool IsSamePeer(IsakmpSa one, IsakmpSa other) => one.RemoteId is not null && one.RemoteId.Equals(other.RemoteId) && Equals(one.LocalId, other.LocalId) && one.Remote.Address == other.Remote.Address && (!other.RemoteBehindNat || one.Remote.Port == other.Remote.Port);
+    private static bool IsSamePeer(IsakmpSa one, IsakmpSa other) => one.RemoteId is not null && one.RemoteId.Equals(other.RemoteId) && Equals(one.User, other.User) && Equals(one.LocalId, other.LocalId) && one.Remote.Address == other.Remote.Address && (!other.RemoteBehindNat || one.Remote.Port == other.Remote.Port);
 
     private IsakmpSa? HeirOf(IsakmpSa sa) => OfIsakmp(sa.Connection.Name).Where(other => other != sa && other.State == IsakmpState.Established && IsSamePeer(other, sa)).MaxBy(other => other.Id);
 
@@ -297,7 +323,7 @@ internal sealed partial class IkeEngine
 
     /// <summary>The pair that a rekeying is to replace.</summary>
     public static ChildState? OldPairOf(IsakmpSa sa, ChildRequest request) =>
-        request.Part is { } part ? sa.Children.Values.FirstOrDefault(child => child.Phase == ChildPhase.Rekeying && child.Config.Name == request.Config.Name && child.Local.SequenceEqual(part.Local) && child.Remote.SequenceEqual(part.Remote)) : null;
+        request.Part is { } part ? sa.Children.Values.FirstOrDefault(child => child.Phase == ChildPhase.Rekeying && child.Config.Name == request.Config.Name && QuickInstall.PartOf(child) is var (local, remote) && local.SequenceEqual(part.Local) && remote.SequenceEqual(part.Remote)) : null;
 
     /// <summary>A version 1 message. False when nothing here speaks that version with this peer.</summary>
     private bool TryReceiveV1(in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message, out DropReason drop)
@@ -382,7 +408,7 @@ internal sealed partial class IkeEngine
             // R44: only the mode that is configured
             if (candidate.Aggressive != aggressive) why = Rejection.Mode;
             else if (peer is not null && !candidate.Remote.Id.Matches(peer)) why = Rejection.Identity;
-            else if (SuiteChoice.Select(SuiteChoice.Of(candidate, PhaseOne.MethodsOf(candidate)), read) is not { } found) why = Rejection.Proposal;
+            else if (SuiteChoice.Select(SuiteChoice.Of(candidate, PhaseOne.MethodsOf(candidate, initiator: false)), read) is not { } found) why = Rejection.Proposal;
             else if (!aggressive || !found.Suite.UsesPsk || candidate.AggressivePsk) return (candidate, found.Suite, found.Answer);
             if (rejected is null || why > rejected.Value.Why) rejected = (candidate, why);
         }
@@ -405,7 +431,7 @@ internal sealed partial class IkeEngine
                 var peer = IdentityIn(view);
                 return new NegotiationFailure("identity", $"the peer calls itself {Identities.Print(peer)}, connections.{candidate.Name}.remote.id accepts {candidate.Remote.Id}", [Identities.Print(peer)], [candidate.Remote.Id.Text], [], $"here: set connections.{candidate.Name}.remote.id = {Identities.Print(peer)}; or at the peer: set its local id to {candidate.Remote.Id}");
             case Rejection.Proposal:
-                return PhaseFailures.NoProposal(candidate, SuiteChoice.Of(candidate, PhaseOne.MethodsOf(candidate)), offers);
+                return PhaseFailures.NoProposal(candidate, SuiteChoice.Of(candidate, PhaseOne.MethodsOf(candidate, initiator: false)), offers);
             default:
                 return PhaseFailures.AggressivePsk(candidate);
         }

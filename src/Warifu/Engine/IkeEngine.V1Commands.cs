@@ -135,6 +135,9 @@ internal sealed partial class IkeEngine
         ResponderSpi = sa.CookieR,
         NatLocal = sa.LocalBehindNat,
         NatRemote = sa.RemoteBehindNat,
+        RemoteUser = sa.User,
+        LocalVips = sa.Virtual?.Local ?? [],
+        RemoteVips = sa.Virtual?.Remote ?? [],
         Proposal = sa.Suite?.AsProposal(),
         Established = sa.Established == default ? null : sa.Established,
         RekeyAt = null,
@@ -142,7 +145,7 @@ internal sealed partial class IkeEngine
         ReauthAt = Known(sa.RekeyAt),
         ExpireAt = Known(sa.ExpireAt),
         TasksQueued = [.. sa.Wanted.Select(_ => "QUICK_MODE")],
-        TasksActive = sa.Mode is { } mode ? [mode.Exchange == ExchangeType.Aggressive ? "AGGRESSIVE_MODE" : "MAIN_MODE"] : [.. sa.Exchanges.Where(exchange => !exchange.IsDone).Select(exchange => exchange.Task)],
+        TasksActive = sa.Mode is { } mode ? [mode.Exchange == ExchangeType.Aggressive ? "AGGRESSIVE_MODE" : "MAIN_MODE"] : sa.Access is { } access ? [access.Task] : [.. sa.Exchanges.Where(exchange => !exchange.IsDone).Select(exchange => exchange.Task)],
         Children = [.. sa.Children.Values.OrderBy(child => child.Id).Select(Snapshot)],
     });
 }

@@ -79,6 +79,20 @@ internal static class ProtocolTimes
     /// <summary>IKEv1: answers to first messages of aggressive mode in a second while somebody floods us: each costs a key exchange before anybody has shown that he receives at his address.</summary>
     public const int AggressivePerSecond = 10;
 
+    /// <summary>IKEv1: XAuth and Mode Config are over after this, with time to type a password.</summary>
+    public static TimeSpan RemoteAccess { get; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Wrong passwords of one user from one address (IPv6: one /64) within <see cref="GuessPeriod"/>; beyond, none is looked at any more.</summary>
+    public const int WrongPasswords = 5;
+
+    /// <summary>Wrong passwords of one user from everywhere within the period, beyond which somebody should look.</summary>
+    public const int WrongPasswordsInAll = 20;
+
+    public static TimeSpan GuessPeriod { get; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Users and addresses whose wrong passwords are counted.</summary>
+    public const int GuessesRemembered = 4096;
+
     /// <summary>Message id at which the IKE SA is rekeyed (RFC 7296 section 2.2).</summary>
     public const uint MessageIdsSoft = 0xC000_0000;
 

@@ -39,6 +39,9 @@ internal sealed record IkeSaSnapshot
 
     public Identity? RemoteId { get; init; }
 
+    /// <summary>The user of XAuth (IKEv1).</summary>
+    public Identity? RemoteUser { get; init; }
+
     public required bool Initiator { get; init; }
 
     public required IkeSpi InitiatorSpi { get; init; }

@@ -145,6 +145,9 @@ public sealed record Connection
     /// <summary>Virtual addresses to ask the peer for (RFC 7296 section 2.19), one for each entry: 0.0.0.0 and :: are any, others a wish. Without one the connection does not come up.</summary>
     public ImmutableArray<IpAddress> VirtualIps { get; init; } = [];
 
+    /// <summary>IKEv1: the client asks for addresses (request and reply); false = the gateway pushes them (set and acknowledgement).</summary>
+    public bool Pull { get; init; } = true;
+
     /// <summary>Further configuration attributes to ask for beside addresses, netmask, name servers, NBNS, DHCP, subnets and domains.</summary>
     public ImmutableArray<ConfigurationType> RequestAttributes { get; init; } = [];
 
@@ -293,6 +296,8 @@ public enum AuthKind
     PublicKey,
     /// <summary>EAP.</summary>
     Eap,
+    /// <summary>IKEv1: a user name and a password after phase 1 (XAuth). As a round behind another it is added to it; alone it makes the authentication hybrid: the gateway proves itself by its certificate, the user by the password.</summary>
+    Xauth,
 }
 
 /// <summary>Our side of an authentication.</summary>
@@ -303,6 +308,9 @@ public sealed record LocalAuth
 
     /// <summary>Our identity; null = the subject of our certificate, else our IP address.</summary>
     public Identity? Id { get; init; }
+
+    /// <summary>The user's name with <see cref="AuthKind.Xauth"/>; null = <see cref="Id"/>. Its password is in the host's store.</summary>
+    public Identity? XauthId { get; init; }
 
     /// <summary>Own certificates to choose from, in DER, in order of preference; the private keys are in the host's store.</summary>
     public ImmutableArray<ImmutableArray<byte>> Certificates { get; init; } = [];

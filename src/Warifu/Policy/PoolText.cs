@@ -29,6 +29,8 @@ public static class PoolText
         ["split_include"] = (ConfigurationType.SplitInclude, ConfigurationType.SplitInclude),
         ["split_exclude"] = (ConfigurationType.SplitExclude, ConfigurationType.SplitExclude),
         ["dns_domain"] = (ConfigurationType.InternalDnsDomain, ConfigurationType.InternalDnsDomain),
+        ["banner"] = (ConfigurationType.UnityBanner, ConfigurationType.UnityBanner),
+        ["default_domain"] = (ConfigurationType.UnityDefaultDomain, ConfigurationType.UnityDefaultDomain),
     }.ToFrozenDictionary(StringComparer.Ordinal);
 
     private static readonly FrozenDictionary<ConfigurationType, string> s_names = new Dictionary<ConfigurationType, string>
@@ -61,6 +63,10 @@ public static class PoolText
         [ConfigurationType.EncDnsDigestInfo] = "ENCDNS_DIGEST_INFO",
         [ConfigurationType.InternalIp4Server] = "INTERNAL_IP4_SERVER",
         [ConfigurationType.InternalIp6Server] = "INTERNAL_IP6_SERVER",
+        [ConfigurationType.UnityBanner] = "UNITY_BANNER",
+        [ConfigurationType.UnitySavePassword] = "UNITY_SAVE_PASSWD",
+        [ConfigurationType.UnityDefaultDomain] = "UNITY_DEF_DOMAIN",
+        [ConfigurationType.UnitySplitDns] = "UNITY_SPLITDNS_NAME",
         [ConfigurationType.SplitInclude] = "UNITY_SPLIT_INCLUDE",
         [ConfigurationType.SplitExclude] = "UNITY_LOCAL_LAN",
     }.ToFrozenDictionary();
@@ -107,7 +113,7 @@ public static class PoolText
     }
 
     /// <summary>Reads one value of a key of a pool.</summary>
-    /// <param name="key">dns, nbns, dhcp, netmask, server, subnet, p_cscf, split_include, split_exclude, address, dns_domain, or a decimal attribute type.</param>
+    /// <param name="key">dns, nbns, dhcp, netmask, server, subnet, p_cscf, split_include, split_exclude, address, dns_domain, banner, default_domain, or a decimal attribute type.</param>
     /// <param name="value">An address; a subnet for subnet and split_…; for dns_domain a domain, and behind it the four fields of a DS record (RFC 4034) when it has a trust anchor; for a number an address, a subnet, 0x and hexadecimal digits, or text.</param>
     /// <param name="attributes">What it stands for: one, or a domain and its trust anchor.</param>
     /// <param name="error">What is wrong and what would be right.</param>
@@ -120,6 +126,13 @@ public static class PoolText
         if (ushort.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out var number)) return TryParseNumbered(number, value, out attributes, out error);
         if (!s_keys.TryGetValue(key, out var types)) return Fail($"unknown attribute '{key}'; nearest known key: '{Spelling.Nearest(key, s_keys.Keys)}'", out error);
         if (key == "dns_domain") return TryParseDomain(value, out attributes, out error);
+        if (key == "default_domain" && !IsDomain(value)) return Fail($"'{value}' is no domain; write for example corp.example", out error);
+        if (key is "default_domain" or "banner")
+        {
+            attributes = [new PoolAttribute(types.V4, [.. Encoding.UTF8.GetBytes(value)])];
+            return true;
+        }
+
         var isSubnet = key is "subnet" or "split_include" or "split_exclude";
         if (!TryReadPrefix(value, isSubnet, out var prefix)) return Fail(isSubnet ? $"'{value}' is no subnet; write for example 10.1.0.0/16" : $"'{value}' is no IP address; write for example 10.1.0.53", out error);
         if (key.StartsWith("split_", StringComparison.Ordinal) && prefix.Address.IsV6) return Fail($"{key} knows IPv4 only; write subnet = {value}", out error);
@@ -141,7 +154,7 @@ public static class PoolText
             (ConfigurationType.SupportedAttributes, _) when value.Length % 2 == 0 => PrintTypes(value),
             (ConfigurationType.InternalIp4Subnet or ConfigurationType.SplitInclude or ConfigurationType.SplitExclude, >= 8) => PrintSubnet(value),
             (ConfigurationType.InternalIp6Address or ConfigurationType.InternalIp6Subnet or ConfigurationType.InternalIp6Prefix, 17) => $"{IpAddress.FromOctets(value[..16])}/{value[16]}",
-            (ConfigurationType.ApplicationVersion or ConfigurationType.InternalDnsDomain, _) => Printable(value),
+            (ConfigurationType.ApplicationVersion or ConfigurationType.InternalDnsDomain or (>= ConfigurationType.UnityBanner and <= ConfigurationType.UnitySplitDns), _) => Printable(value),
             (ConfigurationType.InternalDnssecTa, > 4) => $"{BinaryPrimitives.ReadUInt16BigEndian(value)} {value[2]} {value[3]} {Printable(value[4..])}",
             ( <= ConfigurationType.PCscfIp6Address or ConfigurationType.InternalIp4Server or ConfigurationType.InternalIp6Server, 4 or 16) => IpAddress.FromOctets(value).ToString(),
             _ => Convert.ToHexStringLower(value[..Math.Min(value.Length, 64)]),
@@ -232,7 +245,7 @@ public static class PoolText
         return string.Join(' ', names);
     }
 
-    private static string Printable(ReadOnlySpan<byte> value)
+    internal static string Printable(ReadOnlySpan<byte> value)
     {
         var text = new StringBuilder(value.Length);
         foreach (var octet in value[..Math.Min(value.Length, 255)]) text.Append(octet is >= 0x20 and < 0x7F ? (char)octet : '?');

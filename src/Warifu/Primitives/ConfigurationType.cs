@@ -59,6 +59,14 @@ public enum ConfigurationType : ushort
     InternalIp4Server = 23456,
     /// <summary>Microsoft's: a server of the internal network.</summary>
     InternalIp6Server = 23457,
+    /// <summary>Cisco Unity: a text for the user.</summary>
+    UnityBanner = 28672,
+    /// <summary>Cisco Unity: the client may keep the password.</summary>
+    UnitySavePassword = 28673,
+    /// <summary>Cisco Unity: the domain that the client looks in first.</summary>
+    UnityDefaultDomain = 28674,
+    /// <summary>Cisco Unity: domains that the internal name servers resolve, separated by commas.</summary>
+    UnitySplitDns = 28675,
     /// <summary>Cisco Unity: networks that go through the tunnel.</summary>
     SplitInclude = 28676,
     /// <summary>Cisco Unity: networks that do not.</summary>

@@ -118,6 +118,8 @@ internal enum AuthV1 : ushort
     /// <summary>draft-ietf-ipsra-isakmp-xauth-06.</summary>
     XauthInitPsk = 65001,
     XauthRespPsk = 65002,
+    XauthInitDss = 65003,
+    XauthRespDss = 65004,
     XauthInitRsa = 65005,
     XauthRespRsa = 65006,
 }
@@ -200,4 +202,19 @@ internal enum IdV1 : byte
     DerAsn1Dn = 9,
     DerAsn1Gn = 10,
     KeyId = 11,
+}
+
+/// <summary>Attributes of XAuth (draft-beaulieu-ike-xauth-02 section 6.2).</summary>
+internal enum XauthAttribute : ushort
+{
+    Type = 16520,
+    UserName = 16521,
+    UserPassword = 16522,
+    Passcode = 16523,
+    Message = 16524,
+    Challenge = 16525,
+    Domain = 16526,
+    Status = 16527,
+    NextPin = 16528,
+    Answer = 16529,
 }

@@ -33,7 +33,7 @@ internal sealed class AggressiveMode(IsakmpSa sa) : PhaseOne(sa)
 
     public override void Start()
     {
-        if (MethodsOf(Sa.Connection) is not [var method, ..] || SuiteChoice.Of(Sa.Connection, method) is not { IsEmpty: false } suites)
+        if (MethodsOf(Sa.Connection, initiator: true) is not [var method, ..] || SuiteChoice.Of(Sa.Connection, method) is not { IsEmpty: false } suites)
         {
             Fail(PhaseLifetimes.NothingToOffer(Sa.Connection), null);
             return;
@@ -47,8 +47,8 @@ internal sealed class AggressiveMode(IsakmpSa sa) : PhaseOne(sa)
 
         Offered = suites;
         Sa.Suite = suites[0];
-        if (Sa.Suite.UsesPsk) Send();
-        else Find(Send);
+        if (Sa.Suite.Signs(initiator: true)) Find(Send);
+        else Send();
 
         void Send()
         {
@@ -63,7 +63,7 @@ internal sealed class AggressiveMode(IsakmpSa sa) : PhaseOne(sa)
             WriteCertRequests(builder);
             VendorIds.Write(builder, Sa.Connection, null);
             // a responder that minds amplification can answer with its certificates only what is long enough
-            if (!Sa.Suite.UsesPsk && builder.Chain.Length < LeastWithCertificates) builder.VendorId(new byte[LeastWithCertificates - builder.Chain.Length]);
+            if (Sa.Suite.Signs(initiator: false) && builder.Chain.Length < LeastWithCertificates) builder.VendorId(new byte[LeastWithCertificates - builder.Chain.Length]);
             Step = 1;
             Sa.SendPhaseOne(builder, MessageKind.Aggressive1, encrypted: false, timed: true);
         }
@@ -85,8 +85,8 @@ internal sealed class AggressiveMode(IsakmpSa sa) : PhaseOne(sa)
         Sa.RemoteId = peer;
         Step = 1;
         MakeKe();
-        if (suite.UsesPsk) Derive();
-        else Find(Derive);
+        if (suite.Signs(initiator: false)) Find(Derive);
+        else Derive();
         return DropReason.None;
 
         void Derive()
@@ -146,7 +146,7 @@ internal sealed class AggressiveMode(IsakmpSa sa) : PhaseOne(sa)
         view.TryGet(PayloadV1.Id, out var id);
         PeerIdBody = id.ToArray();
         TakeKe(view);
-        if (IdentityOf(id) is not { } peer || PeerProof.Read(suite, view) is not { } proof)
+        if (IdentityOf(id) is not { } peer || PeerProof.Read(Sa, view) is not { } proof)
         {
             Fail(PhaseFailures.NoProof(Sa), null);
             return;
@@ -199,7 +199,7 @@ internal sealed class AggressiveMode(IsakmpSa sa) : PhaseOne(sa)
     private void OnInitiatorProof(scoped in ChainView view)
     {
         var initialContact = view.TryGetNotify(NotifyV1.InitialContact, out _);
-        if (PeerProof.Read(Sa.Suite!, view) is not { } proof)
+        if (PeerProof.Read(Sa, view) is not { } proof)
         {
             Fail(PhaseFailures.NoProof(Sa), NotifyV1.InvalidHashInformation);
             return;

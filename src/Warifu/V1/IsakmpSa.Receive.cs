@@ -22,6 +22,10 @@ internal sealed partial class IsakmpSa
     /// <summary>HASHes that were computed over what came in: one for each message, whatever is wrong with it.</summary>
     public long HashChecks { get; private set; }
 
+    private const int LongestEarly = 1024;
+
+    private (IkeHeader Header, Endpoint Local, Endpoint Remote, byte[] Message)? _early;
+
     public DropReason Receive(in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
     {
         if (State == IsakmpState.Passive) return DropReason.NotEstablished;
@@ -143,9 +147,14 @@ internal sealed partial class IsakmpSa
 
     private DropReason ReceiveExchange(in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
     {
-        if (Keys is null || (header.Flags & EncryptionFlag) == 0 || State is not (IsakmpState.Established or IsakmpState.Replaced)) return DropReason.NotEstablished;
+        if (Keys is null || (header.Flags & EncryptionFlag) == 0) return DropReason.NotEstablished;
+        // the gateway's first question may be here while we look at its certificate
+        if (Mode is { IsBusy: true, Expected: null or MessageKind.Main6 or MessageKind.Aggressive2 } && header.Exchange == ExchangeType.ModeConfig && message.Length <= LongestEarly) _early ??= (header, local, remote, message.ToArray());
+        // remote access: nothing but transactions before the user has proved itself
+        if (State is not (IsakmpState.Established or IsakmpState.Replaced) && Access is null) return DropReason.NotEstablished;
         if (header.MessageId == 0) return DropReason.Malformed;
         var isNew = !_exchanges.TryGetValue(header.MessageId, out var exchange);
+        if (isNew && Access is { Stage: AccessStage.Refused }) return DropReason.NotEstablished;
         if (isNew && (IsUsed(header.MessageId) || _exchanges.Values.Count(open => !open.IsDone) >= MaxOpen)) return DropReason.OutOfWindow;
         var digest = MessageDigest.Of(message);
         if (exchange is not null)
@@ -161,10 +170,16 @@ internal sealed partial class IsakmpSa
             if (exchange.IsDone || exchange.IsBusy) return DropReason.OutOfWindow;
         }
 
-        if (isNew && header.Exchange != ExchangeType.QuickMode) return DropReason.UnknownExchange;
         var opened = Open(header, message[IkeHeader.Length..], exchange?.Iv ?? ExchangeIv(header.MessageId), exchange, out var view, out var next);
         if (opened != DropReason.None) return opened;
-        var kind = exchange?.Expected ?? MessageKind.Quick1;
+        if (isNew)
+        {
+            // what follows upon the status of XAuth shows that it has arrived
+            if (Access is { IsProven: true, Stage: AccessStage.Xauth } proven) proven.Configure();
+            if (header.Exchange == ExchangeType.QuickMode && Access is not null) return DropReason.NotEstablished;
+        }
+
+        var kind = exchange?.Expected ?? (header.Exchange == ExchangeType.QuickMode ? MessageKind.Quick1 : MessageKind.Transaction);
         Accept(header.MessageId, local, remote);
         if (MessageRules.Check(kind, view) is not null)
         {
@@ -174,9 +189,9 @@ internal sealed partial class IsakmpSa
 
         if (exchange is null)
         {
-            if (Report.Ended) Report = new ReportBuilder(Engine.Now, initiator: false);
+            if (Report.Ended && kind == MessageKind.Quick1) Report = new ReportBuilder(Engine.Now, initiator: false);
             if (_exchanges.Count >= MaxExchanges) ForgetOldest();
-            exchange = new QuickResponder(this, header.MessageId);
+            exchange = kind == MessageKind.Quick1 ? new QuickResponder(this, header.MessageId) : new PeerTransaction(this, header.MessageId);
             _exchanges.Add(header.MessageId, exchange);
         }
 
@@ -221,6 +236,14 @@ internal sealed partial class IsakmpSa
         if (!(exchange is null ? CheckHash(header.MessageId, default, view) : exchange.CheckHash(view))) return DropReason.BadIntegrity;
         CountOctets(sealedOctets.Length);
         return DropReason.None;
+    }
+
+    /// <summary>Phase 1 is over: what came of the next exchange meanwhile.</summary>
+    public void TakeEarly()
+    {
+        if (_early is not var (header, local, remote, message)) return;
+        _early = null;
+        Receive(header, local, remote, message);
     }
 
     /// <summary>An authentic message with a message ID that is not to come again.</summary>

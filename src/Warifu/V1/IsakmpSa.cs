@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Collections.Immutable;
 using System.Linq;
 using System.Security.Cryptography;
 using Warifu.Crypto;
@@ -95,6 +96,29 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
 
     /// <summary>Main or aggressive mode while it is under way; gone, and its secrets zeroed, when both sides are authenticated.</summary>
     public PhaseOne? Mode { get; set; }
+
+    /// <summary>XAuth and Mode Config while they are under way, after phase 1.</summary>
+    public RemoteAccess? Access { get; set; }
+
+    /// <summary>The user that proved itself by XAuth; many of them may share the identity of phase 1.</summary>
+    public Identity? User { get; set; }
+
+    /// <summary>Who is there: the user, or whoever phase 1 has proved.</summary>
+    public Identity? PeerId => User ?? RemoteId;
+
+    /// <summary>How often our password was asked for without saying whether it is right.</summary>
+    public int XauthRequests { get; set; }
+
+    /// <summary>What Mode Config gave.</summary>
+    public VirtualAddresses? Virtual { get; private set; }
+
+    /// <summary>Networks that a gateway of Cisco's kind means by everything.</summary>
+    public ImmutableArray<TrafficSelector> SplitNetworks { get; set; } = [];
+
+    /// <summary>What "dynamic" is on our side: the virtual addresses, or the own one.</summary>
+    public ImmutableArray<IpAddress> LocalEnds => Virtual is { Local.IsEmpty: false } given ? given.Local : [Local.Address];
+
+    public ImmutableArray<IpAddress> RemoteEnds => Virtual is { Remote.IsEmpty: false } given ? given.Remote : [Remote.Address];
 
     public PeerTraits Peer { get; } = new();
 
@@ -267,10 +291,18 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
         }
     }
 
+    /// <summary>Addresses of Mode Config: they go back when the SA is closed.</summary>
+    public void Share(VirtualAddresses given)
+    {
+        Virtual?.Leave(Engine);
+        Virtual = given.Join();
+    }
+
     /// <summary>A half-open SA gets no more time than this.</summary>
     public void HurryUp(TimeSpan timeout)
     {
-        if (ExpireAt <= Created + timeout || Mode is { Step: > 1 }) return;
+        // a user who has proved nothing yet is hurried as in phase 1
+        if (ExpireAt <= Created + timeout || Mode is { Step: > 1 } || Access is not null and not { Stage: AccessStage.Xauth } || (Access is not null && !Suite!.IsHybrid)) return;
         ExpireAt = Created + timeout > Engine.Now ? Created + timeout : Engine.Now;
         Reschedule();
     }
@@ -315,6 +347,7 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
         PhaseLifetimes.TellWaiting(this, new CommandResult(false, text));
         Wipe();
         if (HoldsIdentity) Engine.Emit(new IkeAction.ReleaseIdentity(Id));
+        Virtual?.Leave(Engine);
         if (LocalBehindNat && wasEstablished && !quiet) Engine.Emit(new IkeAction.Keepalive(Id, Local, Remote, false));
         if (!quiet && (Initiator || wasEstablished)) Engine.Raise(new IkeSaDown(reason, text) { Connection = Connection.Name, IkeId = Id });
         Engine.Forget(this, reason);
@@ -451,7 +484,8 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
     /// <summary>Message 3 of aggressive mode may have been lost: it goes before what follows until the peer is heard.</summary>
     private void RepeatLast()
     {
-        if (Initiator && State == IsakmpState.Established && _phaseOne.Messages.Length > 0 && LastHeard <= Established && Connection.Aggressive) Transmit(_phaseOne.Messages);
+        if (Access is not null && _phaseOne.RetransmitAt != Instant.Never) Transmit(_phaseOne.Messages);
+        else if (Initiator && State == IsakmpState.Established && _phaseOne.Messages.Length > 0 && LastHeard <= Established && Connection.Aggressive) Transmit(_phaseOne.Messages);
     }
 
     /// <summary>The exchange is over; for a while its last message is sent again when it is asked for.</summary>
@@ -471,6 +505,7 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
     {
         Mode?.Dispose();
         Mode = null;
+        Access = null;
         Keys?.Dispose();
         Keys = null;
         _cipher?.Dispose();

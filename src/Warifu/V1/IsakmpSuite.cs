@@ -99,9 +99,39 @@ internal sealed record IsakmpSuite(EncrId Encr, ushort KeyBits, PrfId Prf, KeId 
     public static bool HasGroup(KeId group) => group is KeId.Modp768 or KeId.Modp1024 or KeId.Modp1536 or (>= KeId.Modp2048 and <= KeId.Brainpool512) && Algorithms.Ke.ContainsKey(group);
 
     /// <summary>RFC 4754: the hash of HASH_I and HASH_R is that of the curve; with DSS it is SHA-1 (RFC 2409 section 5.1).</summary>
-    public PrfId ProofPrf => Auth switch { AuthV1.Ecdsa256 => PrfId.HmacSha256, AuthV1.Ecdsa384 => PrfId.HmacSha384, AuthV1.Ecdsa521 => PrfId.HmacSha512, AuthV1.Dss => PrfId.HmacSha1, _ => Prf };
+    public PrfId ProofPrf => Base switch { AuthV1.Ecdsa256 => PrfId.HmacSha256, AuthV1.Ecdsa384 => PrfId.HmacSha384, AuthV1.Ecdsa521 => PrfId.HmacSha512, AuthV1.Dss => PrfId.HmacSha1, _ => Prf };
 
-    public bool UsesPsk => Auth is AuthV1.Psk or AuthV1.XauthInitPsk or AuthV1.XauthRespPsk;
+    /// <summary>What phase 1 itself is proved with, without the XAuth that may follow.</summary>
+    public AuthV1 Base => Auth switch
+    {
+        AuthV1.XauthInitPsk or AuthV1.XauthRespPsk => AuthV1.Psk,
+        AuthV1.XauthInitDss or AuthV1.XauthRespDss => AuthV1.Dss,
+        AuthV1.XauthInitRsa or AuthV1.XauthRespRsa or AuthV1.HybridInitRsa or AuthV1.HybridRespRsa => AuthV1.Rsa,
+        _ => Auth,
+    };
+
+    public bool UsesPsk => Base == AuthV1.Psk;
+
+    /// <summary>One side is a user, who must give a password after phase 1.</summary>
+    public bool UsesXauth => Base != Auth;
+
+    /// <summary>Only the gateway proves itself in phase 1 (draft-ietf-ipsec-isakmp-hybrid-auth-05).</summary>
+    public bool IsHybrid => Auth is AuthV1.HybridInitRsa or AuthV1.HybridRespRsa;
+
+    /// <summary>That side of phase 1 is the user: the method says which one it is.</summary>
+    public bool IsUser(bool initiator) => UsesXauth && initiator == (Auth is AuthV1.XauthInitPsk or AuthV1.XauthInitDss or AuthV1.XauthInitRsa or AuthV1.HybridInitRsa);
+
+    /// <summary>That side proves itself by a signature, else by HASH.</summary>
+    public bool Signs(bool initiator) => !UsesPsk && !(IsHybrid && IsUser(initiator));
+
+    /// <summary>The method with XAuth behind it; 0 = there is none.</summary>
+    public static AuthV1 WithXauth(AuthV1 method, bool userInitiates) => method switch
+    {
+        AuthV1.Psk => userInitiates ? AuthV1.XauthInitPsk : AuthV1.XauthRespPsk,
+        AuthV1.Dss => userInitiates ? AuthV1.XauthInitDss : AuthV1.XauthRespDss,
+        AuthV1.Rsa => userInitiates ? AuthV1.XauthInitRsa : AuthV1.XauthRespRsa,
+        _ => 0,
+    };
 
     public static AuthV1 AuthOf(PublicKey key) => key.Kind switch
     {
@@ -124,6 +154,7 @@ internal sealed record IsakmpSuite(EncrId Encr, ushort KeyBits, PrfId Prf, KeId 
         AuthV1.Ecdsa521 => "ECDSA signatures on P-521",
         AuthV1.HybridInitRsa or AuthV1.HybridRespRsa => "hybrid RSA",
         AuthV1.XauthInitPsk or AuthV1.XauthRespPsk => "XAuth and a pre-shared key",
+        AuthV1.XauthInitDss or AuthV1.XauthRespDss => "XAuth and DSS signatures",
         AuthV1.XauthInitRsa or AuthV1.XauthRespRsa => "XAuth and RSA signatures",
         _ => $"authentication method {(ushort)auth}",
     };

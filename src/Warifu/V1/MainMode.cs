@@ -28,7 +28,7 @@ internal sealed class MainMode(IsakmpSa sa) : PhaseOne(sa)
 
     public override void Start()
     {
-        if (MethodsOf(Sa.Connection) is not [var method, ..] || SuiteChoice.Of(Sa.Connection, method) is not { IsEmpty: false } suites)
+        if (MethodsOf(Sa.Connection, initiator: true) is not [var method, ..] || SuiteChoice.Of(Sa.Connection, method) is not { IsEmpty: false } suites)
         {
             Fail(PhaseLifetimes.NothingToOffer(Sa.Connection), null);
             return;
@@ -138,8 +138,8 @@ internal sealed class MainMode(IsakmpSa sa) : PhaseOne(sa)
         DeriveKeys(Pairs(), () =>
         {
             if (Sa.IsBehindNat || (Sa.ForceEncapsulation && Sa.Peer.NatTraversal != VendorKind.Unknown)) PhaseLifetimes.Float(Sa);
-            if (Sa.Suite!.UsesPsk) SendProof();
-            else Find(SendProof);
+            if (Sa.Suite!.Signs(initiator: true)) Find(SendProof);
+            else SendProof();
         });
 
         void SendProof()
@@ -161,7 +161,7 @@ internal sealed class MainMode(IsakmpSa sa) : PhaseOne(sa)
         view.TryGet(PayloadV1.Id, out var id);
         PeerIdBody = id.ToArray();
         var initialContact = view.TryGetNotify(NotifyV1.InitialContact, out _);
-        if (IdentityOf(id) is not { } peer || PeerProof.Read(Sa.Suite!, view) is not { } proof)
+        if (IdentityOf(id) is not { } peer || PeerProof.Read(Sa, view) is not { } proof)
         {
             Fail(PhaseFailures.NoProof(Sa), NotifyV1.InvalidHashInformation);
             return;
@@ -208,8 +208,8 @@ internal sealed class MainMode(IsakmpSa sa) : PhaseOne(sa)
     private void AnswerProof(Identity peer, bool initialContact)
     {
         Sa.RemoteId = peer;
-        if (Sa.Suite!.UsesPsk) Send();
-        else Find(Send);
+        if (Sa.Suite!.Signs(initiator: false)) Find(Send);
+        else Send();
 
         void Send()
         {
@@ -231,7 +231,7 @@ internal sealed class MainMode(IsakmpSa sa) : PhaseOne(sa)
         view.TryGet(PayloadV1.Id, out var id);
         PeerIdBody = id.ToArray();
         PhaseLifetimes.ReadResponderLifetime(Sa, view);
-        if (IdentityOf(id) is not { } peer || PeerProof.Read(Sa.Suite!, view) is not { } proof)
+        if (IdentityOf(id) is not { } peer || PeerProof.Read(Sa, view) is not { } proof)
         {
             Fail(PhaseFailures.NoProof(Sa), NotifyV1.InvalidHashInformation);
             return;

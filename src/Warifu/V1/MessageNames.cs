@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Immutable;
 using System.Linq;
 using System.Text;
@@ -38,6 +39,9 @@ internal static class MessageNames
                 case PayloadV1.Delete when DeleteBody.TryParse(body, out var delete) == ParseError.None:
                     lines.Add(delete.Protocol == ProtocolId.Ike ? "DELETE the ISAKMP SA" : $"DELETE {delete.Protocol.ToString().ToUpperInvariant()}, {delete.Count} SPIs");
                     break;
+                case PayloadV1.Attributes when AttributesBody.TryParse(body, out var attributes) == ParseError.None:
+                    AddAttributes(lines, attributes);
+                    break;
                 case PayloadV1.VendorId when VendorIds.Find(body) is { } vendor:
                     lines.Add("V " + vendor.Name);
                     break;
@@ -63,6 +67,28 @@ internal static class MessageNames
         if (type is NotifyV1.RUThereAck) return "R-U-THERE-ACK";
         var name = type.ToString();
         return string.Concat(name.Select((letter, index) => index > 0 && char.IsUpper(letter) ? "-" + letter : char.ToUpperInvariant(letter).ToString()));
+    }
+
+    /// <summary>Of Mode Config and XAuth.</summary>
+    public static string NameOfAttribute(ushort type) => Enum.IsDefined((XauthAttribute)type)
+        ? "XAUTH_" + string.Concat(((XauthAttribute)type).ToString().Select((letter, index) => index > 0 && char.IsUpper(letter) ? "_" + letter : char.ToUpperInvariant(letter).ToString()))
+        : PoolText.NameOf((ConfigurationType)type);
+
+    /// <summary>What a user gives to prove itself is never printed.</summary>
+    private static void AddAttributes(ImmutableArray<string>.Builder lines, scoped in AttributesBody body)
+    {
+        lines.Add(body.Kind switch { ConfigurationKind.Request => "CFG_REQUEST", ConfigurationKind.Reply => "CFG_REPLY", ConfigurationKind.Set => "CFG_SET", ConfigurationKind.Ack => "CFG_ACK", _ => $"CFG {(byte)body.Kind}" });
+        var reader = new ConfigurationReader(body.Attributes);
+        while (lines.Count < 32 && reader.TryNext(out var type, out var value))
+        {
+            lines.Add((XauthAttribute)type switch
+            {
+                XauthAttribute.UserName or XauthAttribute.Message or XauthAttribute.Domain => $"{NameOfAttribute(type)} {PoolText.Printable(value)}".TrimEnd(),
+                XauthAttribute.Status => value.Length == 2 ? $"XAUTH_STATUS {(value[1] == 1 ? "OK" : "FAIL")}" : "XAUTH_STATUS",
+                >= XauthAttribute.Type and <= XauthAttribute.Answer => value.IsEmpty ? NameOfAttribute(type) : NameOfAttribute(type) + " (hidden)",
+                _ => PoolText.Print((ConfigurationType)type, value),
+            });
+        }
     }
 
     private static string NameOf(PayloadV1 type, System.ReadOnlySpan<byte> body) => type switch

@@ -40,7 +40,7 @@ internal sealed record OwnSigner(PublicKey Key, Certificate? Certificate, Secret
     public static void Find(IsakmpSa sa, Action<OwnSigner> found, Action<NegotiationFailure> failed)
     {
         var path = $"connections.{sa.Connection.Name}.local";
-        var candidates = Keys(sa.Connection.Local).Where(key => IsakmpSuite.AuthOf(key.Key) == sa.Suite!.Auth)
+        var candidates = Keys(sa.Connection.Local).Where(key => IsakmpSuite.AuthOf(key.Key) == sa.Suite!.Base)
             .OrderByDescending(key => key.Certificate is { } certificate && sa.Connection.Local.Id is { } id && IdentityRules.Carries(certificate, id)).ToArray();
         if (candidates.Length == 0)
         {

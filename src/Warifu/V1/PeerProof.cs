@@ -25,11 +25,13 @@ internal sealed class PeerProof
     private PeerProof(byte[] data, bool isSignature) => (_data, _isSignature) = (data, isSignature);
 
     /// <summary>Null when the message has no proof, or not the one that was negotiated.</summary>
-    public static PeerProof? Read(IsakmpSuite suite, scoped in ChainView view)
+    public static PeerProof? Read(IsakmpSa sa, scoped in ChainView view)
     {
-        var index = view.IndexOf(suite.UsesPsk ? PayloadV1.Hash : PayloadV1.Sig);
+        var signs = sa.Suite!.Signs(!sa.Initiator);
+        var index = view.IndexOf(signs ? PayloadV1.Sig : PayloadV1.Hash);
         if (index < 0) return null;
-        var proof = new PeerProof(view.Body(index).ToArray(), !suite.UsesPsk);
+        var proof = new PeerProof(view.Body(index).ToArray(), signs);
+        if (!signs) return proof;
         for (var i = 0; i < view.Count; i++)
         {
             if (view[i].Type == PayloadV1.Cert && CertBody.TryParse(view.Body(i), out var encoding, out var data) == ParseError.None) proof._certificates.Add((CertEncoding)encoding, data);
@@ -48,13 +50,13 @@ internal sealed class PeerProof
         if (_certificates.Certificates.Count > 0)
         {
             var own = _certificates.Certificates[0];
-            if (own.Key is not { } key || IsakmpSuite.AuthOf(key) != sa.Suite!.Auth || Verify(mode, key, proof)) return true;
+            if (own.Key is not { } key || IsakmpSuite.AuthOf(key) != sa.Suite!.Base || Verify(mode, key, proof)) return true;
             why = PhaseFailures.WrongSignature(sa, peer, own.Name);
             return false;
         }
 
         var known = KnownKeys(sa.Connection.Remote).ToArray();
-        if (known.Length == 0 || known.Any(key => IsakmpSuite.AuthOf(key) == sa.Suite!.Auth && Verify(mode, key, proof))) return true;
+        if (known.Length == 0 || known.Any(key => IsakmpSuite.AuthOf(key) == sa.Suite!.Base && Verify(mode, key, proof))) return true;
         why = PhaseFailures.WrongSignature(sa, peer, "any of the raw keys that are configured");
         return false;
     }
@@ -118,7 +120,7 @@ internal sealed class PeerProof
     private NegotiationFailure? CheckKey(PhaseOne mode, IsakmpSa sa, RemoteAuth remote, PublicKey? key, string name, Identity peer, byte[] proof)
     {
         // the method that was negotiated says which kind of key, and which curve (RFC 4754 section 3)
-        if (key is null || IsakmpSuite.AuthOf(key) != sa.Suite!.Auth) return PhaseFailures.WrongSignature(sa, peer, $"{name}, which has {(key is null ? "an unknown kind of key" : key.ToString())} where {IsakmpSuite.NameOf(sa.Suite!.Auth)} were negotiated");
+        if (key is null || IsakmpSuite.AuthOf(key) != sa.Suite!.Base) return PhaseFailures.WrongSignature(sa, peer, $"{name}, which has {(key is null ? "an unknown kind of key" : key.ToString())} where {IsakmpSuite.NameOf(sa.Suite!.Auth)} were negotiated");
         if (!remote.Constraints.AllowsIkeKey(key)) return PhaseFailures.ForbiddenKey(sa, remote, key);
         return Verify(mode, key, proof) ? null : PhaseFailures.WrongSignature(sa, peer, name);
     }

@@ -101,6 +101,9 @@ internal static class PhaseFailures
         ["the peer does not say which it is: the secret or certificate, or our identity, which it does not accept"],
         $"here: compare connections.{sa.Connection.Name}.local.id ({Identities.Print(sa.LocalId)}) and the secret or certificate with the peer's; or at the peer: its log shows why");
 
+    /// <summary>Chance gave one of a few keys that the cipher must not have; another try has others.</summary>
+    public static NegotiationFailure WeakKey(IsakmpSa sa) => new("weak-key", $"the negotiated key would be a weak one of {ProposalKeywords.Word(sa.Suite!.AsProposal().Find(Primitives.TransformType.Encr))}: another try will have another", [], [], [], "");
+
     public static NegotiationFailure NatForbidden(IsakmpSa sa) => new(
         "nat",
         $"there is a NAT between us and {sa.Remote}, and {(sa.Connection.NatTraversal ? "the peer does not do NAT traversal" : $"connections.{sa.Connection.Name}.nat_traversal = no")}",

@@ -33,7 +33,7 @@ internal static class PhaseLifetimes
             var spread = sa.Connection.RandTime is { } random && random < over ? random : over;
             if (spread > soft / 2) spread = soft / 2;
             // in IKEv1 the initiator's messages and the responder's look the same: a random part keeps both from starting together
-            sa.RekeyAt = IsTooShort(hard) ? Instant.Never : sa.Engine.Now + (soft - sa.Engine.Entropy.NextSpan(spread));
+            sa.RekeyAt = IsTooShort(hard) || RemoteAccess.IsGateway(sa.Connection) ? Instant.Never : sa.Engine.Now + (soft - sa.Engine.Entropy.NextSpan(spread));
             sa.ExpireAt = sa.Engine.Now + hard;
         }
         else
@@ -93,7 +93,7 @@ internal static class PhaseLifetimes
     {
         if (child.Phase != ChildPhase.Installed) return;
         child.Phase = ChildPhase.Rekeying;
-        var request = new ChildRequest(child.Config, command) { Part = (child.Local, child.Remote) };
+        var request = new ChildRequest(child.Config, command) { Part = QuickInstall.PartOf(child) };
         if (sa.State == IsakmpState.Established) QuickInitiator.Start(sa, request, child);
         else sa.Engine.WantRekey(sa, request);
     }
@@ -212,7 +212,7 @@ internal static class PhaseLifetimes
 
     public static NegotiationFailure Reflected(IsakmpSa sa) => new("reflected", $"our own values came back from {sa.Remote}: somebody sends our messages back to us", [], [], [], "between: find out who is there");
 
-    public static NegotiationFailure NothingToOffer(Connection connection) => PhaseOne.MethodsOf(connection).Length == 0
+    public static NegotiationFailure NothingToOffer(Connection connection) => PhaseOne.MethodsOf(connection, initiator: true).Length == 0
         ? new NegotiationFailure("no-certificate", $"connection {connection.Name} has no way to authenticate in IKEv1", [], [], [], $"here: use a pre-shared key on both sides, or set connections.{connection.Name}.local.certs to an RSA or ECDSA certificate")
         : new NegotiationFailure("no-proposal", $"connections.{connection.Name}.proposals has nothing that IKEv1 can do: it has no AEAD, and no Curve25519", [], [], [], $"here: set connections.{connection.Name}.proposals = aes256-sha256-ecp256, for example");
 
@@ -279,6 +279,9 @@ internal static class PhaseLifetimes
         sa.ExpireAt = Instant.Never;
         switch (sa.State)
         {
+            case IsakmpState.Connecting when sa.Access is { } access:
+                access.Expire();
+                break;
             case IsakmpState.Connecting:
                 Fail(sa, sa.Initiator || sa.Mode is null ? new NegotiationFailure("timeout", $"{sa.Remote} did not finish phase 1 in time", [], [], [], "at the peer: its log shows why") : NoAnswer(sa, sa.Mode, 1) with { Reason = "timeout", Sentence = $"{sa.Remote} did not finish phase 1 in time" });
                 break;

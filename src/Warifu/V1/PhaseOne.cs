@@ -111,7 +111,20 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
     }
 
     /// <summary>Which ways to authenticate are open to us, the best first.</summary>
-    public static AuthV1[] MethodsOf(Connection connection)
+    /// <param name="connection">Whose.</param>
+    /// <param name="initiator">We begin phase 1: the methods with XAuth say on which side the user is.</param>
+    public static AuthV1[] MethodsOf(Connection connection, bool initiator)
+    {
+        var (isUser, hasUsers) = (RemoteAccess.IsUser(connection), RemoteAccess.HasUsers(connection));
+        if (!isUser && !hasUsers) return BaseMethodsOf(connection);
+        var userInitiates = isUser == initiator;
+        var hybrid = userInitiates ? AuthV1.HybridInitRsa : AuthV1.HybridRespRsa;
+        if (connection.Local.Kind == AuthKind.Xauth) return connection.Remote.Kind == AuthKind.PublicKey ? [hybrid] : [];
+        if (connection.Remote.Kind == AuthKind.Xauth) return connection.Local.Kind == AuthKind.PublicKey && OwnSigner.Keys(connection.Local).Any(key => IsakmpSuite.AuthOf(key.Key) == AuthV1.Rsa) ? [hybrid] : [];
+        return [.. BaseMethodsOf(connection).Select(method => IsakmpSuite.WithXauth(method, userInitiates)).Where(method => method != 0)];
+    }
+
+    private static AuthV1[] BaseMethodsOf(Connection connection)
     {
         if (connection.Remote.Kind == AuthKind.Psk && connection.Local.Kind == AuthKind.Psk) return [AuthV1.Psk];
         if (connection.Remote.Kind != AuthKind.PublicKey || connection.Local.Kind != AuthKind.PublicKey) return [];
@@ -174,9 +187,16 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
 
         void Finish(Secret skeyid)
         {
-            Sa.SetKeys(KeyScheduleV1.Derive(Sa.Suite.Prf, skeyid, Shared!, Sa.Cookies(), Sa.Suite.Encr, Sa.Suite.KeyBits), KeI, KeR);
+            var keys = KeyScheduleV1.Derive(Sa.Suite.Prf, skeyid, Shared!, Sa.Cookies(), Sa.Suite.Encr, Sa.Suite.KeyBits);
             Shared!.Dispose();
             Shared = null;
+            if (keys is null)
+            {
+                Fail(PhaseFailures.WeakKey(Sa), null);
+                return;
+            }
+
+            Sa.SetKeys(keys, KeI, KeR);
             then();
             Sa.Reschedule();
         }
@@ -194,7 +214,7 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
     public bool IsAuthentic(MessageKind kind, scoped in ChainView view, out NegotiationFailure? why)
     {
         why = null;
-        if (kind is not (MessageKind.Main5 or MessageKind.Main6 or MessageKind.Aggressive3) || Sa.Keys is null || PeerProof.Read(Sa.Suite!, view) is not { } proof) return true;
+        if (kind is not (MessageKind.Main5 or MessageKind.Main6 or MessageKind.Aggressive3) || Sa.Keys is null || PeerProof.Read(Sa, view) is not { } proof) return true;
         var before = PeerIdBody;
         if (view.TryGet(PayloadV1.Id, out var id)) PeerIdBody = id.ToArray();
         var fits = proof.MayBeRight(this, Sa, IdentityOf(PeerIdBody), out why);
@@ -209,7 +229,13 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
         OwnIdBody = [(byte)Sa.LocalId.Type, 0, 0, 0, .. Sa.LocalId.Data];
     }
 
-    protected static Identity? IdentityOf(ReadOnlySpan<byte> body) => IdBody.TryParse(body, out var id) == ParseError.None ? new Identity((IdType)id.Type, [.. id.Data]) : null;
+    /// <summary>Who the peer says it is. A hybrid user may leave it open (section 4.2 of the draft): then it is its address.</summary>
+    protected Identity? IdentityOf(ReadOnlySpan<byte> body)
+    {
+        if (IdBody.TryParse(body, out var id) != ParseError.None) return null;
+        if (id.Type != 0) return new Identity((IdType)id.Type, [.. id.Data]);
+        return Sa.Suite is { IsHybrid: true } suite && suite.IsUser(!Sa.Initiator) ? Identity.Of(Sa.Remote.Address) : null;
+    }
 
     /// <summary>Our proof, and with signatures our certificates before it.</summary>
     /// <param name="room">Octets that signature and certificates may take.</param>
@@ -219,7 +245,12 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
         var proof = Proof(Sa.Initiator);
         if (Signer is not { } signer)
         {
-            then(builder => builder.Raw(PayloadV1.Hash, proof));
+            then(builder =>
+            {
+                // a hybrid user answers the question for certificates with an empty one
+                if (PeerAsked && Sa.Suite!.IsHybrid) builder.Cert((byte)CertEncoding.X509Signature, default);
+                builder.Raw(PayloadV1.Hash, proof);
+            });
             return;
         }
 
@@ -303,7 +334,7 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
     protected void WriteCertRequests(ChainBuilder builder)
     {
         const int Most = 8;
-        if (Sa.Suite!.UsesPsk || !Sa.Connection.SendCertReq) return;
+        if (!Sa.Suite!.Signs(!Sa.Initiator) || !Sa.Connection.SendCertReq) return;
         var remote = Sa.Connection.Remote;
         var authorities = remote.CaCertificates.IsEmpty ? Sa.Engine.Trust.StoreOf(Sa.Engine.Policy).Authorities : ConfiguredCertificates.AuthoritiesOf(remote);
         foreach (var authority in authorities.Take(Most)) builder.CertReq((byte)CertEncoding.X509Signature, authority.Subject.Der.Span);

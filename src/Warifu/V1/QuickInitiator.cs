@@ -117,17 +117,27 @@ internal sealed class QuickInitiator : Exchange
             return;
         }
 
+        if (QuickInstall.IsWeak(Sa, suite, shared, Spi, outbound, _ni, nr))
+        {
+            shared?.Dispose();
+            Fail(PhaseFailures.WeakKey(Sa), NotifyV1.NoProposalChosen);
+            return;
+        }
+
         var transport = suite.Mode == IpsecMode.Transport;
         var (originalLocal, originalRemote) = transport && Sa.IsBehindNat ? QuickNat.Read(view, initiator: true) : default;
         suite = ResponderLifetime(view, suite);
+        // to a gateway of Cisco's kind everything means its networks
+        var (here, there) = _old is { Negotiated: not null } ? (_old.Local, _old.Remote) : ([_local], !transport && UnitySplit.IsEverything(_remote) && !Sa.Holder.SplitNetworks.IsEmpty ? Sa.Holder.SplitNetworks : [_remote]);
         var terms = new ChildTerms
         {
             Config = config,
             Proposal = suite.AsProposal(),
             Inbound = Spi,
             Outbound = outbound,
-            Local = [_local],
-            Remote = [_remote],
+            Local = here,
+            Remote = there,
+            Negotiated = here is [var h] && h == _local && there is [var t] && t == _remote ? null : (_local, _remote),
             Mode = suite.Mode,
             OriginalRemote = originalRemote,
             OriginalLocal = originalLocal,
@@ -182,7 +192,7 @@ internal sealed class QuickInitiator : Exchange
     }
 
     private static bool IsThere(IsakmpSa sa, ChildRequest request, (TrafficSelector Local, TrafficSelector Remote) pair) =>
-        sa.Holder.Children.HasLive(request.Config.Name) && sa.Holder.Children.Values.Any(child => child is { IsLive: true, IsAnnounced: true } && child.Config.Name == request.Config.Name && child.Local is [var local] && local == pair.Local && child.Remote is [var remote] && remote == pair.Remote);
+        sa.Holder.Children.HasLive(request.Config.Name) && sa.Holder.Children.Values.Any(child => child is { IsLive: true, IsAnnounced: true } && child.Config.Name == request.Config.Name && QuickInstall.PartOf(child) is ([var local], [var remote]) && local == pair.Local && remote == pair.Remote);
 
     /// <summary>Another quick mode for the same is under way: whoever waits, waits for that one.</summary>
     private static bool IsUnderWay(IsakmpSa sa, ref ChildRequest request, (TrafficSelector Local, TrafficSelector Remote) pair)
@@ -212,7 +222,7 @@ internal sealed class QuickInitiator : Exchange
     {
         const int Most = 64;
         var config = request.Config;
-        var (local, remote) = request.Part ?? (ChildConfig.Resolve(config.LocalSelectors, [sa.Local.Address]), ChildConfig.Resolve(config.RemoteSelectors, [sa.Remote.Address]));
+        var (local, remote) = request.Part ?? (ChildConfig.Resolve(config.LocalSelectors, sa.LocalEnds), ChildConfig.Resolve(config.RemoteSelectors, sa.RemoteEnds));
         var pairs = new List<(TrafficSelector, TrafficSelector)>();
         foreach (var one in local)
         {

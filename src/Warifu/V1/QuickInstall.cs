@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Collections.Immutable;
 using System.Linq;
 using Warifu.Crypto;
 using Warifu.Engine;
@@ -21,6 +22,9 @@ internal static class QuickInstall
     /// <summary>Pairs that both sides have for the same traffic.</summary>
     public static IEnumerable<ChildState> PairsFor(IsakmpSa sa, ChildState child) => sa.Children.Values.Where(other => other.IsAnnounced && other.Phase != ChildPhase.Deleting && IsSameTraffic(other, child));
 
+    /// <summary>The selectors that went over the wire.</summary>
+    public static (ImmutableArray<TrafficSelector> Local, ImmutableArray<TrafficSelector> Remote) PartOf(ChildState child) => child.Negotiated is { } wire ? ([wire.Local], [wire.Remote]) : (child.Local, child.Remote);
+
     /// <summary>Seconds and kilobytes of our configuration; 0 = none.</summary>
     public static (ulong Seconds, ulong Kilobytes) LifetimesOf(Child config)
     {
@@ -28,6 +32,18 @@ internal static class QuickInstall
         if (hard < config.RekeyTime) hard = config.RekeyTime;
         var octets = config.LifeBytes ?? config.RekeyBytes + (config.RekeyBytes / 10);
         return ((ulong)Math.Max(0, hard.TotalSeconds), octets / 1024);
+    }
+
+    /// <summary>The keys would be such that the cipher must not have (RFC 2405 section 3, RFC 2451 section 2.3).</summary>
+    public static bool IsWeak(IsakmpSa sa, QuickSuite suite, Secret? shared, ChildSpi initiator, ChildSpi responder, byte[] ni, byte[] nr)
+    {
+        var encr = (EncrId)suite.AsProposal().Find(TransformType.Encr).Id;
+        if (suite.Protocol != ProtocolId.Esp || encr is not (EncrId.Des or EncrId.TripleDes)) return false;
+        var (encrLength, integLength) = suite.KeyLengths;
+        var keys = KeyScheduleV1.DeriveChild(sa.Keys!, shared, suite.Protocol, initiator, responder, ni, nr, encrLength, integLength);
+        var isWeak = WeakKeys.IsWeak(encr, keys.InitiatorEncr.Span) || WeakKeys.IsWeak(encr, keys.ResponderEncr.Span);
+        foreach (var key in new[] { keys.InitiatorEncr, keys.InitiatorInteg, keys.ResponderEncr, keys.ResponderInteg }) key.Dispose();
+        return isWeak;
     }
 
     /// <param name="sa">Under which quick mode ran; the pair goes to the newest phase 1 of its line.</param>
@@ -58,6 +74,7 @@ internal static class QuickInstall
             Installed = engine.Now,
             Made = engine.Moment,
             IsInitiator = terms.Initiator,
+            Negotiated = terms.Negotiated,
             IsAnnounced = false,
         };
         // what the data plane counts: the shorter of both lifetimes in kilobytes

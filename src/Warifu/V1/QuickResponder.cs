@@ -89,10 +89,11 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
             var transport = config.Mode == ChildMode.Transport;
             // behind a NAT the IDs of transport mode are the addresses that the peer sees (RFC 3947 section 5.2)
             var (local, remote) = transport ? QuickNat.Substitute(Sa, asked) : asked;
-            if (!Has(config, local, remote)) continue;
+            var unity = UnitySplit.Means(Sa, config, (local, remote)) && !Has(config, local, remote);
+            if (!unity && !Has(config, local, remote)) continue;
             if (Select(config, readable, transport, out var failure) is { } chosen)
             {
-                Accept(config, chosen, local, remote, idI, idR, view);
+                Accept(config, chosen, local, remote, unity, idI, idR, view);
                 return;
             }
 
@@ -104,7 +105,7 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
     }
 
     private bool Has(Child config, TrafficSelector local, TrafficSelector remote) =>
-        ChildConfig.Resolve(config.LocalSelectors, [Sa.Local.Address]).Contains(local) && ChildConfig.Resolve(config.RemoteSelectors, [Sa.Remote.Address]).Contains(remote);
+        ChildConfig.Resolve(config.LocalSelectors, Sa.LocalEnds).Contains(local) && ChildConfig.Resolve(config.RemoteSelectors, Sa.RemoteEnds).Contains(remote);
 
     /// <summary>Absent IDs stand for the addresses of both ends (RFC 2409 section 5.5).</summary>
     private bool TryReadIds(scoped in ChainView view, out (TrafficSelector Local, TrafficSelector Remote) asked, out byte[] idI, out byte[] idR)
@@ -143,7 +144,7 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
         return null;
     }
 
-    private void Accept(Child config, (ProposalV1 Proposal, TransformV1 Transform, QuickSuite Suite) chosen, TrafficSelector local, TrafficSelector remote, byte[] idI, byte[] idR, scoped in ChainView view)
+    private void Accept(Child config, (ProposalV1 Proposal, TransformV1 Transform, QuickSuite Suite) chosen, TrafficSelector local, TrafficSelector remote, bool unity, byte[] idI, byte[] idR, scoped in ChainView view)
     {
         var suite = chosen.Suite;
         var outbound = new ChildSpi(BinaryPrimitives.ReadUInt32BigEndian(chosen.Proposal.Spi.AsSpan()));
@@ -177,17 +178,21 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
         _nr = new byte[NonceLength];
         Sa.Engine.Entropy.Fill(_nr);
         var spi = Sa.Engine.NewChildSpi();
+        while (QuickInstall.IsWeak(Sa, suite, shared, outbound, spi, _ni, _nr)) Sa.Engine.Entropy.Fill(_nr);
         var transport = suite.Mode == IpsecMode.Transport;
         var (originalLocal, originalRemote) = transport && Sa.IsBehindNat ? QuickNat.Read(view, initiator: false) : default;
-        var old = Sa.Holder.Children.Values.FirstOrDefault(other => other.IsLive && other.Config.Name == config.Name && other.Local is [var l] && l == local && other.Remote is [var r] && r == remote);
+        var here = unity ? ChildConfig.Resolve(config.LocalSelectors, Sa.LocalEnds) : [local];
+        var there = UnitySplit.IsEverything(remote) && !transport && !Sa.Holder.SplitNetworks.IsEmpty ? Sa.Holder.SplitNetworks : [remote];
+        var old = Sa.Holder.Children.Values.FirstOrDefault(other => other.IsLive && other.Config.Name == config.Name && other.Local.SequenceEqual(here) && other.Remote.SequenceEqual(there));
         var terms = new ChildTerms
         {
             Config = config,
             Proposal = suite.AsProposal(),
             Inbound = spi,
             Outbound = outbound,
-            Local = [local],
-            Remote = [remote],
+            Local = here,
+            Remote = there,
+            Negotiated = here is [var h] && h == local && there is [var t] && t == remote ? null : (local, remote),
             Mode = suite.Mode,
             OriginalRemote = originalRemote,
             OriginalLocal = originalLocal,

@@ -38,13 +38,15 @@ internal static class VendorIds
         s_natT = VendorId.Of(VendorKind.NatTraversal, "NAT-T (RFC 3947)", "4a131c81070358455c5728f20e95452f"),
         s_natT03 = VendorId.Of(VendorKind.NatTraversalDraft, "draft-ietf-ipsec-nat-t-ike-03", "7d9419a65310ca6f2c179d9215529d56"),
         s_natT02 = VendorId.Of(VendorKind.NatTraversalDraft, "draft-ietf-ipsec-nat-t-ike-02\\n", "90cb80913ebb696e086381b5ec427b1f"),
+        s_xauth = VendorId.Of(VendorKind.Xauth, "XAuth", "09002689dfd6b712"),
+        s_unity = VendorId.Of(VendorKind.Unity, "Cisco Unity", "12f5f28c457168a9702d9fe274cc"),
         s_deadPeer = VendorId.Of(VendorKind.DeadPeerDetection, "DPD", "afcad71368a1f1c96b8696fc77570100"),
         // the last four octets say that main and aggressive mode may come in pieces
         s_fragmentation = VendorId.Of(VendorKind.Fragmentation, "FRAGMENTATION", "4048b7d56ebce88525e7de7f00d6c2d380000000");
 
     private static readonly VendorId[] s_known =
     [
-        s_natT, s_natT03, s_natT02, s_deadPeer,
+        s_natT, s_natT03, s_natT02, s_xauth, s_unity, s_deadPeer,
         VendorId.Of(VendorKind.NatTraversalDraft, "draft-ietf-ipsec-nat-t-ike-02", "cd60464335df21f87cfdb2fc68b6a448"),
         VendorId.Of(VendorKind.NatTraversalOld, "draft-ietf-ipsec-nat-t-ike-01", "16f6ca16e4a4066d83821a0f0aeaa862"),
         VendorId.Of(VendorKind.NatTraversalOld, "draft-ietf-ipsec-nat-t-ike-00", "4485152d18b6bbcd0be8a8469579ddcc"),
@@ -56,8 +58,6 @@ internal static class VendorIds
         VendorId.Of(VendorKind.Named, "draft-ietf-ipsec-nat-t-ike-06", "4d1e0e136deafa34c4f3ea9f02ec7285"),
         VendorId.Of(VendorKind.Named, "draft-ietf-ipsec-nat-t-ike-07", "439b59f8ba676c4c7737ae22eab8f582"),
         VendorId.Of(VendorKind.Named, "draft-ietf-ipsec-nat-t-ike-08", "8f8d83826d246b6fc7a8a6a428c11de8"),
-        VendorId.Of(VendorKind.Xauth, "XAuth", "09002689dfd6b712"),
-        VendorId.Of(VendorKind.Unity, "Cisco Unity", "12f5f28c457168a9702d9fe274cc"),
         VendorId.Of(VendorKind.Fragmentation, "FRAGMENTATION", "4048b7d56ebce88525e7de7f00d6c2d3"),
         VendorId.Of(VendorKind.Named, "strongSwan", "882fe56d6fd20dbc2251613b2ebe5beb"),
         VendorId.Of(VendorKind.Named, "MS NT5 ISAKMPOAKLEY", "1e2b516905991c7d7c96fcbfb587e461"),
@@ -90,6 +90,9 @@ internal static class VendorIds
             else if (asked.NatTraversal == VendorKind.NatTraversalDraft) builder.VendorId(asked.NatTraversalId);
         }
 
+        if ((RemoteAccess.IsUser(connection) || RemoteAccess.HasUsers(connection)) && asked is null or { Xauth: true }) builder.VendorId(s_xauth.Octets.AsSpan());
+        // clients and gateways of addresses know Cisco's attributes; its version is 1.0
+        if (!(connection.VirtualIps.IsEmpty && connection.Pools.IsEmpty) && asked is null or { Unity: true }) builder.VendorId([.. s_unity.Octets, 1, 0]);
         if (asked is null or { DeadPeerDetection: true }) builder.VendorId(s_deadPeer.Octets.AsSpan());
         if (connection.Fragmentation != FragmentationPolicy.No && (asked is null || asked.FragmentationLength > 0)) builder.VendorId(s_fragmentation.Octets.AsSpan()[..(asked is { FragmentationLength: < 20 } ? 16 : 20)]);
     }

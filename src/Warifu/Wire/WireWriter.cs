@@ -38,4 +38,11 @@ internal sealed class WireWriter(int capacity = 512)
     public void PatchU32(int position, uint value) => BinaryPrimitives.WriteUInt32BigEndian(_buffer.AsSpan(position, 4), value);
 
     public byte[] ToArray() => Written.ToArray();
+
+    /// <summary>Zeroes what was written: a secret was among it.</summary>
+    public void Erase()
+    {
+        _buffer.AsSpan(0, Length).Clear();
+        Length = 0;
+    }
 }

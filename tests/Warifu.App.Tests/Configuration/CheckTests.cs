@@ -191,7 +191,6 @@ public sealed class CheckTests
     public void Mistakes_elsewhere(string text, string error) => AssertError(Conf.Read(text), error);
 
     [Theory]
-    [InlineData("pull = no", "", "pull: remote access by IKEv1 is not there yet")]
     [InlineData("mediation = yes", "", "mediation: mediation is not there yet")]
     [InlineData("proposals = aes256-sha256-x25519-ke1_mlkem768", "", "proposals: algorithm 'ke1_mlkem768' is not there yet")]
     [InlineData("", "mode = beet", "mode beet is not there yet")]
@@ -237,7 +236,7 @@ public sealed class CheckTests
     [Fact]
     public void Secrets_of_other_kinds_are_limits()
     {
-        var conf = Conf.Read("secrets { eap-a { secret = x\n}\ntoken-b { handle = y\n} }");
+        var conf = Conf.Read("secrets { ntlm-a { secret = x\n}\ntoken-b { handle = y\n} }");
         Assert.Equal(2, conf.Findings.Count(finding => finding.Severity == Severity.Limit));
         Assert.Empty(conf.Errors);
     }

@@ -33,7 +33,7 @@ public sealed class RegistryTests
     private const string Own = """
         Connection: psk_policy w ~, reauth_frequency n 0, nat_traversal b yes, dpd_mode w probe-idle-tunnel, dpd_threshold n ~, keep w no, fragment_size n ~, suite_b w ~, request l -, aggressive_psk b no
         Child: keep w no, bind_interface x -, mtu n 0, mss x auto, df w copy, leak b no, bypass_lan b no, single_pair b no
-        Pool: static l -, dns_domain l -
+        Pool: static l -, dns_domain l -, banner l -, default_domain l -
         Daemon: port n 500, port_nat_t n 4500, socket l /run/warifu/vici.sock, dataplane w auto, psk_policy w ~, psk_words x -, cookie_threshold n 30, half_open_limit n 1000, half_open_timeout t 30s, half_open_per_prefix n 20, identity_limit n 1024,
           retransmit_timeout t 1s, retransmit_tries n 6, keep_alive t 20s, fwmark n 0x57, table n 8757, hash_and_url b no, hash_and_url_private b no, crash_detection b yes, make_before_break b yes, state_dir x /var/lib/warifu, keylog x -
         Manual: local x -, remote x -, protocol w esp, mode w tunnel, spi n -, spi_in n -, spi_out n -, encr x -, integ x -, encr_key o -, encr_key_in o -, encr_key_out o -, integ_key o -, integ_key_in o -, integ_key_out o -,

@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Linq;
 using System.Text;
+using Warifu.Engine;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Wire;
@@ -170,11 +171,11 @@ internal sealed record ConfigurationReply(ImmutableArray<IpAddress> Addresses, I
         }
 
         // a domain without a server would be led to nowhere
-        return new ConfigurationReply([.. addresses], [.. servers.Where(IsUsable)], servers.Count == 0 ? [] : [.. domains], [.. lines]);
+        return new ConfigurationReply([.. addresses], [.. servers.Where(ClientConfiguration.IsUsable)], servers.Count == 0 ? [] : [.. domains], [.. lines]);
 
         void Take(IpAddress address)
         {
-            if (IsUsable(address) && !addresses.Contains(address) && addresses.Count(other => other.Version == address.Version) < wanted.Count(other => other.Version == address.Version)) addresses.Add(address);
+            if (ClientConfiguration.IsUsable(address) && !addresses.Contains(address) && addresses.Count(other => other.Version == address.Version) < wanted.Count(other => other.Version == address.Version)) addresses.Add(address);
         }
     }
 
@@ -189,13 +190,5 @@ internal sealed record ConfigurationReply(ImmutableArray<IpAddress> Addresses, I
         }
 
         return 128;
-    }
-
-    /// <summary>Neither unspecified, loopback, multicast nor broadcast: a gateway must not turn our own addresses against us.</summary>
-    private static bool IsUsable(IpAddress address)
-    {
-        if (address.IsNone || address.IsUnspecified) return false;
-        if (address.IsV4) return (uint)address.Bits is >= 0x0100_0000 and < 0x7F00_0000 or >= 0x8000_0000 and < 0xE000_0000;
-        return address.Bits != 1 && (address.Bits >> 120) != 0xFF && (address.Bits >> 32) != 0xFFFF;
     }
 }

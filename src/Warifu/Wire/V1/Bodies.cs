@@ -25,7 +25,8 @@ internal readonly ref struct IdBody
         var data = body[HeadLength..];
         var fits = type switch
         {
-            0 => false,
+            // nobody, of hybrid users (draft-ietf-ipsec-isakmp-hybrid-auth-05 section 4.2)
+            0 => data.IsEmpty,
             IdV1.Ipv4 => data.Length == 4,
             IdV1.Ipv6 => data.Length == 16,
             IdV1.Ipv4Subnet or IdV1.Ipv4Range => data.Length == 8,

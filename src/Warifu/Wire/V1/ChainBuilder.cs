@@ -5,11 +5,11 @@ using Warifu.Primitives;
 namespace Warifu.Wire.V1;
 
 /// <summary>Builds a chain of IKEv1 payloads.</summary>
-internal sealed class ChainBuilder
+internal sealed class ChainBuilder(int capacity = 512)
 {
     private const uint IpsecDoi = 1;
 
-    private readonly WireWriter _writer = new();
+    private readonly WireWriter _writer = new(capacity);
     private int _last = -1;
 
     /// <summary>Type of the first payload.</summary>
@@ -88,6 +88,9 @@ internal sealed class ChainBuilder
         _writer.Octets(attributes);
         return End(start);
     }
+
+    /// <summary>Zeroes what was written: a secret was among it.</summary>
+    public void Erase() => _writer.Erase();
 
     /// <summary>The whole message in clear.</summary>
     public byte[] ToMessage(in IkeHeader header)

@@ -1,13 +1,12 @@
 using System.Collections.Immutable;
-using Warifu.Engine;
 using Warifu.Policy;
 using Warifu.Primitives;
 
-namespace Warifu.V2;
+namespace Warifu.Engine;
 
 /// <summary>
-/// What a configuration payload gave (RFC 7296 section 2.19). It belongs to an IKE SA and to those that replace it by rekeying ("valid as long as this IKE SA or its rekeyed successors", section 3.15.1): the last of
-/// them gives it back.
+/// What a configuration payload or Mode Config gave (RFC 7296 section 2.19). It belongs to an IKE SA and to those that replace it by rekeying ("valid as long as this IKE SA or its rekeyed successors", section 3.15.1):
+/// the last of them gives it back.
 /// </summary>
 internal sealed class VirtualAddresses
 {
