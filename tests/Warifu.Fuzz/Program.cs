@@ -16,7 +16,7 @@ internal static class FuzzProgram
 
     internal static int Main(string[] args)
     {
-        FuzzTarget[] targets = [new WireTarget(), new EngineTarget(), new IpTarget(), new PkiTarget()];
+        FuzzTarget[] targets = [new WireTarget(), new EngineTarget(), new IpTarget(), new PkiTarget(), new V1Target()];
         if (!TryParse(args, out var name, out var seconds, out var seed, out var count) || targets.FirstOrDefault(target => target.Name == name) is not { } chosen)
         {
             Console.Error.WriteLine("usage: ./fuzz TARGET --time SECONDS [--seed N] [--count N]");
