@@ -1,6 +1,7 @@
 using System;
 using System.Linq;
 using Warifu.Engine;
+using Warifu.Fuzz;
 using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;
@@ -156,12 +157,14 @@ public sealed class AroundTests
 
     /// <summary>Drafts 02 and 03 have the same payloads under other numbers (R161).</summary>
     [Theory]
-    [InlineData("7d9419a65310ca6f2c179d9215529d56")]
-    [InlineData("90cb80913ebb696e086381b5ec427b1f")]
-    public void A_peer_that_knows_only_a_draft_gets_the_draft(string draft)
+    [InlineData("7d9419a65310ca6f2c179d9215529d56", false)]
+    [InlineData("90cb80913ebb696e086381b5ec427b1f", false)]
+    [InlineData("7d9419a65310ca6f2c179d9215529d56", true)]
+    [InlineData("90cb80913ebb696e086381b5ec427b1f", true)]
+    public void A_peer_that_knows_only_a_draft_gets_the_draft(string draft, bool aggressive)
     {
         using var pair = new EnginePair();
-        pair.Load(V1Pair.Left() with { ForceEncapsulation = true }, V1Pair.Right());
+        pair.Load(V1Pair.Left() with { ForceEncapsulation = true, Aggressive = aggressive }, V1Pair.Right() with { Aggressive = aggressive, AggressivePsk = true });
         pair.Wire = (number, _, message) =>
         {
             // the first message as an old implementation would send it: its only NAT-T vendor ID is the draft's
@@ -173,6 +176,121 @@ public sealed class AroundTests
         Assert.Contains(pair.Sent, sent => Has(sent.Message.Message, PayloadV1.NatDDraft));
         Assert.DoesNotContain(pair.Sent, sent => Has(sent.Message.Message, PayloadV1.NatD));
         Assert.True(pair.Left.Installed.Values.Single().UdpEncapsulation);
+    }
+
+    /// <summary>Drafts 00 and 01, and older ones: recognised and told, not spoken.</summary>
+    [Theory]
+    [InlineData("4485152d18b6bbcd0be8a8469579ddcc", "draft-ietf-ipsec-nat-t-ike-00 (not spoken here)")]
+    [InlineData("16f6ca16e4a4066d83821a0f0aeaa862", "draft-ietf-ipsec-nat-t-ike-01 (not spoken here)")]
+    [InlineData("6105c422e76847e43f9684801292aecd", "draft-stenberg-ipsec-nat-traversal-02 (not spoken here)")]
+    public void Older_drafts_are_recognised_and_not_spoken(string vendor, string name)
+    {
+        using var pair = Attack.Stranger();
+        var answer = Assert.Single(Attack.Knock(pair, Attack.First(builder => builder.Sa(Attack.Offer(Attack.Suite())).VendorId(Convert.FromHexString(vendor)))));
+        Assert.Equal(-1, Attack.View(answer).IndexOf(PayloadV1.VendorId));
+        Assert.Equal(VendorKind.Unknown, pair.Right.Engine.IsakmpSas.Single().Peer.NatTraversal);
+        pair.Run(TimeSpan.FromMinutes(1));
+        Assert.Contains(pair.Right.LastReport!.Steps, step => step.Lines.Contains("the peer has " + name));
+    }
+
+    /// <summary>R159: NAT-OA says over which addresses the other side computes checksums (RFC 3947 section 5.2); in the drafts each side sends its own alone.</summary>
+    [Theory]
+    [InlineData(null)]
+    [InlineData("7d9419a65310ca6f2c179d9215529d56")]
+    public void In_transport_mode_behind_a_NAT_each_side_learns_what_the_other_computes_with(string? draft)
+    {
+        using var pair = new EnginePair();
+        var (inner, outer, server) = (IpAddress.Parse("192.0.2.2"), IpAddress.Parse("203.0.113.1"), IpAddress.Parse("198.51.100.2"));
+        pair.Nat = (from, message) => from == pair.Left
+            ? (new Endpoint(outer, (ushort)(message.Local.Port + 20_000)), message.Remote)
+            : (message.Local, new Endpoint(inner, (ushort)(message.Remote.Port - 20_000)));
+        pair.Wire = (number, _, message) =>
+        {
+            if (number == 0 && draft is not null) Blank(message.Message, draft);
+            return 1;
+        };
+        Connection With(Connection connection) => connection with { Children = [connection.Children[0] with { Mode = ChildMode.Transport, LocalSelectors = [], RemoteSelectors = [] }] };
+        pair.Load(With(V1Pair.Left()), With(V1Pair.Right()) with { RemoteAddresses = [], LocalAddresses = [] });
+        Assert.True(pair.Up().Success, $"left: {pair.Left.LastReport?.Failure?.Sentence}; right: {pair.Right.LastReport?.Failure?.Sentence}");
+        var (left, right) = (pair.Left.Installed.Values.Single(), pair.Right.Installed.Values.Single());
+        Assert.Equal((IpsecMode.Transport, true), (left.Mode, left.UdpEncapsulation));
+        Assert.Equal([TrafficSelector.Of(outer)], right.RemoteSelectors);
+        Assert.Equal([TrafficSelector.Of(server)], left.RemoteSelectors);
+        Assert.Equal((inner, server), (right.OriginalRemote, left.OriginalRemote));
+        if (draft is null) Assert.Equal((server, outer), (right.OriginalLocal, left.OriginalLocal));
+        else Assert.True(right.OriginalLocal.IsNone && left.OriginalLocal.IsNone);
+    }
+
+    /// <summary>ESP in UDP only where both sides have gone to port 4500: on port 500 nobody could tell it from IKE.</summary>
+    [Fact]
+    public void ESP_in_UDP_without_a_NAT_is_refused()
+    {
+        using var pair = Attack.Peer(out var own);
+        var child = own.Connection.Children[0];
+        var offer = ForgerV1.QuickOffer(child, new ChildSpi(0x9999), new byte[16], child.LocalSelectors[0].Selector, child.RemoteSelectors[0].Selector);
+        Assert.Equal(ParseError.None, ChainView.TryParse(offer.First, offer.Chain, false, out var view));
+        var suites = QuickOffer.WithOneGroup(QuickOffer.Of(child));
+        var writer = new WireWriter();
+        SaBody.Write(writer, QuickOffer.Make(suites, new ChildSpi(0x9999), EncapsulationV1.UdpTunnel, 3600, 0).AsSpan());
+        var udp = ForgerV1.Rebuild(view, (_, type, body) => (type, type == PayloadV1.Sa ? writer.ToArray() : body));
+        Attack.Knock(pair, ForgerV1.Hashed(own, ExchangeType.QuickMode, 0x42, udp));
+        Assert.Equal("mode", pair.Right.LastReport!.Failure!.Reason);
+        Assert.Single(pair.Right.Installed);
+    }
+
+    /// <summary>A claimed identity is free again when phase 1 is gone, and phases 1 that were replaced are not kept.</summary>
+    [Fact]
+    public void Identities_are_released_and_replaced_phases_1_are_forgotten()
+    {
+        Connection Keep(Connection connection) => connection with { Unique = UniquePolicy.Keep };
+        using var pair = V1Pair.Up(Keep(V1Pair.Left()), Keep(V1Pair.Right()));
+        for (var i = 0; i < 4; i++)
+        {
+            pair.Left.Command(id => new IkeCommand.Reauth(id, new SaTarget("net")), pair.Now);
+            pair.Run(TimeSpan.FromSeconds(20));
+            Assert.Null(pair.Left.Engine.IsakmpSas.Single().Renews);
+        }
+
+        Assert.Equal(1, pair.Left.Claims.Count);
+        Assert.Equal(1, pair.Right.Claims.Count);
+        pair.Left.Command(id => new IkeCommand.Down(id, new SaTarget("net")), pair.Now);
+        pair.Settle();
+        Assert.Equal(0, pair.Left.Claims.Count);
+        Assert.Equal(0, pair.Right.Claims.Count);
+        Assert.True(pair.Up().Success);
+        V1Pair.AssertQuiet(pair);
+    }
+
+    /// <summary>A peer takes only so many from one address at a time.</summary>
+    [Fact]
+    public void Only_so_many_phases_1_with_one_peer_are_begun_at_a_time()
+    {
+        using var pair = new EnginePair();
+        var connections = Enumerable.Range(0, 20).Select(number => V1Pair.Left() with { Name = $"n{number}", KeyingTries = 1 }).ToArray();
+        pair.Left.Load(PolicySet.Of(connections), pair.Now);
+        foreach (var connection in connections) pair.Left.Up(connection.Name, "net", pair.Now);
+        Assert.Equal(ProtocolTimes.InitiationsPerPeer, pair.Left.Outbox.Count);
+        pair.Run();
+        // nobody answered; those that waited were begun then
+        Assert.Equal(20, pair.Sent.Select(sent => Convert.ToHexString(sent.Message.Message.AsSpan(0, 8))).Distinct().Count());
+        Assert.Empty(pair.Left.Engine.IsakmpSas);
+    }
+
+    /// <summary>Packets that come in are proof of life, also where no R-U-THERE is answered.</summary>
+    [Fact]
+    public void A_peer_whose_packets_come_in_is_not_dead()
+    {
+        using var pair = V1Pair.Up(V1Pair.Left() with { DpdDelay = TimeSpan.FromSeconds(10), DpdMode = DpdMode.AlwaysSend, DpdThreshold = 3 }, V1Pair.Right());
+        pair.Wire = (_, _, _) => 0;
+        for (var i = 0; i < 30; i++)
+        {
+            pair.Left.LastIn = pair.Now;
+            pair.Run(TimeSpan.FromSeconds(5));
+        }
+
+        Assert.Single(pair.Left.Installed);
+        pair.Run(TimeSpan.FromMinutes(2));
+        Assert.Empty(pair.Left.Installed);
     }
 
     [Theory]

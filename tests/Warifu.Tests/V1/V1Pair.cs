@@ -39,7 +39,7 @@ internal static class V1Pair
         Assert.Equal(left.OutboundEncrKey.Span.ToArray(), right.InboundEncrKey.Span.ToArray());
         Assert.Equal(left.InboundIntegKey.Span.ToArray(), right.OutboundIntegKey.Span.ToArray());
         Assert.Equal(left.OutboundIntegKey.Span.ToArray(), right.InboundIntegKey.Span.ToArray());
-        Assert.False(left.Encr != EncrId.Null && left.InboundEncrKey.Span.SequenceEqual(left.OutboundEncrKey.Span));
+        Assert.False(left.Encr is not (EncrId.Null or EncrId.None) && left.InboundEncrKey.Span.SequenceEqual(left.OutboundEncrKey.Span));
         Assert.Contains(left.Id, pair.Left.Ready);
         Assert.Contains(right.Id, pair.Right.Ready);
         Assert.Equal(left.Mode, right.Mode);
