@@ -54,7 +54,7 @@ internal static class PhaseLifetimes
     public static bool IsWorn(ulong octets, ulong kilobytes, out bool isOver)
     {
         isOver = octets / 1024 >= kilobytes;
-        return octets / 1024 >= kilobytes - (kilobytes / 10);
+        return octets >= kilobytes * 1024.0 * 0.9;
     }
 
     public static void HandleTimeout(IsakmpSa sa, Instant now)

@@ -190,7 +190,7 @@ public sealed class AroundTests
         Assert.Equal(-1, Attack.View(answer).IndexOf(PayloadV1.VendorId));
         Assert.Equal(VendorKind.Unknown, pair.Right.Engine.IsakmpSas.Single().Peer.NatTraversal);
         pair.Run(TimeSpan.FromMinutes(1));
-        Assert.Contains(pair.Right.LastReport!.Steps, step => step.Lines.Contains("the peer has " + name));
+        Assert.Contains(pair.Right.LastReport!.Steps, step => step.Details.Contains("the peer has " + name));
     }
 
     /// <summary>R159: NAT-OA says over which addresses the other side computes checksums (RFC 3947 section 5.2); in the drafts each side sends its own alone.</summary>

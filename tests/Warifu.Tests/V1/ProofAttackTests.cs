@@ -196,7 +196,7 @@ public sealed class ProofAttackTests
     {
         Connection With(Connection connection, string own, string peer)
         {
-            connection = connection with { Aggressive = aggressive, AggressivePsk = true };
+            connection = connection with { Aggressive = aggressive, AggressivePsk = true, Fragmentation = FragmentationPolicy.No };
             return kind == "psk" ? connection : connection with
             {
                 Local = connection.Local with { Kind = AuthKind.PublicKey, PublicKeys = [[.. Keys.Of(own).Public.Spki.Span]] },

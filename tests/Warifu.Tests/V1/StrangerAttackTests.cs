@@ -478,5 +478,5 @@ public sealed class StrangerAttackTests
         Assert.Equal(1, pair.Right.Engine.Versions.Mismatches);
     }
 
-    private static AuthV1[] PhaseOneMethods(AuthKind kind) => PhaseOne.MethodsOf(V1Pair.Left() with { Local = V1Pair.Left().Local with { Kind = kind }, Remote = V1Pair.Left().Remote with { Kind = kind } });
+    private static AuthV1[] PhaseOneMethods(AuthKind kind) => PhaseOne.MethodsOf(V1Pair.Left() with { Local = V1Pair.Left().Local with { Kind = kind }, Remote = V1Pair.Left().Remote with { Kind = kind } }, initiator: true);
 }
