@@ -335,6 +335,10 @@ public sealed class IkeNode : IAsyncDisposable
                 _keyLog?.Write(keys);
                 foreach (var secret in new[] { keys.SkEi, keys.SkEr, keys.SkAi, keys.SkAr }) secret.Dispose();
                 break;
+            case IkeAction.LogIsakmpKey key:
+                _keyLog?.Write(key);
+                key.Key.Dispose();
+                break;
         }
     }
 

@@ -7,7 +7,7 @@ using Warifu.Primitives;
 
 namespace Warifu.Net;
 
-/// <summary>Writes keys in the tables that Wireshark reads from its configuration directory (ikev2_decryption_table, esp_sa). Whoever has them reads the traffic: off unless asked for.</summary>
+/// <summary>Writes keys in the tables that Wireshark reads from its configuration directory (ikev1_decryption_table, ikev2_decryption_table, esp_sa). Whoever has them reads the traffic: off unless asked for.</summary>
 internal sealed class KeyLog
 {
     private readonly string _directory;
@@ -27,6 +27,9 @@ internal sealed class KeyLog
         if (integrity is null) return;
         Append("ikev2_decryption_table", $"{keys.Initiator},{keys.Responder},{Hex(keys.SkEi)},{Hex(keys.SkEr)},\"{cipher}\",{Hex(keys.SkAi)},{Hex(keys.SkAr)},\"{integrity}\"");
     }
+
+    /// <summary>IKEv1: the cookie of the initiator and the key. Cipher and hash Wireshark takes from the messages.</summary>
+    public void Write(IkeAction.LogIsakmpKey key) => Append("ikev1_decryption_table", $"{key.Initiator},{Hex(key.Key)}");
 
     public void Write(ChildSa sa)
     {

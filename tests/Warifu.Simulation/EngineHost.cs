@@ -190,6 +190,9 @@ internal sealed class EngineHost : IDisposable
                 case IkeAction.LogIkeKeys keys:
                     IkeKeys.Add(keys);
                     break;
+                case IkeAction.LogIsakmpKey key:
+                    key.Key.Dispose();
+                    break;
                 case IkeAction.Raise raise:
                     Claims.Observe(raise.Event);
                     Events.Add(raise.Event);

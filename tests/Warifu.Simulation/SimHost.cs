@@ -222,6 +222,9 @@ internal sealed class SimHost : IDisposable
             case IkeAction.LogIkeKeys keys:
                 _world.Ledger.Keys(this, keys);
                 return;
+            case IkeAction.LogIsakmpKey key:
+                key.Key.Dispose();
+                return;
             case IkeAction.Complete complete:
                 var (what, result) = _commands[complete.Id.Value];
                 if (result is not null) _world.Fail($"{Name} ended '{what}' twice");

@@ -53,6 +53,9 @@ internal abstract record IkeAction
 
     /// <summary>Keys of an IKE SA for a key log, only when <see cref="EngineOptions.KeyLog"/> is on.</summary>
     internal sealed record LogIkeKeys(IkeSpi Initiator, IkeSpi Responder, Secret SkEi, Secret SkEr, Secret SkAi, Secret SkAr, Transform Encr, Transform Integ) : IkeAction;
+
+    /// <summary>The encryption key of an ISAKMP SA (IKEv1), likewise.</summary>
+    internal sealed record LogIsakmpKey(IkeSpi Initiator, Secret Key) : IkeAction;
 }
 
 /// <summary>Number by which an answer finds its question.</summary>
