@@ -22,6 +22,9 @@ internal abstract class Exchange(IsakmpSa sa, uint messageId)
 
     public Instant ForgetAt { get; set; } = Instant.Never;
 
+    /// <summary>When something is left to do, though the exchange may be over.</summary>
+    public Instant DueAt { get; protected set; } = Instant.Never;
+
     public abstract ExchangeType Type { get; }
 
     /// <summary>Its name in listings.</summary>
@@ -37,6 +40,14 @@ internal abstract class Exchange(IsakmpSa sa, uint messageId)
 
     /// <summary>The peer does not answer.</summary>
     public abstract void NoAnswer(int sent);
+
+    /// <summary>What was left to do.</summary>
+    public virtual void OnDue() => DueAt = Instant.Never;
+
+    /// <summary>The peer's last message came again, and ours went again.</summary>
+    public virtual void OnRepeated()
+    {
+    }
 
     /// <summary>The ISAKMP SA ends.</summary>
     public abstract void Abandon(string reason, string text);

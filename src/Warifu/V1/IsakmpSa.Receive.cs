@@ -136,6 +136,8 @@ internal sealed partial class IsakmpSa
         if (Keys is null) return DropReason.NotEstablished;
         if (header.MessageId == 0 || IsUsed(header.MessageId)) return DropReason.OutOfWindow;
         var opened = Open(header, message[IkeHeader.Length..], ExchangeIv(header.MessageId), null, out var view, out _);
+        // in aggressive mode it is the first that a peer with another pre-shared key encrypts
+        if (opened == DropReason.BadIntegrity) Mode?.NotAuthentic(null);
         if (opened != DropReason.None) return opened;
         Accept(header.MessageId, local, remote);
         if (MessageRules.Check(MessageKind.Informational, view) is not null) return DropReason.Malformed;
@@ -164,6 +166,7 @@ internal sealed partial class IsakmpSa
             {
                 if (exchange.Flight.Messages.Length == 0 || remote.Address != Remote.Address) return DropReason.InProgress;
                 Transmit(exchange.Flight.Messages);
+                exchange.OnRepeated();
                 return DropReason.None;
             }
 

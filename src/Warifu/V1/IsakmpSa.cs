@@ -190,6 +190,7 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
         Keys = keys;
         _cipher = new ChainedCipher(Suite!.Encr, keys.Encr);
         _iv = KeyScheduleV1.FirstIv(keys.Prf, keI, keR, _cipher.BlockLength);
+        if (Engine.Options.KeyLog) Engine.Emit(new IkeAction.LogIsakmpKey(CookieI, keys.Encr.Clone()));
     }
 
     /// <summary>Sends a message of phase 1.</summary>
@@ -310,7 +311,7 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
     public Instant NextTimeout()
     {
         var next = Instant.Min(_phaseOne.RetransmitAt, Instant.Min(RekeyAt, Instant.Min(ExpireAt, Instant.Min(DpdAt, Probe.NextAt))));
-        foreach (var exchange in _exchanges.Values) next = Instant.Min(next, Instant.Min(exchange.Flight.RetransmitAt, exchange.ForgetAt));
+        foreach (var exchange in _exchanges.Values) next = Instant.Min(next, Instant.Min(exchange.DueAt, Instant.Min(exchange.Flight.RetransmitAt, exchange.ForgetAt)));
         return Instant.Min(next, Instant.Min(_pieces.ExpireAt, Children.NextTimeout));
     }
 
@@ -326,6 +327,7 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
         foreach (var exchange in _exchanges.Values.ToArray())
         {
             if (State == IsakmpState.Closed) return;
+            if (exchange.DueAt <= now) exchange.OnDue();
             if (exchange.ForgetAt <= now) _exchanges.Remove(exchange.MessageId);
             else if (exchange.Flight.RetransmitAt <= now) Retransmit(exchange);
         }
@@ -342,6 +344,12 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
         var quiet = Successor is not null;
         var wanted = PhaseLifetimes.WantedAfter(this, reason);
         State = IsakmpState.Closed;
+        foreach (var older in Engine.ReplacedBy(this))
+        {
+            if (Successor is { } next) older.Successor = next;
+            else older.Close("reauthenticated", "what replaced it has ended");
+        }
+
         foreach (var child in Children.Values.ToArray()) RemoveChild(child, reason, text);
         EndExchanges(reason, text);
         PhaseLifetimes.TellWaiting(this, new CommandResult(false, text));
@@ -497,7 +505,12 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
 
     private void EndExchanges(string reason, string text)
     {
-        foreach (var exchange in _exchanges.Values.Where(exchange => !exchange.IsDone).ToArray()) exchange.Abandon(reason, text);
+        foreach (var exchange in _exchanges.Values.ToArray())
+        {
+            if (exchange.DueAt != Instant.Never) exchange.OnDue();
+            if (!exchange.IsDone) exchange.Abandon(reason, text);
+        }
+
         _exchanges.Clear();
     }
 

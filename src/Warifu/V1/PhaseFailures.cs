@@ -20,7 +20,9 @@ internal static class PhaseFailures
     /// <summary>The peer refused ours; in clear, so that it may also have been somebody else.</summary>
     public static NegotiationFailure Refused(IsakmpSa sa, ImmutableArray<IsakmpSuite> ours, NotifyV1 error, int sent) => error == NotifyV1.NoProposalChosen
         ? new NegotiationFailure("no-proposal", $"{sa.Remote} accepts none of our phase 1 proposals (NO-PROPOSAL-CHOSEN, {sent} times asked)", SuiteChoice.Print(ours), [], [], $"here: change connections.{sa.Connection.Name}.proposals, .aggressive or .local.auth to what the peer has; or at the peer: add one of ours")
-        : new NegotiationFailure("refused", $"{sa.Remote} refused phase 1 with {MessageNames.NameOf(error)}", [], [], [], "at the peer: its log shows why");
+        : sa.Connection.Aggressive && error is NotifyV1.AuthenticationFailed or NotifyV1.InvalidIdInformation
+            ? new NegotiationFailure("refused", $"{sa.Remote} refused phase 1 with {MessageNames.NameOf(error)}: it has nothing for {Identities.Print(sa.LocalId)} in aggressive mode", [Identities.Print(sa.LocalId)], [], [], $"here: compare connections.{sa.Connection.Name}.local.id and .aggressive with what the peer has; or at the peer: its log shows why")
+            : new NegotiationFailure("refused", $"{sa.Remote} refused phase 1 with {MessageNames.NameOf(error)}", [], [], [], "at the peer: its log shows why");
 
     public static NegotiationFailure WrongMode(Connection connection, bool peerIsAggressive) => new(
         "mode",
@@ -98,8 +100,8 @@ internal static class PhaseFailures
         $"the peer refused us with {MessageNames.NameOf(error)}: we are {Identities.Print(sa.LocalId)}, and wanted {sa.Connection.Remote.Id}",
         [Identities.Print(sa.LocalId)],
         [],
-        ["the peer does not say which it is: the secret or certificate, or our identity, which it does not accept"],
-        $"here: compare connections.{sa.Connection.Name}.local.id ({Identities.Print(sa.LocalId)}) and the secret or certificate with the peer's; or at the peer: its log shows why");
+        [$"the peer does not say which it is: the secret or certificate, our identity, which it does not accept, or {NameOf(sa.Connection.Aggressive)}, where it wants {NameOf(!sa.Connection.Aggressive)}"],
+        $"here: compare connections.{sa.Connection.Name}.local.id ({Identities.Print(sa.LocalId)}), .aggressive, and the secret or certificate with the peer's; or at the peer: its log shows why");
 
     /// <summary>Chance gave one of a few keys that the cipher must not have; another try has others.</summary>
     public static NegotiationFailure WeakKey(IsakmpSa sa) => new("weak-key", $"the negotiated key would be a weak one of {ProposalKeywords.Word(sa.Suite!.AsProposal().Find(Primitives.TransformType.Encr))}: another try will have another", [], [], [], "");

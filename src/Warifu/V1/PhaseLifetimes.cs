@@ -138,6 +138,8 @@ internal static class PhaseLifetimes
                 sa.Inform(builder => builder.Delete(child.Proposal.Protocol, spi));
             }
 
+            // older ones too: a peer that began the newer one may keep them for long
+            foreach (var older in sa.Engine.ReplacedBy(sa)) older.Inform(builder => builder.Delete(ProtocolId.Ike, older.Cookies()));
             sa.Inform(builder => builder.Delete(ProtocolId.Ike, sa.Cookies()));
         }
 

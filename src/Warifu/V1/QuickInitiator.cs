@@ -29,6 +29,7 @@ internal sealed class QuickInitiator : Exchange
     private readonly Instant _began;
     private readonly long _moment;
     private readonly List<CommandId> _waiting;
+    private ChildState? _child;
 
     private QuickInitiator(IsakmpSa sa, ChildRequest request, ChildState? old, ImmutableArray<QuickSuite> suites, TrafficSelector local, TrafficSelector remote, byte[] idI, byte[] idR) : base(sa, sa.NewMessageId())
     {
@@ -143,8 +144,9 @@ internal sealed class QuickInitiator : Exchange
             OriginalLocal = originalLocal,
             Initiator = true,
             Replaces = _old is { Table: not null } ? _old : null,
+            OutboundReady = _old is not { Table: not null },
         };
-        var child = QuickInstall.Install(Sa, terms, suite, shared, _ni, nr, suite.IsUdp);
+        _child = QuickInstall.Install(Sa, terms, suite, shared, _ni, nr, suite.IsUdp);
         shared?.Dispose();
         _keyExchange?.Dispose();
         var hash = new byte[Sa.HashLength];
@@ -153,8 +155,22 @@ internal sealed class QuickInitiator : Exchange
         Sa.Finish(this);
         // the responder asks for it again by repeating message 2
         Sa.Send(this, builder, MessageKind.Quick3, timed: false);
-        QuickInstall.Confirm(Sa, child, _moment);
+        QuickInstall.Confirm(Sa, _child, _moment);
+        if (!terms.OutboundReady) DueAt = Sa.Engine.Now + ProtocolTimes.SwitchSoon;
         Complete(new CommandResult(true, Matches: 1, Done: 1));
+    }
+
+    /// <summary>Message 3 must have reached the peer by now: traffic moves to the new pair.</summary>
+    public override void OnDue()
+    {
+        base.OnDue();
+        if (_child is { Table: not null } child) Sa.Engine.Emit(new IkeAction.UseOutbound(child.Id));
+    }
+
+    /// <summary>Message 3 was lost.</summary>
+    public override void OnRepeated()
+    {
+        if (DueAt != Instant.Never) DueAt = Sa.Engine.Now + ProtocolTimes.SwitchSoon;
     }
 
     /// <summary>The peer refuses, authentically.</summary>
