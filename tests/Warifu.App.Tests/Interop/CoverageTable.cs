@@ -8,9 +8,9 @@ internal static class CoverageTable
 {
     private const string StrongSwanName = "strongSwan", NoKernel = "its kernel-libipsec knows ESP in UDP in tunnel mode only, without ESN";
 
-    public static IReadOnlyList<CoverageRow> Rows { get; } = [.. StrongSwanRows(), .. CredentialRows(), .. FeatureRows(), .. NativeRows(), .. LibreswanRows(), .. OpenIkedRows()];
+    public static IReadOnlyList<CoverageRow> Rows { get; } = [.. StrongSwanRows(), .. StrongSwanV1Rows(), .. CredentialRows(), .. FeatureRows(), .. NativeRows(), .. LibreswanRows(), .. OpenIkedRows()];
 
-    public static bool IsThere(string peer) => peer switch { StrongSwanName => StrongSwan.IsThere, NativeEspTests.ShimmedStrongSwan => Can("strongswan gcc"), NativeLibreswanTests.Peer => Can(LibreswanTests.Needs), OpenIkedTests.Peer => Can(OpenIkedTests.Needs), UmlKernelTests.Peer => Can(UmlKernelTests.Needs), _ => false };
+    public static bool IsThere(string peer) => peer switch { StrongSwanName or StrongSwanV1Tests.Peer => StrongSwan.IsThere, NativeEspTests.ShimmedStrongSwan => Can("strongswan gcc"), NativeLibreswanTests.Peer => Can(LibreswanTests.Needs), OpenIkedTests.Peer => Can(OpenIkedTests.Needs), UmlKernelTests.Peer => Can(UmlKernelTests.Needs), _ => false };
 
     private static bool Can(string needs) => PeersTheoryAttribute.WhyNot(needs) is null;
 
@@ -36,6 +36,22 @@ internal static class CoverageTable
         foreach (var word in SuiteWordTests.GmacWords) yield return Row(word.Scenario, 0) with { Impossible = "its kernel-libipsec does not know AES-GMAC; see the stand-in for the kernel" };
         foreach (var scenario in new[] { "transport mode", "native ESP", "ESN" }) yield return Row(scenario, 0) with { Impossible = NoKernel };
     }
+
+    private static IEnumerable<CoverageRow> StrongSwanV1Rows()
+    {
+        foreach (var way in StrongSwanV1Tests.Ways) yield return V1(way.Scenario, way.Scenario == StrongSwanV1Tests.Ways[0].Scenario ? Wanted.V4 | Wanted.V6 | Wanted.Mixed : Wanted.V4);
+        foreach (var suite in StrongSwanV1Tests.Suites) yield return V1(StrongSwanV1Tests.SuiteScenario(suite), Wanted.V4);
+        foreach (var scenario in V1FailureTests.Scenarios) yield return V1(scenario, Wanted.V4);
+        foreach (var scenario in new[]
+        {
+            "main mode, identities are addresses", "version 2 on the same ports", "rekeying on command", "rekeying on command, PFS", "rekeying on command, aggressive mode", "rekeying on command, RSA", "deletes", "deletes, aggressive mode",
+            "peer killed: dead peer detection", "peer killed: dpd_action restart", "peer restarted: INITIAL-CONTACT", "we are killed: INITIAL-CONTACT", "we are killed: its dead peer detection",
+        }) yield return V1(scenario, Wanted.V4);
+        yield return V1("transport mode, AH, native ESP", 0) with { Impossible = NoKernel };
+        yield return V1("DSA", 0) with { Impossible = "its packaged build loads no DSA keys" };
+    }
+
+    private static CoverageRow V1(string scenario, Wanted asked) => new(StrongSwanV1Tests.Peer, scenario, asked);
 
     private static IEnumerable<CoverageRow> NativeRows()
     {

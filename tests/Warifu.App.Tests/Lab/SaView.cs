@@ -26,7 +26,10 @@ internal sealed record IkeSaView(string Connection, ViciMessage Body)
 
     public long LocalPort => Body.Number("local-port", 0);
 
-    public IReadOnlyList<ChildSaView> Children => [.. (Body.Section("child-sas")?.Elements ?? []).Select(element => new ChildSaView(element.Section!))];
+    /// <summary>Whether <see cref="Children"/> has pairs that were rekeyed, and wait for their end.</summary>
+    public bool Rekeyed { get; init; } = true;
+
+    public IReadOnlyList<ChildSaView> Children => [.. (Body.Section("child-sas")?.Elements ?? []).Select(element => new ChildSaView(element.Section!)).Where(child => Rekeyed || child.State != "REKEYED")];
 
     /// <summary>All IKE SAs of a daemon; none when it is gone.</summary>
     public static async Task<IReadOnlyList<IkeSaView>> ListAsync(string socket)

@@ -17,7 +17,14 @@ internal sealed record Site
 
     public string RightName { get; init; } = "right";
 
+    /// <summary>Addresses, where they are not those of the <see cref="Topology"/>.</summary>
+    public string? LeftHostIs { get; init; }
+
     public string? RightHostIs { get; init; }
+
+    public string? LeftInnerIs { get; init; }
+
+    public string? RightInnerIs { get; init; }
 
     /// <summary>Identities, where they are not the sides' names.</summary>
     public string? LeftId { get; init; }
@@ -94,7 +101,7 @@ internal sealed record Site
     /// <summary>Right takes left from anywhere (NAT).</summary>
     public bool LeftFromAnywhere { get; init; }
 
-    public string LeftHost => OuterV6 ? "2001:db8:1::2" : "192.0.2.2";
+    public string LeftHost => LeftHostIs ?? (OuterV6 ? "2001:db8:1::2" : "192.0.2.2");
 
     public string RightHost => RightHostIs ?? (OuterV6 ? "2001:db8:2::2" : "198.51.100.2");
 
@@ -102,9 +109,9 @@ internal sealed record Site
 
     public string RightNet => RightTs ?? (InnerV6 ? "fd10:2::/64" : "10.10.2.0/24");
 
-    public string LeftInner => InnerV6 ? "fd10:1::1" : "10.10.1.1";
+    public string LeftInner => LeftInnerIs ?? (InnerV6 ? "fd10:1::1" : "10.10.1.1");
 
-    public string RightInner => InnerV6 ? "fd10:2::1" : "10.10.2.1";
+    public string RightInner => RightInnerIs ?? (InnerV6 ? "fd10:2::1" : "10.10.2.1");
 
     /// <summary>Own addresses of the left side, when it has more than the one.</summary>
     public string? LeftLocal { get; init; }

@@ -22,6 +22,8 @@ internal sealed class StrongSwan : IAsyncDisposable
 
     public int ProcessId => _process.Id;
 
+    public bool IsRunning => !_process.HasExited;
+
     public string Log => File.Exists(LogFile) ? File.ReadAllText(LogFile) : "";
 
     private string LogFile => Path.Combine(_folder, "charon.log");
@@ -128,7 +130,9 @@ internal sealed class StrongSwan : IAsyncDisposable
     /// <summary>It vanishes without a word.</summary>
     public void Kill()
     {
-        if (!_process.HasExited) _process.Kill();
+        if (_process.HasExited) return;
+        _process.Kill();
+        _process.WaitForExit();
     }
 
     public async ValueTask DisposeAsync()
