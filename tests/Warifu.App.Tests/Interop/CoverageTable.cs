@@ -8,9 +8,9 @@ internal static class CoverageTable
 {
     private const string StrongSwanName = "strongSwan", NoKernel = "its kernel-libipsec knows ESP in UDP in tunnel mode only, without ESN";
 
-    public static IReadOnlyList<CoverageRow> Rows { get; } = [.. StrongSwanRows(), .. StrongSwanV1Rows(), .. CredentialRows(), .. FeatureRows(), .. NativeRows(), .. LibreswanRows(), .. OpenIkedRows()];
+    public static IReadOnlyList<CoverageRow> Rows { get; } = [.. StrongSwanRows(), .. StrongSwanV1Rows(), .. CredentialRows(), .. FeatureRows(), .. NativeRows(), .. LibreswanRows(), .. LibreswanV1Rows(), .. OpenIkedRows()];
 
-    public static bool IsThere(string peer) => peer switch { StrongSwanName or StrongSwanV1Tests.Peer => StrongSwan.IsThere, NativeEspTests.ShimmedStrongSwan => Can("strongswan gcc"), NativeLibreswanTests.Peer => Can(LibreswanTests.Needs), OpenIkedTests.Peer => Can(OpenIkedTests.Needs), UmlKernelTests.Peer => Can(UmlKernelTests.Needs), _ => false };
+    public static bool IsThere(string peer) => peer switch { StrongSwanName or StrongSwanV1Tests.Peer => StrongSwan.IsThere, NativeEspTests.ShimmedStrongSwan => Can("strongswan gcc"), NativeLibreswanTests.Peer or LibreswanV1Tests.Peer => Can(LibreswanTests.Needs), OpenIkedTests.Peer => Can(OpenIkedTests.Needs), UmlKernelTests.Peer => Can(UmlKernelTests.Needs), _ => false };
 
     private static bool Can(string needs) => PeersTheoryAttribute.WhyNot(needs) is null;
 
@@ -45,7 +45,8 @@ internal static class CoverageTable
         foreach (var scenario in new[]
         {
             "main mode, identities are addresses", "version 2 on the same ports", "rekeying on command", "rekeying on command, PFS", "rekeying on command, aggressive mode", "rekeying on command, RSA", "deletes", "deletes, aggressive mode",
-            "peer killed: dead peer detection", "peer killed: dpd_action restart", "peer restarted: INITIAL-CONTACT", "we are killed: INITIAL-CONTACT", "we are killed: its dead peer detection",
+            "peer killed: dead peer detection", "peer killed: dpd_action restart", "peer restarted: INITIAL-CONTACT", "we are killed: INITIAL-CONTACT", "we are killed: its dead peer detection", "rekeying under traffic", "fragmentation",
+            "NAT: initiator behind it", "NAT: responder behind a port forward", "NAT: both behind one",
         }) yield return V1(scenario, Wanted.V4);
         yield return V1("transport mode, AH, native ESP", 0) with { Impossible = NoKernel };
         yield return V1("DSA", 0) with { Impossible = "its packaged build loads no DSA keys" };
@@ -98,6 +99,11 @@ internal static class CoverageTable
             yield return new(LibreswanTests.Peer, scenario, Wanted.V4);
         yield return new(LibreswanTests.Peer, "delete by us", Wanted.V4 | Wanted.OnlyOurs);
         yield return new(LibreswanTests.Peer, "delete by the peer", Wanted.V4 | Wanted.OnlyPeers);
+    }
+
+    private static IEnumerable<CoverageRow> LibreswanV1Rows()
+    {
+        foreach (var scenario in new[] { "main mode, pre-shared key", "rekeying from both sides", "delete by who initiated", "main mode, RSA, PFS", "aggressive mode, pre-shared key, PFS", "AH" }) yield return new(LibreswanV1Tests.Peer, scenario, Wanted.V4);
     }
 
     private static IEnumerable<CoverageRow> OpenIkedRows()

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.IO;
 using System.Threading.Tasks;
 using Warifu.App.Tests.Lab;
@@ -108,8 +109,11 @@ public sealed class LibreswanTests
     private static long Count(ViciMessage counters, string name) => counters.Section("counters")!.Section("")!.Number(name, 0);
 
     /// <summary>Our gateway on the left, pluto on the right.</summary>
-    private sealed class Run(Topology lab, Site site, bool weInitiate, KeyShim shim) : IAsyncDisposable
+    internal sealed class Run(Topology lab, Site site, bool weInitiate, KeyShim shim) : IAsyncDisposable
     {
+        /// <summary>How IKEv2 is spoken, and with what.</summary>
+        private const string Version2 = "ikev2=insist\nike=aes256-sha2_256-modp2048\nesp=aes256-sha2_256";
+
         private EspPeer? _traffic;
 
         public Gateway Ours { get; private set; } = null!;
@@ -118,9 +122,11 @@ public sealed class LibreswanTests
 
         public string Logs => $"\n--- ours\n{Ours?.Log}\n--- pluto\n{Pluto?.Log}\n--- its traffic\n{string.Join('\n', _traffic?.Faults ?? [])}";
 
+        public IEnumerable<string> Faults => _traffic!.Faults;
+
         private KeyShim Shim => shim;
 
-        public static async Task<Run> StartAsync(bool weInitiate, Site site, string auth, Action<string>? files = null, Credential? own = null, Credential? authority = null, string secrets = "")
+        public static async Task<Run> StartAsync(bool weInitiate, Site site, string auth, Action<string>? files = null, Credential? own = null, Credential? authority = null, string secrets = "", string version = Version2)
         {
             var lab = await Topology.CreateAsync();
             var run = new Run(lab, site, weInitiate, new KeyShim(Path.Combine(lab.Folder, "sa.json")));
@@ -136,9 +142,7 @@ public sealed class LibreswanTests
                     rightsubnet={site.RightNet}
                     rightupdown=%disabled
                     {auth}
-                    ikev2=insist
-                    ike=aes256-sha2_256-modp2048
-                    esp=aes256-sha2_256
+                    {version}
                     esn=no
                     auto=add
                     """;
@@ -169,6 +173,13 @@ public sealed class LibreswanTests
             Assert.True(counts == ((5, 5), (5, 5)), counts + Logs);
             var after = Assert.Single(Assert.Single(await Ours.SasAsync()).Children);
             Assert.True(after.PacketsIn - before.PacketsIn >= 10 && after.PacketsOut - before.PacketsOut >= 10, Logs);
+        }
+
+        /// <summary>Pings both ways, whichever pair carries them.</summary>
+        public async Task PingNewestAsync()
+        {
+            var counts = (await Topology.PingAsync(lab.Left, site.LeftInner, site.RightInner, count: 3), await Topology.PingAsync(lab.Right, site.RightInner, site.LeftInner, count: 3));
+            Assert.True(counts == ((3, 3), (3, 3)), counts + Logs);
         }
 
         public async ValueTask DisposeAsync()

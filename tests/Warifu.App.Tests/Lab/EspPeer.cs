@@ -75,10 +75,10 @@ internal sealed partial class EspPeer : IAsyncDisposable
         var files = new List<int>();
         try
         {
-            var (tun, raw4, raw6) = OpenInside(files);
+            var (tun, raw4, raw6, ah) = OpenInside(files);
             Ip("link", "set", "dev", Device, "mtu", "1400", "up");
             _ready.SetResult();
-            Loop(tun, raw4, raw6);
+            Loop(tun, raw4, raw6, ah);
         }
         catch (Exception exception)
         {
@@ -92,15 +92,17 @@ internal sealed partial class EspPeer : IAsyncDisposable
     }
 
     /// <summary>Files keep the namespace in which they were opened; the thread goes back at once, so that no thread of the pool is ever born in there.</summary>
-    private (int Tun, int Raw4, int Raw6) OpenInside(List<int> files)
+    private (int Tun, int Raw4, int Raw6, int Ah) OpenInside(List<int> files)
     {
         var (home, away) = (Libc.Check(Libc.open("/proc/thread-self/ns/net", 0), "netns"), Libc.Check(Libc.open("/var/run/netns/" + _ns, 0), "netns"));
         files.AddRange([home, away]);
         Libc.Check(Libc.setns(away, NewNet), "setns");
         try
         {
-            var opened = (OpenTun(), Libc.Check(Libc.socket(2, 3, 50), "raw"), Libc.Check(Libc.socket(10, 3, 50), "raw6"));
-            files.AddRange([opened.Item1, opened.Item2, opened.Item3]);
+            var opened = (OpenTun(), Libc.Check(Libc.socket(2, 3, 50), "raw"), Libc.Check(Libc.socket(10, 3, 50), "raw6"), Libc.Check(Libc.socket(2, 3, AhProtocol), "raw AH"));
+            files.AddRange([opened.Item1, opened.Item2, opened.Item3, opened.Item4]);
+            // IP_HDRINCL
+            Libc.Check(Libc.setsockopt(opened.Item4, 0, 3, BitConverter.GetBytes(1), 4), "raw AH");
             return opened;
         }
         finally
@@ -109,18 +111,19 @@ internal sealed partial class EspPeer : IAsyncDisposable
         }
     }
 
-    private void Loop(int tun, int raw4, int raw6)
+    private void Loop(int tun, int raw4, int raw6, int ah)
     {
         var buffer = new byte[65536];
-        var (done, waiting) = (0, new[] { new Libc.PollFile(tun, 1), new Libc.PollFile(raw4, 1), new Libc.PollFile(raw6, 1) });
+        var (done, waiting) = (0, new[] { new Libc.PollFile(tun, 1), new Libc.PollFile(raw4, 1), new Libc.PollFile(raw6, 1), new Libc.PollFile(ah, 1) });
         while (!_stopping)
         {
-            _ = Libc.poll(waiting, 3, 10);
+            _ = Libc.poll(waiting, 4, 10);
             // keys first: the packet that just came may be the first of its SA
             var lines = _shim.Lines();
             for (; done < lines.Count; done++) Obey(lines[done]);
-            if (waiting[0].Returned != 0 && Libc.read(tun, buffer, buffer.Length) is var inner and > 0) Outbound(buffer[..(int)inner], raw4, raw6);
+            if (waiting[0].Returned != 0 && Libc.read(tun, buffer, buffer.Length) is var inner and > 0) Outbound(buffer[..(int)inner], raw4, raw6, ah);
             if (waiting[1].Returned != 0 && Libc.recv(raw4, buffer, buffer.Length, 0) is var v4 and > 0) InboundV4(buffer[..(int)v4], tun);
+            if (waiting[3].Returned != 0 && Libc.recv(ah, buffer, buffer.Length, 0) is var authentic and > 0) InboundAh(buffer[..(int)authentic], tun);
             if (waiting[2].Returned != 0)
             {
                 var (from, size) = (new byte[28], 28);
@@ -133,6 +136,9 @@ internal sealed partial class EspPeer : IAsyncDisposable
     {
         switch (line.Op)
         {
+            case "sa" or "delsa" when line.Protocol == "ah":
+                ObeyAh(line);
+                break;
             case "sa" when line.Protocol == "esp":
                 if (line.Encapsulation != 0) Faults.Enqueue($"SA {line.Spi:x8} wants UDP");
                 var sa = new Sa(line);
@@ -151,7 +157,7 @@ internal sealed partial class EspPeer : IAsyncDisposable
                 _sealers.Remove(line.Spi);
                 _outbound.RemoveAll(old => old.Spi == line.Spi);
                 break;
-            case "policy" when line is { Direction: "out", Action: 0, TemplateProtocol: "esp" }:
+            case "policy" when line is { Direction: "out", Action: 0, TemplateProtocol: "esp" or "ah" }:
                 if (line.TemplateReqId == 0 && IPAddress.Parse(line.TemplateDestination).GetAddressBytes().All(octet => octet == 0)) break;
                 _policies.RemoveAll(old => SameSelector(old, line));
                 _policies.Add(line);
@@ -189,12 +195,18 @@ internal sealed partial class EspPeer : IAsyncDisposable
 
     // ---- packets
 
-    private void Outbound(byte[] packet, int raw4, int raw6)
+    private void Outbound(byte[] packet, int raw4, int raw6, int ah)
     {
         var v6 = packet[0] >> 4 == 6;
         var (source, destination) = v6 ? (new IPAddress(packet[8..24]), new IPAddress(packet[24..40])) : (new IPAddress(packet[12..16]), new IPAddress(packet[16..20]));
         var policy = _policies.LastOrDefault(one => Covers(one.Source, one.SourceLength, source) && Covers(one.Destination, one.DestinationLength, destination));
         if (policy is null) return;
+        if (policy.TemplateProtocol == "ah")
+        {
+            OutboundAh(packet, policy, ah);
+            return;
+        }
+
         var end = policy.TemplateMode == "tunnel" ? policy.TemplateDestination : destination.ToString();
         var line = _outbound.LastOrDefault(one => one.Destination == end && (policy.TemplateReqId == 0 || one.ReqId == policy.TemplateReqId));
         if (line is null) return;
@@ -335,6 +347,9 @@ internal sealed partial class EspPeer : IAsyncDisposable
 
         [LibraryImport("libc", SetLastError = true)]
         public static partial int socket(int domain, int type, int protocol);
+
+        [LibraryImport("libc", SetLastError = true)]
+        public static partial int setsockopt(int file, int level, int name, byte[] value, int length);
 
         [LibraryImport("libc", SetLastError = true)]
         public static partial int ioctl(int file, nuint request, byte[] argument);

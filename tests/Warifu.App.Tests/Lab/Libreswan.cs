@@ -37,7 +37,7 @@ internal sealed class Libreswan : IAsyncDisposable
     public static async Task<Libreswan> StartAsync(string ns, string folder, string connection, string secret, KeyShim shim, Credential? own = null, Credential? authority = null, string secrets = "")
     {
         foreach (var name in new[] { "run", "nss", "d/cacerts", "d/crls", "d/policies" }) Directory.CreateDirectory(Path.Combine(folder, name));
-        await File.WriteAllTextAsync(Path.Combine(folder, "ipsec.conf"), $"config setup\n    protostack=xfrm\n    uniqueids=no\nconn net\n    {connection.ReplaceLineEndings("\n    ")}\n");
+        await File.WriteAllTextAsync(Path.Combine(folder, "ipsec.conf"), $"config setup\n    protostack=xfrm\n    uniqueids=no\n    ikev1-policy=accept\nconn net\n    {connection.ReplaceLineEndings("\n    ")}\n");
         await File.WriteAllTextAsync(Path.Combine(folder, "ipsec.secrets"), $"%any %any : PSK \"{secret}\"\n{secrets}\n");
         (await RunAsync(ns, $"certutil -N -d sql:{folder}/nss --empty-password")).OrThrow("certutil");
         if (authority is not null)

@@ -114,7 +114,14 @@ internal sealed class TestCa
         CertificateMaker.Crl(Own.Der, _key, revoked.Select(one => new Revoked(CertificateMaker.SerialOf(one.Der), DateTimeOffset.UtcNow.AddHours(-1), "key-compromise")), 1, until < DateTimeOffset.UtcNow ? until.AddDays(-1) : DateTimeOffset.UtcNow.AddMinutes(-5), until);
 
     /// <summary>RSA keys take long to make: one for each kind and holder in a run.</summary>
-    private static string KeyOf(string kind, int size, string holder) => s_keys.GetOrAdd($"{kind} {size} {holder}", _ => KeyMaker.Generate(kind, size));
+    private static string KeyOf(string kind, int size, string holder) => s_keys.GetOrAdd($"{kind} {size} {holder}", _ => kind == "dsa" ? Dsa(size) : KeyMaker.Generate(kind, size));
+
+    /// <summary>Of the past, and not made by the product.</summary>
+    private static string Dsa(int size)
+    {
+        using var key = DSA.Create(size);
+        return key.ExportPkcs8PrivateKeyPem();
+    }
 
     private static string FileName(string name) => name.ToLowerInvariant().Replace(' ', '-');
 }

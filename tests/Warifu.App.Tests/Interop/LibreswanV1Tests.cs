@@ -1,0 +1,103 @@
+using System;
+using System.IO;
+using System.Linq;
+using System.Threading.Tasks;
+using Warifu.App.Tests.Lab;
+using Xunit;
+
+namespace Warifu.App.Tests.Interop;
+
+/// <summary>IKEv1 with Libreswan in both roles: pre-shared key with rekeying and delete, PFS, RSA certificates, AH.</summary>
+[Trait("Area", "interop")]
+[Trait("Item", "3.12")]
+public sealed class LibreswanV1Tests
+{
+    internal const string Peer = "Libreswan with a stand-in for the kernel, IKEv1";
+
+    private const string Needs = LibreswanTests.Needs;
+
+    private const string Version1 = "ikev2=no\nike=aes256-sha2_256-modp2048\n";
+
+    private static readonly TestCa s_ca = TestCa.Root("Lab RSA CA of Libreswan, IKEv1", "rsa", 2048);
+
+    private static Site Site => StrongSwanV1Tests.Site;
+
+    [PeersTheory(Needs)]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task With_a_pre_shared_key_both_sides_rekey_and_delete(bool weInitiate)
+    {
+        await using var run = await LibreswanTests.Run.StartAsync(weInitiate, Site, "authby=secret\npfs=no", version: Version1 + "esp=aes256-sha2_256");
+        await run.UpAsync();
+        await run.PingAsync();
+        Coverage.Passed(Peer, "main mode, pre-shared key", weInitiate);
+        foreach (var (byUs, ike) in new[] { (true, false), (false, false), (true, true), (false, true) })
+        {
+            var before = Newest(await run.Ours.SasAsync());
+            if (byUs) Assert.True((await run.Ours.CliAsync("rekey", "site", ike ? "--ike" : "--child")).Ok, run.Logs);
+            else await run.Pluto.ControlAsync(ike ? "--rekey-ike" : "--rekey-ipsec", "--name", "net", "--asynchronous");
+            await Until.HoldsAsync($"rekeyed, {(byUs ? "by us" : "by the peer")}, {(ike ? "phase 1" : "phase 2")}", run.Ours.SasAsync, sas => Newest(sas) is { } now && now.Ike == (ike ? now.Ike : before.Ike) && (ike ? now.Ike != before.Ike : now.Child != before.Child), _ => run.Logs);
+            await run.PingNewestAsync();
+        }
+
+        Coverage.Passed(Peer, "rekeying from both sides", weInitiate);
+        if (weInitiate) Assert.True((await run.Ours.CliAsync("down", "site")).Ok, run.Logs);
+        else await run.Pluto.ControlAsync("--name", "net", "--terminate");
+        await Until.HoldsAsync("no SA", run.Ours.SasAsync, sas => sas.All(sa => sa.Children.Count == 0), _ => run.Logs);
+        if (weInitiate) await Until.HoldsAsync("no SA at the peer", () => run.Pluto.ControlAsync("--trafficstatus"), shown => !shown.Output.Contains("\"net\"", StringComparison.Ordinal), shown => shown.All + run.Logs);
+        Assert.Empty(run.Faults);
+        Coverage.Passed(Peer, "delete by who initiated", weInitiate);
+    }
+
+    [PeersTheory(Needs)]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task With_RSA_certificates_and_PFS_it_comes_up(bool weInitiate)
+    {
+        var (left, right) = (s_ca.Issue("left", "rsa", 2048), s_ca.Issue("right", "rsa", 2048));
+        var site = Site with { Esp = "aes256-sha256-modp2048", LeftAuth = "auth = pubkey\ncerts = left.pem", LeftExpects = "auth = pubkey", LeftConnection = "send_cert = always" };
+        await using var run = await LibreswanTests.Run.StartAsync(weInitiate, site, "authby=rsasig\nrightcert=own\nrightsendcert=always\nleftca=%same\npfs=yes", folder =>
+        {
+            left.WriteTo(folder);
+            s_ca.Own.TrustIn(folder);
+        }, right, s_ca.Own, version: Version1 + "esp=aes256-sha2_256");
+        await run.UpAsync();
+        await run.PingAsync();
+        Assert.Equal("MODP_2048", Assert.Single(Assert.Single(await run.Ours.SasAsync()).Children).Body.Text("dh-group"));
+        Assert.Empty(run.Faults);
+        Coverage.Passed(Peer, "main mode, RSA, PFS", weInitiate);
+    }
+
+    [PeersTheory(Needs)]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Aggressive_mode_comes_up(bool weInitiate)
+    {
+        var site = Site with { Ike = "aes256-sha1-modp1536", Esp = "aes128-sha1-modp1536", LeftConnection = "aggressive = yes\naggressive_psk = yes" };
+        await using var run = await LibreswanTests.Run.StartAsync(weInitiate, site, "authby=secret\npfs=yes\naggressive=yes", version: "ikev2=no\nike=aes256-sha1-modp1536\nesp=aes128-sha1");
+        await run.UpAsync();
+        await run.PingAsync();
+        Assert.Empty(run.Faults);
+        Coverage.Passed(Peer, "aggressive mode, pre-shared key, PFS", weInitiate);
+    }
+
+    [PeersTheory(Needs)]
+    [InlineData("aes256", "sha2_256", "sha256", true)]
+    [InlineData("aes256", "sha1", "sha1", false)]
+    public async Task AH_carries_pings(string encryption, string theirs, string ours, bool weInitiate)
+    {
+        var site = Site with { LeftChild = $"ah_proposals = {ours}\nesp_proposals =" };
+        await using var run = await LibreswanTests.Run.StartAsync(weInitiate, site, $"authby=secret\npfs=no\nphase2=ah\nphase2alg={theirs}", version: $"ikev2=no\nike={encryption}-sha2_256-modp2048");
+        await run.UpAsync();
+        await run.PingAsync();
+        Assert.Equal("AH", Assert.Single(Assert.Single(await run.Ours.SasAsync()).Children).Body.Text("protocol"));
+        Assert.Empty(run.Faults);
+        Coverage.Passed(Peer, "AH", weInitiate);
+    }
+
+    private static (string Ike, string Child) Newest(System.Collections.Generic.IReadOnlyList<IkeSaView> sas)
+    {
+        var sa = sas.Where(one => one.State == "ESTABLISHED").MaxBy(one => one.Body.Number("uniqueid", 0));
+        return (sa?.Spis ?? "", sas.SelectMany(one => one.Children).Where(child => child.State == "INSTALLED").MaxBy(child => child.Body.Number("uniqueid", 0))?.SpiIn ?? "");
+    }
+}
