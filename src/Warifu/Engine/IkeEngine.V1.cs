@@ -132,8 +132,8 @@ internal sealed partial class IkeEngine
     /// <summary>Both sides are authenticated; with remote access the user and its address are not there yet.</summary>
     public void Establish(IsakmpSa sa, bool initialContact)
     {
-        if (RemoteAccess.TryBegin(sa, initialContact)) sa.TakeEarly();
-        else Admit(sa, initialContact);
+        if (!RemoteAccess.TryBegin(sa, initialContact)) Admit(sa, initialContact);
+        sa.TakeEarly();
     }
 
     /// <summary>Phase 1 and all that belongs to it is done.</summary>

@@ -22,7 +22,7 @@ internal sealed partial class IsakmpSa
     /// <summary>HASHes that were computed over what came in: one for each message, whatever is wrong with it.</summary>
     public long HashChecks { get; private set; }
 
-    private const int LongestEarly = 1024;
+    private const int LongestEarly = 2048;
 
     private (IkeHeader Header, Endpoint Local, Endpoint Remote, byte[] Message)? _early;
 
@@ -150,8 +150,8 @@ internal sealed partial class IsakmpSa
     private DropReason ReceiveExchange(in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
     {
         if (Keys is null || (header.Flags & EncryptionFlag) == 0) return DropReason.NotEstablished;
-        // the gateway's first question may be here while we look at its certificate
-        if (Mode is { IsBusy: true, Expected: null or MessageKind.Main6 or MessageKind.Aggressive2 } && header.Exchange == ExchangeType.ModeConfig && message.Length <= LongestEarly) _early ??= (header, local, remote, message.ToArray());
+        // the gateway's first question may be here while we look at its certificate; message 1 of quick mode while we look at message 3 of aggressive mode
+        if (Mode is { IsBusy: true } mode && (header.Exchange == ExchangeType.ModeConfig ? mode.Expected is null or MessageKind.Main6 or MessageKind.Aggressive2 : mode.Expected is MessageKind.Aggressive3) && message.Length <= LongestEarly) _early ??= (header, local, remote, message.ToArray());
         // remote access: nothing but transactions before the user has proved itself
         if (State is not (IsakmpState.Established or IsakmpState.Replaced) && Access is null) return DropReason.NotEstablished;
         if (header.MessageId == 0) return DropReason.Malformed;

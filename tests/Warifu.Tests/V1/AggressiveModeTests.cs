@@ -4,6 +4,8 @@ using Warifu.Engine;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
+using Warifu.Wire;
+using Warifu.Wire.V1;
 using Xunit;
 
 namespace Warifu.Tests.V1;
@@ -27,6 +29,43 @@ public sealed class AggressiveModeTests
         // message 3 is encrypted; the one answer to an address that nobody verified is at most three times as long
         Assert.Equal(1, pair.Sent[2].Message.Message[19]);
         Assert.True(pair.Sent[1].Message.Message.Length <= 3 * pair.Sent[0].Message.Message.Length);
+    }
+
+    /// <summary>Message 1 of quick mode follows at once: it is there while the responder still looks at message 3, and need not come again.</summary>
+    [Fact]
+    public void Quick_mode_may_begin_while_the_responder_still_looks_at_the_third_message()
+    {
+        using var pair = new EnginePair();
+        pair.Load(Left(), Right());
+        pair.Right.HeldAsks = [];
+        pair.Left.Command(id => new IkeCommand.Up(id, "net", "net"), pair.Now);
+        pair.Settle();
+        while (pair.Right.HeldAsks is [var (id, question), ..])
+        {
+            pair.Right.HeldAsks.RemoveAt(0);
+            pair.Right.Answer(id, question, pair.Now);
+            pair.Settle();
+        }
+
+        V1Pair.AssertSame(pair);
+        V1Pair.AssertQuiet(pair);
+        Assert.Equal(6, pair.Sent.Count);
+    }
+
+    /// <summary>Some peers fill what they send in clear up to a multiple of four octets.</summary>
+    [Theory]
+    [InlineData(3, 0, true)]
+    [InlineData(4, 0, false)]
+    [InlineData(1, 1, false)]
+    public void Messages_in_clear_may_be_filled_with_zeros(int count, byte value, bool good)
+    {
+        using var pair = V1Pair.Up(Left(), Right());
+        foreach (var message in pair.Sent.Take(2).Select(sent => sent.Message.Message))
+        {
+            byte[] filled = [.. message[28..], .. Enumerable.Repeat(value, count)];
+            Assert.Equal(good ? ParseError.None : ParseError.TrailingOctets, ChainView.TryParse((PayloadV1)message[16], filled, decrypted: false, out var view));
+            if (good) Assert.Equal(message.Length - 28, view.Length);
+        }
     }
 
     [Fact]

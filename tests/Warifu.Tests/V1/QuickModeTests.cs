@@ -64,6 +64,34 @@ public sealed class QuickModeTests
         Assert.Equal("selectors", pair.Left.LastReport!.Failure!.Reason);
     }
 
+    /// <summary>The peer cannot read what comes before message 3, which has no answer: the old pair carries on for a while, and longer when message 3 had to go again.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Whoever_begins_a_rekeying_goes_on_sending_on_the_old_pair_until_the_peer_must_have_the_new_one(bool isLost)
+    {
+        using var pair = V1Pair.Up(V1Pair.Left(), V1Pair.Right());
+        var old = pair.Left.Installed.Keys.Single();
+        var third = pair.Sent.Count + 2;
+        if (isLost) pair.Wire = (number, _, _) => number == third ? 0 : 1;
+        pair.Left.Command(id => new IkeCommand.Rekey(id, new SaTarget("net", "net")), pair.Now);
+        pair.Settle();
+        var made = pair.Left.Installed.Keys.Single(id => id != old);
+        Assert.Equal(old, pair.Left.Installed[made].Replaces);
+        Assert.Equal(!isLost, pair.Right.Ready.Contains(pair.Right.Installed.Keys.Max()));
+        pair.Run(ProtocolTimes.SwitchSoon - TimeSpan.FromMilliseconds(1));
+        Assert.DoesNotContain(made, pair.Left.Ready);
+        pair.Run(TimeSpan.FromMilliseconds(2));
+        Assert.Equal(!isLost, pair.Left.Ready.Contains(made));
+        pair.Run(ProtocolTimes.SwitchSoon);
+        Assert.Contains(made, pair.Left.Ready);
+        Assert.Contains(pair.Right.Installed.Keys.Max(), pair.Right.Ready);
+        Assert.Contains(old, pair.Left.Installed.Keys);
+        pair.Run(ProtocolTimes.RetireSoon);
+        V1Pair.AssertSame(pair);
+        V1Pair.AssertQuiet(pair);
+    }
+
     [Fact]
     public void Several_selectors_are_several_quick_modes()
     {

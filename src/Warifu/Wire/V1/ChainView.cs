@@ -16,6 +16,9 @@ internal ref struct ChainView
     /// <summary>More padding than this is no padding.</summary>
     private const int MaxPadding = 255;
 
+    /// <summary>A few peers fill messages in clear with zeros up to a multiple of four octets.</summary>
+    private const int MaxFill = 3;
+
     private readonly ReadOnlySpan<byte> _octets;
     private Entries _entries;
 
@@ -53,7 +56,7 @@ internal ref struct ChainView
 
         view.Length = position;
         var rest = octets.Length - position;
-        return rest == 0 || (decrypted && rest <= MaxPadding) ? ParseError.None : ParseError.TrailingOctets;
+        return rest == 0 || (decrypted ? rest <= MaxPadding : rest <= MaxFill && octets[position..].IndexOfAnyExcept((byte)0) < 0) ? ParseError.None : ParseError.TrailingOctets;
     }
 
     /// <summary>All payloads behind one, with their generic headers: what a HASH payload covers.</summary>
