@@ -52,7 +52,7 @@ internal static class Version1Check
         {
             var inner = section.Section("children")!.Section(child.Name)!;
             if (child.Mode is not (ChildMode.Tunnel or ChildMode.Transport)) return child;
-            if (inner.Find("esp_proposals") is null || IsDefault(inner, "esp_proposals")) return child with { Proposals = ProposalKeywords.DefaultEspV1 };
+            if (inner.Find("ah_proposals") is null && (inner.Find("esp_proposals") is null || IsDefault(inner, "esp_proposals"))) return child with { Proposals = ProposalKeywords.DefaultEspV1 };
             foreach (var proposal in child.Proposals)
             {
                 if (Twice(proposal) is { } kind) findings.Add(new Diagnostic(Severity.Error, inner.Find("esp_proposals")!.ValuePosition, $"'{ProposalKeywords.Print(proposal)}' names several algorithms for {kind}: in IKEv1 each proposal names one of a kind", "write several proposals, separated by commas"));
