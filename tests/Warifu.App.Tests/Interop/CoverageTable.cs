@@ -10,7 +10,7 @@ internal static class CoverageTable
 
     public static IReadOnlyList<CoverageRow> Rows { get; } = [.. StrongSwanRows(), .. StrongSwanV1Rows(), .. CredentialRows(), .. FeatureRows(), .. NativeRows(), .. LibreswanRows(), .. LibreswanV1Rows(), .. OpenIkedRows()];
 
-    public static bool IsThere(string peer) => peer switch { StrongSwanName or StrongSwanV1Tests.Peer => StrongSwan.IsThere, NativeEspTests.ShimmedStrongSwan => Can("strongswan gcc"), NativeLibreswanTests.Peer or LibreswanV1Tests.Peer => Can(LibreswanTests.Needs), OpenIkedTests.Peer => Can(OpenIkedTests.Needs), UmlKernelTests.Peer => Can(UmlKernelTests.Needs), _ => false };
+    public static bool IsThere(string peer) => peer switch { StrongSwanName or StrongSwanV1Tests.Peer => StrongSwan.IsThere, NativeEspTests.ShimmedStrongSwan => Can("strongswan gcc"), NativeLibreswanTests.Peer or LibreswanV1Tests.Peer => Can(LibreswanTests.Needs), VpncTests.Peer => Can(VpncTests.Peer), OpenIkedTests.Peer => Can(OpenIkedTests.Needs), UmlKernelTests.Peer => Can(UmlKernelTests.Needs), _ => false };
 
     private static bool Can(string needs) => PeersTheoryAttribute.WhyNot(needs) is null;
 
@@ -41,6 +41,8 @@ internal static class CoverageTable
     {
         foreach (var way in StrongSwanV1Tests.Ways) yield return V1(way.Scenario, way.Scenario == StrongSwanV1Tests.Ways[0].Scenario ? Wanted.V4 | Wanted.V6 | Wanted.Mixed : Wanted.V4);
         foreach (var suite in StrongSwanV1Tests.Suites) yield return V1(StrongSwanV1Tests.SuiteScenario(suite), Wanted.V4);
+        foreach (var cell in V1RemoteAccessTests.Cells) yield return V1(cell.Scenario, Wanted.V4);
+        yield return V1("XAuth, wrong password", Wanted.V4);
         foreach (var scenario in V1FailureTests.Scenarios) yield return V1(scenario, Wanted.V4);
         foreach (var scenario in new[]
         {
@@ -104,6 +106,9 @@ internal static class CoverageTable
     private static IEnumerable<CoverageRow> LibreswanV1Rows()
     {
         foreach (var scenario in new[] { "main mode, pre-shared key", "rekeying from both sides", "delete by who initiated", "main mode, RSA, PFS", "aggressive mode, pre-shared key, PFS", "AH" }) yield return new(LibreswanV1Tests.Peer, scenario, Wanted.V4);
+        yield return new(LibreswanV1Tests.Peer, "XAuth", Wanted.V4 | Wanted.OnlyPeers);
+        yield return new(VpncTests.Peer, "aggressive mode, XAuth, Mode Config", Wanted.V4 | Wanted.OnlyPeers);
+        yield return new(VpncTests.Peer, "wrong password", Wanted.V4 | Wanted.OnlyPeers);
     }
 
     private static IEnumerable<CoverageRow> OpenIkedRows()

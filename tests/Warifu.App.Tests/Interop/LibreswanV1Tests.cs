@@ -86,13 +86,27 @@ public sealed class LibreswanV1Tests
     [InlineData("aes256", "sha1", "sha1", false)]
     public async Task AH_carries_pings(string encryption, string theirs, string ours, bool weInitiate)
     {
-        var site = Site with { LeftChild = $"ah_proposals = {ours}\nesp_proposals =" };
+        var site = Site with { Esp = "", LeftChild = $"ah_proposals = {ours}" };
         await using var run = await LibreswanTests.Run.StartAsync(weInitiate, site, $"authby=secret\npfs=no\nphase2=ah\nphase2alg={theirs}", version: $"ikev2=no\nike={encryption}-sha2_256-modp2048");
         await run.UpAsync();
         await run.PingAsync();
         Assert.Equal("AH", Assert.Single(Assert.Single(await run.Ours.SasAsync()).Children).Body.Text("protocol"));
         Assert.Empty(run.Faults);
         Coverage.Passed(Peer, "AH", weInitiate);
+    }
+
+    /// <summary>It is the client: it knows the user's password, we ask for it.</summary>
+    [PeersFact(Needs)]
+    public async Task It_authenticates_its_user_by_XAuth()
+    {
+        const string Password = "Ar3etTnp-7x.q";
+        var site = Site with { LeftRounds = "remote-2 {\nauth = xauth\n}", MoreSecrets = $"xauth-carol {{\nid = carol\nsecret = \"{Password}\"\n}}" };
+        await using var run = await LibreswanTests.Run.StartAsync(weInitiate: false, site, "authby=secret\npfs=no\nrightxauthclient=yes\nrightusername=carol\nrightmodecfgclient=no\nleftxauthserver=yes", secrets: $"@carol : XAUTH \"{Password}\"", version: Version1 + "esp=aes256-sha2_256");
+        await run.UpAsync();
+        await run.PingAsync();
+        Assert.Equal("carol", Assert.Single(await run.Ours.SasAsync()).Body.Text("remote-xauth-id"));
+        Assert.Empty(run.Faults);
+        Coverage.Passed(Peer, "XAuth", weInitiate: false);
     }
 
     private static (string Ike, string Child) Newest(System.Collections.Generic.IReadOnlyList<IkeSaView> sas)

@@ -144,7 +144,7 @@ internal sealed record Site
               net {
                 local_ts = {{localTs}}
                 remote_ts = {{remoteTs}}
-                esp_proposals = {{esp}}
+                {{(esp.Length > 0 ? "esp_proposals = " + esp : "")}}
                 {{Child}}
                 {{child}}
               }
