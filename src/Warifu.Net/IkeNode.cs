@@ -31,7 +31,7 @@ public sealed class IkeNode : IAsyncDisposable
     private readonly UdpHub _hub;
     private readonly Pump _pump;
     private readonly UserspaceDataPlane? _dataPlane;
-    private readonly ManualSas? _manual;
+    private readonly ManualSas _manual;
     private readonly KeyLog? _keyLog;
     private readonly IdentityClaims _claims;
     private readonly DocumentFetcher _fetcher;
@@ -83,7 +83,7 @@ public sealed class IkeNode : IAsyncDisposable
         try
         {
             if (options.DataPlane != DataPlaneKind.None) _dataPlane = new UserspaceDataPlane(_hub, entropy, options.Packets, options.FirewallMark, options.RoutingTable, TakeEvents) { Troubled = text => Tell(new Notice(NoticeLevel.Warning, text)) };
-            if (_dataPlane is not null) _manual = new ManualSas(_dataPlane, _keyLog, () => byTun && _hub.HasAh, byTun, Libc.Now);
+            _manual = new ManualSas(_dataPlane, options.Secrets, _keyLog, () => byTun && _hub.HasAh, byTun, (name, text) => Tell(new Notice(NoticeLevel.Warning, text) { Connection = name }));
         }
         catch
         {
@@ -108,13 +108,16 @@ public sealed class IkeNode : IAsyncDisposable
     internal PacketPath? Packets => _dataPlane?.Path;
 
     /// <summary>SAs with manual keys.</summary>
-    internal ImmutableArray<ManualStatus> Manual => _manual?.Status ?? [];
+    internal ImmutableArray<ManualStatus> Manual => _manual.Status;
 
     /// <summary>Why unprotected packets are not filtered; null when they are.</summary>
     internal string? GuardMissing => _dataPlane?.GuardMissing;
 
     /// <summary>Packets that came unprotected and were dropped.</summary>
     internal long UnprotectedDrops => _dataPlane?.UnprotectedDrops ?? 0;
+
+    /// <summary>Fragments that would have left in clear, and were dropped.</summary>
+    internal long FragmentDrops => _dataPlane?.FragmentDrops ?? 0;
 
     /// <summary>Binds the ports, starts the threads and loads the policy.</summary>
     /// <param name="policy">Connections; those with a start action begin at once. With <see cref="PolicySet.Empty"/> nothing is answered until <see cref="LoadAsync"/>.</param>
@@ -155,8 +158,10 @@ public sealed class IkeNode : IAsyncDisposable
         _leases.SetPools(policy.Pools);
         // lists of megabytes are read here, not on the engine's thread
         await Task.Run(() => Pki.TrustStore.For(policy.Trust), cancellationToken).ConfigureAwait(false);
+        // where keys entered by hand take the place of IKE, and where they leave it, nothing is open in between
+        _manual.Hold(policy.Manual);
         await RunAsync(id => new IkeCommand.Load(id, policy), cancellationToken).ConfigureAwait(false);
-        _manual?.Apply(policy.Manual);
+        _manual.Apply(policy.Manual);
         // who begins with nothing loads later; until then what a crash left protects, and nobody is told that there is no proposal for him
         if (ReferenceEquals(policy, PolicySet.Empty)) return;
         _dataPlane?.Loaded();

@@ -11,7 +11,7 @@ using Warifu.Primitives;
 namespace Warifu.Net;
 
 /// <summary>Keeps long-term secrets in this process and lends handles to the policy. The core sees handles only. Thread-safe.</summary>
-public sealed class SecretStore : IDisposable
+public sealed partial class SecretStore : IDisposable
 {
     private readonly object _gate = new();
     private readonly Dictionary<string, Entry> _byName = new(StringComparer.Ordinal);
@@ -119,7 +119,8 @@ public sealed class SecretStore : IDisposable
         {
             return new KeptSecrets(
                 [.. _byName.Select(entry => new KeptSecret(entry.Key, new Secret(_byRef[entry.Value.Handle.Id].Span), entry.Value.Owners, entry.Value.Kind))],
-                [.. _keys.Values.Select(entry => (entry.Name, entry.Key.Clone()))]);
+                [.. _keys.Values.Select(entry => (entry.Name, entry.Key.Clone()))],
+                CopyManual());
         }
     }
 
@@ -132,6 +133,7 @@ public sealed class SecretStore : IDisposable
             foreach (var (name, value, owners, kind) in kept.Entries) Set(name, value.Span, owners.AsSpan(), kind);
             foreach (var id in _keys.Keys.Except(kept.Keys.Select(entry => IdOf(entry.Key.Public)), StringComparer.Ordinal).ToArray()) RemoveKeyLocked(id);
             foreach (var (name, key) in kept.Keys) AddKey(name, key.Clone());
+            RestoreManual(kept.Manual);
         }
     }
 
@@ -140,8 +142,21 @@ public sealed class SecretStore : IDisposable
     {
         lock (_gate)
         {
-            foreach (var secret in _byRef.Values) secret.Dispose();
-            _byRef.Clear();
+            ClearCredentials();
+            KeepManual([]);
+        }
+    }
+
+    /// <summary>Zeroes everything but the keys of manual SAs, which belong to the configuration.</summary>
+    internal void ClearCredentials()
+    {
+        lock (_gate)
+        {
+            foreach (var entry in _byName.Values)
+            {
+                if (_byRef.Remove(entry.Handle.Id, out var secret)) secret.Dispose();
+            }
+
             _nameOf.Clear();
             _byName.Clear();
             foreach (var entry in _keys.Values) entry.Key.Dispose();
@@ -329,8 +344,10 @@ internal enum SecretKind
 internal readonly record struct KeptSecret(string Name, Secret Value, ImmutableArray<IdentityPattern> Owners, SecretKind Kind);
 
 /// <summary>Copies of secrets, until they are put back or thrown away.</summary>
-internal sealed class KeptSecrets(ImmutableArray<KeptSecret> entries, ImmutableArray<(string Name, PrivateKey Key)> keys) : IDisposable
+internal sealed class KeptSecrets(ImmutableArray<KeptSecret> entries, ImmutableArray<(string Name, PrivateKey Key)> keys, ImmutableArray<(string Name, Secret Keys)> manual) : IDisposable
 {
+    public ImmutableArray<(string Name, Secret Keys)> Manual => manual;
+
     public ImmutableArray<KeptSecret> Entries => entries;
 
     public ImmutableArray<(string Name, PrivateKey Key)> Keys => keys;
@@ -338,6 +355,7 @@ internal sealed class KeptSecrets(ImmutableArray<KeptSecret> entries, ImmutableA
     public void Dispose()
     {
         foreach (var entry in entries) entry.Value.Dispose();
+        foreach (var (_, octets) in manual) octets.Dispose();
         foreach (var (_, key) in keys) key.Dispose();
     }
 }

@@ -4,6 +4,7 @@ using System.Collections.Immutable;
 using System.Security.Cryptography;
 using Warifu.Net;
 using Warifu.Policy;
+using Warifu.Primitives;
 
 namespace Warifu.App.Configuration;
 
@@ -39,8 +40,11 @@ internal sealed record BuiltConfiguration(PolicySet Policy, DaemonSettings Daemo
     {
         foreach (var secret in Secrets) CryptographicOperations.ZeroMemory(secret.Value);
         Credentials.Erase();
-        foreach (var manual in Policy.Manual) manual.Keys.Dispose();
+        foreach (var keys in ManualKeys.Values) keys.Dispose();
     }
+
+    /// <summary>Keys of the manual SAs by their names; whoever loads the configuration takes them.</summary>
+    public ImmutableDictionary<string, Secret> ManualKeys { get; init; } = ImmutableDictionary<string, Secret>.Empty;
 
     /// <summary>Where the settings of each connection stand, by its name.</summary>
     public IReadOnlyDictionary<string, SettingPlaces> Places { get; init; } = ImmutableDictionary<string, SettingPlaces>.Empty;

@@ -29,33 +29,45 @@ internal sealed class ManualBuilder
         _reader = new SectionReader(section, Scope.Manual, $"manual SA '{section.Name}'", findings);
     }
 
-    /// <summary>All sections; those with errors are left out.</summary>
-    public static ImmutableArray<ManualSa> BuildAll(IEnumerable<ConfigSection> sections, IReadOnlyCollection<ConfigSection> connections, List<Diagnostic> findings)
+    /// <summary>All sections with their keys; those with errors are left out.</summary>
+    public static ImmutableArray<(ManualSa Sa, Secret Keys)> BuildAll(IEnumerable<ConfigSection> sections, IReadOnlyCollection<Connection> connections, List<Diagnostic> findings)
     {
-        var all = ImmutableArray.CreateBuilder<ManualSa>();
+        var all = ImmutableArray.CreateBuilder<(ManualSa Sa, Secret Keys)>();
         foreach (var section in sections)
         {
             var before = findings.Count;
             var builder = new ManualBuilder(section, findings);
-            if (connections.FirstOrDefault(connection => connection.Name == section.Name) is { } twin)
-                findings.Add(new Diagnostic(Severity.Error, section.Position, $"'{section.Name}' is a connection at {twin.Position}, too: one VPN has its keys by IKE or by hand, not both", "remove one of the two, or give it another name"));
-            var sa = builder.Build();
-            if (sa is null) continue;
-            if (all.FirstOrDefault(other => other.Protocol == sa.Protocol && other.InboundSpi == sa.InboundSpi) is { } same)
-                builder.Error("spi_in", $"manual SA '{same.Name}' has the same protocol and inbound SPI: what comes in could not be told apart", "give it another spi_in (and the peer that spi_out)");
-            if (findings.Skip(before).Any(finding => finding.Severity == Severity.Error)) sa.Keys.Dispose();
-            else all.Add(sa);
+            if (connections.FirstOrDefault(connection => connection.Name == section.Name) is { } twin) builder.Add(section.Position, $"'{section.Name}' is a connection at {twin.Source}, too: one VPN has its keys by IKE or by hand, not both", "remove one of the two, or give it another name");
+            if (builder.Build() is not var (sa, keys)) continue;
+            foreach (var other in all) builder.Compare(sa, other.Sa);
+            foreach (var connection in connections.Where(connection => connection.Name != section.Name))
+            {
+                if (Clash(sa, connection) is var (text, remedy)) builder.Add(section.Position, text, remedy);
+            }
+
+            if (findings.Skip(before).Any(finding => finding.Severity == Severity.Error)) keys.Dispose();
+            else all.Add((sa, keys));
         }
 
         return all.ToImmutable();
     }
 
-    private ManualSa? Build()
+    /// <summary>One VPN has its keys by IKE or by hand. Null: these are two.</summary>
+    public static (string Text, string Remedy)? Clash(ManualSa sa, Connection connection)
+    {
+        if (connection.Name == sa.Name) return ($"'{sa.Name}' is a manual SA and a connection: one VPN has its keys by IKE or by hand, not both", "remove one of the two, or give it another name");
+        if (sa.Meets(connection) is not { } child) return null;
+        return ($"manual SA '{sa.Name}' and connection '{connection.Name}' ({connection.Source}) are between the same gateways, and child '{child.Name}' is for the same traffic: one VPN has its keys by IKE or by hand, not both",
+            "remove one of the two, or give them traffic selectors that do not meet");
+    }
+
+    private (ManualSa Sa, Secret Keys)? Build()
     {
         foreach (var inner in _section.Sections) Add(inner.Position, $"unknown section '{inner.Name}' in manual SA '{_section.Name}'", "it holds keys only");
         var before = Errors;
         var (local, remote) = (Address("local"), Address("remote"));
         if (local.Version != remote.Version && !local.IsNone && !remote.IsNone) Error("remote", $"local {local} and remote {remote} are of two IP versions", "give both ends addresses of the same version");
+        if (local == remote && !local.IsNone) Error("remote", $"local and remote are both {local}", "write the peer's address");
         var protocol = _reader.Word("protocol", "esp") == "ah" ? ProtocolId.Ah : ProtocolId.Esp;
         var mode = _reader.Word("mode", "tunnel") == "transport" ? IpsecMode.Transport : IpsecMode.Tunnel;
         var (inbound, outbound) = (Spi("spi_in"), Spi("spi_out"));
@@ -63,22 +75,24 @@ internal sealed class ManualBuilder
         var (encr, integ) = (Algorithm("encr", TransformType.Encr), Algorithm("integ", TransformType.Integ));
         if (Errors == before) Check(protocol, ref encr, ref integ);
         var (encrName, integName) = (NameOf(encr), NameOf(integ));
-        var (encrLength, integLength) = (KeyLengthOf(encr), KeyLengthOf(integ));
+        var (encrLength, integLength) = (ManualSa.KeyLength(encr), ManualSa.KeyLength(integ));
         if (Errors > before) return null;
         var (encrIn, encrOut) = Keys("encr_key", encrName, encrLength);
         var (integIn, integOut) = Keys("integ_key", integName, integLength);
-        var keys = new ManualKeys(encrIn, integIn, encrOut, integOut);
-        if (encr.Id == (ushort)EncrId.TripleDes) CheckParts(keys);
+        if (encr.Id == (ushort)EncrId.TripleDes) CheckParts(encrIn, encrOut);
         var (localTs, remoteTs) = (Selectors("local_ts", local), Selectors("remote_ts", remote));
+        PolicyBuilder.CheckSelectors(_reader, [.. localTs.Select(SelectorPattern.Of)], [.. remoteTs.Select(SelectorPattern.Of)]);
         if (mode == IpsecMode.Transport && (_reader.Has("local_ts") || _reader.Has("remote_ts")) && !(IsEnd(localTs, local) && IsEnd(remoteTs, remote)))
             Error("mode", "transport mode is between the two ends only, and the selectors name others", "write mode = tunnel, or selectors of local and remote");
+        var bound = PolicyBuilder.Interface(_reader);
+        var keys = Join(encrIn, integIn, encrOut, integOut);
         if (Errors > before)
         {
             keys.Dispose();
             return null;
         }
 
-        return new ManualSa
+        return (new ManualSa
         {
             Name = _section.Name,
             Local = local,
@@ -89,12 +103,37 @@ internal sealed class ManualBuilder
             OutboundSpi = new ChildSpi((uint)outbound),
             Encr = encr,
             Integ = integ,
-            Keys = keys,
             LocalSelectors = localTs,
             RemoteSelectors = remoteTs,
-            BindInterface = _reader.Text("bind_interface"),
+            BindInterface = bound,
             Mtu = (int)_reader.Number("mtu", 0),
-        };
+        }, keys);
+    }
+
+    /// <summary>Two manual SAs that are loaded together.</summary>
+    private void Compare(ManualSa sa, ManualSa other)
+    {
+        if (other.Protocol == sa.Protocol && other.InboundSpi == sa.InboundSpi)
+            Error("spi_in", $"manual SA '{other.Name}' has the same protocol and inbound SPI: what comes in could not be told apart", "give it another spi_in (and the peer that spi_out)");
+        if (other.BindInterface == sa.BindInterface && other.LocalSelectors.SequenceEqual(sa.LocalSelectors) && other.RemoteSelectors.SequenceEqual(sa.RemoteSelectors))
+            Error("remote_ts", $"manual SA '{other.Name}' has the same traffic selectors: only one of the two could carry anything", "change the selectors of one, or bind them to different interfaces");
+    }
+
+    /// <summary>The keys as <see cref="ManualSa.Split"/> takes them; the single ones are erased.</summary>
+    private static Secret Join(params ReadOnlySpan<Secret> keys)
+    {
+        var length = 0;
+        foreach (var key in keys) length += key.Length;
+        var all = new Secret(length);
+        var rest = all.Span;
+        foreach (var key in keys)
+        {
+            key.Span.CopyTo(rest);
+            rest = rest[key.Length..];
+            key.Dispose();
+        }
+
+        return all;
     }
 
     private int Errors => _findings.Count(finding => finding.Severity == Severity.Error);
@@ -139,9 +178,9 @@ internal sealed class ManualBuilder
     }
 
     /// <summary>Three DES keys of which two that follow each other are the same are one DES key (RFC 2451 section 2.2).</summary>
-    private void CheckParts(ManualKeys keys)
+    private void CheckParts(Secret inbound, Secret outbound)
     {
-        foreach (var (key, name) in new[] { (keys.InboundEncr, "encr_key_in"), (keys.OutboundEncr, "encr_key_out") })
+        foreach (var (key, name) in new[] { (inbound, "encr_key_in"), (outbound, "encr_key_out") })
         {
             if (key.Length != 24) continue;
             var parts = key.Span;
@@ -186,9 +225,6 @@ internal sealed class ManualBuilder
     private static Transform GmacOf(Transform encr) => Transform.Integ((IntegId)(9 + ((encr.KeyBits - 128) / 64)));
 
     private static string NameOf(Transform transform) => transform.Id == 0 ? "none" : ProposalKeywords.Word(transform);
-
-    private static int KeyLengthOf(Transform transform) => transform.Id == 0 ? 0
-        : transform.Type == TransformType.Encr ? Algorithms.Encr[(EncrId)transform.Id].KeyMaterialLength(transform.KeyBits) : Algorithms.KeyLength((IntegId)transform.Id);
 
     private (Secret In, Secret Out) Keys(string name, string algorithm, int length)
     {

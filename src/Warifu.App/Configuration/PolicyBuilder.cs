@@ -31,12 +31,14 @@ internal static class PolicyBuilder
         var positions = ImmutableDictionary.CreateBuilder<string, SourcePosition>();
 
         var connections = ImmutableArray.CreateBuilder<Connection>();
+        var all = new List<Connection>();
         var leftOut = ImmutableArray.CreateBuilder<LeftOutConnection>();
         var chains = ImmutableDictionary.CreateBuilder<string, ImmutableArray<ImmutableArray<byte>>>();
         foreach (var section in Below(root, "connections", findings))
         {
             var before = findings.Count;
             var (connection, chain) = BuildConnection(section, findings);
+            all.Add(connection);
             var stops = findings.Skip(before).Where(finding => finding.Severity >= Severity.Limit).ToList();
             positions[section.Name] = section.Position;
             if (section.Find("psk_policy") is { } own && PskPolicyOf(own.Text) is { } policy) policies[section.Name] = policy;
@@ -49,10 +51,10 @@ internal static class PolicyBuilder
         var pools = poolSections.Select(section => AuthorityBuilder.BuildPool(section, findings)).OfType<Pool>().ToImmutableArray();
         var authorities = Below(root, "authorities", findings).Select(section => AuthorityBuilder.Build(section, findings)).OfType<Authority>().ToImmutableArray();
 
-        var manual = ManualBuilder.BuildAll(Below(root, "manual", findings).ToList(), Below(root, "connections", []).ToList(), findings);
+        var manual = ManualBuilder.BuildAll(Below(root, "manual", findings), all, findings);
 
         var daemon = root.Section("daemon") is { } settings ? BuildDaemon(settings, findings) : new DaemonSettings();
-        return new BuiltConfiguration(new PolicySet { Connections = connections.ToImmutable(), Pools = pools, Manual = manual }, daemon, BuildSecrets(root, findings), leftOut.ToImmutable())
+        return new BuiltConfiguration(new PolicySet { Connections = connections.ToImmutable(), Pools = pools, Manual = [.. manual.Select(one => one.Sa)] }, daemon, BuildSecrets(root, findings), leftOut.ToImmutable())
         {
             PskPolicies = policies.ToImmutable(),
             Positions = positions.ToImmutable(),
@@ -60,6 +62,7 @@ internal static class PolicyBuilder
             PoolNames = [.. poolSections.Select(section => section.Name)],
             Chains = chains.ToImmutable(),
             Credentials = credentials ?? Credentials.None,
+            ManualKeys = manual.ToImmutableDictionary(one => one.Sa.Name, one => one.Keys),
         };
     }
 
@@ -197,8 +200,7 @@ internal static class PolicyBuilder
         var mss = reader.Text("mss");
         var clamp = mss is null or "auto" ? 0 : mss == "no" ? -1 : ValueReader.TryNumber(mss, out var size) && size is >= 88 and <= 65495 ? (int)size : int.MinValue;
         if (clamp == int.MinValue) reader.Error("mss", $"'{mss}' is no MSS", "write auto, no or a number of 88..65495");
-        var bound = reader.Text("bind_interface");
-        if (bound is not null && (bound.Length > 15 || bound.AsSpan().ContainsAny("/ :%"))) reader.Error("bind_interface", $"'{bound}' is no name for an interface", "1 to 15 letters, digits, dots and dashes");
+        var bound = Interface(reader);
         if (reader.Has("leak") && bound is null) reader.Error("leak", "leak is for route-based children only", "add bind_interface, or remove leak");
         var (protocol, proposalKey) = reader.Has("ah_proposals") ? (ProtocolId.Ah, "ah_proposals") : (ProtocolId.Esp, "esp_proposals");
         if (protocol == ProtocolId.Ah && reader.Has("esp_proposals")) reader.Error("ah_proposals", "AH and ESP around each other (a bundle) is not supported: a child has one of them", "keep ah_proposals or esp_proposals; ESP authenticates, too");
@@ -242,6 +244,14 @@ internal static class PolicyBuilder
         };
     }
 
+    /// <summary>The name of a TUN; null = the shared one.</summary>
+    public static string? Interface(SectionReader reader)
+    {
+        var bound = reader.Text("bind_interface");
+        if (bound is not null && (bound.Length is 0 or > 15 || bound is "." or ".." || bound.Any(letter => char.IsControl(letter) || char.IsWhiteSpace(letter)) || bound.AsSpan().ContainsAny("/:%"))) reader.Error("bind_interface", $"'{bound}' is no name for an interface", "1 to 15 letters, digits, dots and dashes");
+        return bound;
+    }
+
     private static StartAction Action(string text)
     {
         var (trap, start) = (false, false);
@@ -255,7 +265,7 @@ internal static class PolicyBuilder
     }
 
     /// <summary>RFC 7296 section 2.9: a pair needs one IP version and one protocol; "dynamic" takes any version.</summary>
-    private static void CheckSelectors(SectionReader reader, ImmutableArray<SelectorPattern> local, ImmutableArray<SelectorPattern> remote)
+    public static void CheckSelectors(SectionReader reader, ImmutableArray<SelectorPattern> local, ImmutableArray<SelectorPattern> remote)
     {
         static bool Fits(SelectorPattern left, SelectorPattern right) =>
             (left.IsDynamic || right.IsDynamic || left.Selector.Version == right.Selector.Version) && (left.Selector.Protocol == 0 || right.Selector.Protocol == 0 || left.Selector.Protocol == right.Selector.Protocol);

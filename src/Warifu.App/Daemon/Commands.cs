@@ -60,16 +60,19 @@ internal static class Commands
 
     private static string Missing(WarifuDaemon daemon, string? child, string? ike)
     {
+        if (HasManual(daemon, ike ?? child)) return $"'{ike ?? child}' has keys entered by hand: nothing is negotiated, it is up as long as it is loaded";
         if (ike is not null && daemon.Config.LeftOut.Find(left => left.Name == ike) is { } left) return $"connection '{ike}' was left out: {left.Why}";
         return child is null || (ike is not null && daemon.Config.Find(ike) is null) ? $"IKE_SA config '{ike}' not found" : $"CHILD_SA config '{child}' not found";
     }
+
+    private static bool HasManual(WarifuDaemon daemon, string? name) => name is not null && daemon.Config.Policy.Manual.Any(manual => manual.Name == name);
 
     private static async Task<ViciMessage> TerminateAsync(WarifuDaemon daemon, ViciRequest request, CancellationToken stop)
     {
         var target = Target(request.Message);
         if (target.IsEmpty) return Failure("missing terminate selector");
         var matching = Matches(await daemon.Node.SnapshotAsync(), target);
-        if (matching == 0) return new ViciMessage().Add("success", "no").Add("matches", 0L).Add("terminated", 0L).Add("errmsg", "no matching SAs to terminate found");
+        if (matching == 0) return new ViciMessage().Add("success", "no").Add("matches", 0L).Add("terminated", 0L).Add("errmsg", HasManual(daemon, target.Connection ?? target.Child) ? $"'{target.Connection ?? target.Child}' has keys entered by hand: it goes when it is removed from the configuration" : "no matching SAs to terminate found");
         // read now: who does not wait has its message erased before the engine's thread comes to it
         var force = request.Message.Bool("force");
         var result = await FollowAsync(daemon, request, target.Connection, request.Message.Number("timeout", 0), node => node.RunAsync(id => new IkeCommand.Down(id, target, force), CancellationToken.None), stop);
@@ -83,7 +86,7 @@ internal static class Commands
         var target = Target(request.Message);
         if (target.IsEmpty) return Failure("missing rekey selector");
         var matching = Matches(await daemon.Node.SnapshotAsync(), target);
-        if (matching == 0) return new ViciMessage().Add("success", "no").Add("matches", 0L).Add("errmsg", "no matching SAs to rekey found");
+        if (matching == 0) return new ViciMessage().Add("success", "no").Add("matches", 0L).Add("errmsg", HasManual(daemon, target.Connection ?? target.Child) ? $"'{target.Connection ?? target.Child}' has keys entered by hand: other ones are loaded, not negotiated" : "no matching SAs to rekey found");
         // read now: the message is erased before the engine's thread comes to it
         var anew = request.Message.Bool("reauth");
         if (anew && target.NamesChild) return Failure("only IKE SAs are re-authenticated: name one by ike or ike-id");

@@ -65,7 +65,6 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
             if (kept is null) _unconfirmed?.Dispose();
             else kept.Restart(confirmWithin!.Value, () => _ = RollBackAsync(node, onRollback));
             _unconfirmed = kept;
-            var before = _loaded.Manual;
             var wanted = built.Secrets.Select(secret => secret.Name).ToHashSet(StringComparer.Ordinal);
             foreach (var name in secrets.Names)
             {
@@ -84,12 +83,10 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
                 Certificates = [.. built.Credentials.Certificates],
                 Authorities = [.. built.Authorities],
                 Pools = [.. built.Policy.Pools],
-                Manual = [.. built.Policy.Manual],
+                Manual = SetManual(built),
                 Chains = built.Chains,
             };
             await node.LoadAsync(_loaded.Policy);
-            // what a further trial replaces was a trial itself; what was there before the first one may come back
-            if (kept is null || !ReferenceEquals(before, kept.Before.Manual)) Erase(before);
             return changes;
         }
         finally
@@ -107,9 +104,8 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
         return
         [
             .. Compare(loaded.Connections, built.Policy.Connections),
-            .. CompareNamed("authority", loaded.Authorities, built.Authorities, authority => authority.Name, SameAuthority),
-            .. CompareNamed("pool", loaded.Pools, built.Policy.Pools, pool => pool.Name, SamePool),
-            .. CompareNamed("manual SA", loaded.Manual, built.Policy.Manual, manual => manual.Name, (left, right) => left.Same(right)),
+            .. CompareParts(loaded, built.Authorities, built.Policy.Pools),
+            .. CompareNamed("manual SA", loaded.Manual, built.Policy.Manual, manual => manual.Name, (left, right) => left.Same(right with { Keys = left.Keys }) && secrets.IsManual(right.Name, built.ManualKeys[right.Name].Span)),
             .. certificates.SetEquals(loaded.Certificates) ? [] : new[] { "~ certificates" },
             .. keys.SetEquals(loaded.Keys.Keys) ? [] : new[] { "~ private keys" },
         ];
@@ -122,7 +118,6 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
         try
         {
             if (_unconfirmed is null) return false;
-            Erase(_unconfirmed.Before.Manual);
             _unconfirmed.Dispose();
             _unconfirmed = null;
             return true;
@@ -142,13 +137,18 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
         {
             if (_unconfirmed is not { } kept) return false;
             _unconfirmed = null;
-            changes = Compare(_loaded.Connections, [.. kept.Before.Connections]);
-            var tried = _loaded.Manual;
-            _loaded = kept.Before;
+            var (tried, before) = (_loaded, kept.Before);
             secrets.Restore(kept.Secrets);
             kept.Dispose();
+            // keys that came back may have another handle
+            _loaded = before with { Manual = [.. before.Manual.Select(manual => manual with { Keys = secrets.FindManual(manual.Name) })] };
+            changes =
+            [
+                .. Compare(tried.Connections, [.. before.Connections]),
+                .. CompareParts(tried, before.Authorities, before.Pools),
+                .. CompareNamed("manual SA", tried.Manual, _loaded.Manual, manual => manual.Name, (left, right) => left.Same(right)),
+            ];
             await node.LoadAsync(_loaded.Policy);
-            Erase(tried);
         }
         finally
         {
@@ -254,7 +254,7 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
     /// <summary>Forgets all secrets, keys and certificates; connections, authorities and pools stay.</summary>
     public Task ClearCredentialsAsync(IkeNode node)
     {
-        secrets.Clear();
+        secrets.ClearCredentials();
         return ChangeAsync(node, loaded => loaded with { Certificates = [], Keys = loaded.Keys.Clear(), Secrets = loaded.Secrets.Clear() });
     }
 
@@ -264,9 +264,15 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
         _gate.Dispose();
     }
 
-    private static void Erase(ImmutableList<ManualSa> replaced)
+    /// <summary>Exactly these manual SAs from now on; their keys go to the store.</summary>
+    private ImmutableList<ManualSa> SetManual(BuiltConfiguration built)
     {
-        foreach (var manual in replaced) manual.Keys.Dispose();
+        secrets.KeepManual(built.Policy.Manual.Select(manual => manual.Name));
+        return [.. built.Policy.Manual.Select(manual =>
+        {
+            using var keys = built.ManualKeys[manual.Name];
+            return manual with { Keys = secrets.SetManual(manual.Name, keys.Span) };
+        })];
     }
 
     private void Update(Func<Loaded, Loaded> change)
@@ -349,7 +355,7 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
         foreach (var child in before.Children.Where(child => !after.Children.Any(other => other.Name == child.Name))) yield return $"- child {child.Name} of {after.Name}";
     }
 
-    private static IEnumerable<string> CompareNamed<T>(string what, IReadOnlyCollection<T> before, ImmutableArray<T> after, Func<T, string> name, Func<T, T, bool> same)
+    private static IEnumerable<string> CompareNamed<T>(string what, IReadOnlyCollection<T> before, IReadOnlyCollection<T> after, Func<T, string> name, Func<T, T, bool> same)
     {
         foreach (var one in after)
         {
@@ -359,6 +365,9 @@ internal sealed class ConfigStore(SecretStore secrets) : IDisposable
 
         foreach (var one in before.Where(known => !after.Any(other => name(other) == name(known)))) yield return $"- {what} {name(one)}";
     }
+
+    private static IEnumerable<string> CompareParts(Loaded before, IReadOnlyCollection<Authority> authorities, IReadOnlyCollection<Pool> pools) =>
+        [.. CompareNamed("authority", before.Authorities, authorities, authority => authority.Name, SameAuthority), .. CompareNamed("pool", before.Pools, pools, pool => pool.Name, SamePool)];
 
     private static bool SameAuthority(Authority left, Authority right) =>
         left.Certificate.AsSpan().SequenceEqual(right.Certificate.AsSpan()) && left.CrlUris.SequenceEqual(right.CrlUris) && left.OcspUris.SequenceEqual(right.OcspUris) && left.CertUriBase == right.CertUriBase;

@@ -9,6 +9,7 @@ using Warifu.App.Vici;
 using Warifu.Engine;
 using Warifu.Ipsec;
 using Warifu.Net;
+using Warifu.Net.DataPlane;
 using Warifu.Policy;
 using Warifu.Primitives;
 
@@ -44,13 +45,16 @@ internal static class ListCommands
             await request.StreamAsync("list-sa", ViciListings.Sa(sa, daemon.Node.TryQuery, daemon.ReqIds, now, one => (child is null || one.Name == child) && (childId == 0 || one.Id == childId)));
         }
 
-        foreach (var manual in daemon.Node.Manual)
+        foreach (var manual in Manual(daemon, ike, child))
         {
-            if (manual.Id != 0 && (ike is null || manual.Sa.Name == ike) && (child is null || manual.Sa.Name == child) && ikeId == 0 && (childId == 0 || manual.Id == childId)) await request.StreamAsync("list-sa", ManualListings.Sa(manual, daemon.Node.TryQuery, daemon.ReqIds, now));
+            if (ikeId == 0 && (childId == 0 || manual.Id == childId)) await request.StreamAsync("list-sa", ManualListings.Sa(manual, daemon.Node.TryQuery, daemon.ReqIds, now));
         }
 
         return new ViciMessage();
     }
+
+    /// <summary>Manual SAs that carry traffic; each is its own only child.</summary>
+    private static IEnumerable<ManualStatus> Manual(WarifuDaemon daemon, string? ike, string? child) => daemon.Node.Manual.Where(manual => manual.Id != 0 && (ike ?? manual.Sa.Name) == manual.Sa.Name && (child ?? manual.Sa.Name) == manual.Sa.Name);
 
     private static async Task<ViciMessage> ListConnsAsync(WarifuDaemon daemon, ViciRequest request)
     {
@@ -77,10 +81,7 @@ internal static class ListCommands
             }
         }
 
-        foreach (var manual in daemon.Node.Manual)
-        {
-            if (Has("trap") && manual.Id != 0 && (ike is null || manual.Sa.Name == ike) && (child is null || manual.Sa.Name == child)) await request.StreamAsync("list-policy", ManualListings.Policy(manual, daemon.ReqIds));
-        }
+        foreach (var manual in Has("trap") ? Manual(daemon, ike, child) : []) await request.StreamAsync("list-policy", ManualListings.Policy(manual, daemon.ReqIds));
 
         return new ViciMessage();
     }
@@ -112,7 +113,7 @@ internal static class ListCommands
             for (var reason = 1; reason < (int)PacketDrop.Count; reason++) drops.Add("esp-" + Words(((PacketDrop)reason).ToString()), path.Drops((PacketDrop)reason));
         }
 
-        return answer.Add("x-drops", drops.Add("unprotected", daemon.Node.UnprotectedDrops)).Add("x-key-exchanges", snapshot.Counters.KeyExchanges);
+        return answer.Add("x-drops", drops.Add("unprotected", daemon.Node.UnprotectedDrops).Add("fragments-in-clear", daemon.Node.FragmentDrops)).Add("x-key-exchanges", snapshot.Counters.KeyExchanges);
     }
 
     /// <summary>From now on the 21 counters count from zero; those of drops go on.</summary>

@@ -70,6 +70,7 @@ internal static class LoadCommands
             // secrets usually come before the connections that they are for
             if (own is { } policy) daemon.Config.Judge(connection, policy, daemon.Settings.Words, findings);
             if (findings.Find(finding => finding.Severity >= Severity.Limit) is { Text: { } text } worst) return Commands.Failure($"{text}{(worst.Remedy.Length > 0 ? "; " + worst.Remedy : "")}, config discarded");
+            if (daemon.Config.Policy.Manual.Select(manual => ManualBuilder.Clash(manual, connection)).FirstOrDefault(one => one is not null) is var (clash, way)) return Commands.Failure($"{clash}; {way}, config discarded");
             foreach (var warning in findings.Where(finding => finding.Severity == Severity.Warning)) daemon.Events.Tell(connection.Name, NoticeLevel.Warning, warning.Text);
             await daemon.Config.PutAsync(connection, chains, own, SettingPlaces.OfConnection(tree), daemon.Node);
         }
@@ -162,7 +163,7 @@ internal static class LoadCommands
             if (staged.DryRun)
             {
                 var would = daemon.Config.Compare(built);
-                foreach (var manual in built.Policy.Manual) manual.Keys.Dispose();
+                foreach (var keys in built.ManualKeys.Values) keys.Dispose();
                 return Commands.Success().Add("changes", would).Add("left-out", leftOut);
             }
 

@@ -1,6 +1,7 @@
 using System.Linq;
 using Warifu.Engine;
 using Warifu.Net.DataPlane;
+using Warifu.Policy;
 using Warifu.Primitives;
 
 namespace Warifu.App.Vici;
@@ -37,9 +38,7 @@ internal static class ManualListings
     public static ViciMessage Policy(ManualStatus manual, ReqIds reqIds)
     {
         var sa = manual.Sa;
-        var body = new ViciMessage().Add("child", sa.Name).Add("reqid", reqIds.Of(sa.Name, sa.Name)).Add("ike", sa.Name).Add("mode", sa.Mode.ToString().ToUpperInvariant())
-            .Add("local-ts", sa.LocalSelectors.Select(selector => selector.ToString())).Add("remote-ts", sa.RemoteSelectors.Select(selector => selector.ToString()));
-        return new ViciMessage().Add($"{sa.Name}/{sa.Name}", body);
+        return ViciListings.Policy(sa.Name, sa.Name, sa.Mode.ToString(), reqIds.Of(sa.Name, sa.Name), sa.LocalSelectors.Select(SelectorPattern.Of), sa.RemoteSelectors.Select(SelectorPattern.Of));
     }
 
     /// <summary>Body of warifu-status-conn.</summary>

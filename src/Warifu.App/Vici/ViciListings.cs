@@ -115,10 +115,21 @@ internal static class ViciListings
     public static ViciMessage Policy(Connection connection, Child child, ReqIds reqIds)
     {
         var shunt = child.Mode is ChildMode.Pass or ChildMode.Drop;
-        var body = new ViciMessage().Add("child", child.Name);
-        if (!shunt) body.Add("reqid", reqIds.Of(connection.Name, child.Name));
-        body.Add("ike", connection.Name).Add("mode", child.Mode.ToString().ToUpperInvariant()).Add("local-ts", child.LocalSelectors.Select(Print)).Add("remote-ts", child.RemoteSelectors.Select(Print));
-        return new ViciMessage().Add($"{connection.Name}/{child.Name}", body);
+        return Policy(connection.Name, child.Name, child.Mode.ToString(), shunt ? null : reqIds.Of(connection.Name, child.Name), child.LocalSelectors, child.RemoteSelectors);
+    }
+
+    /// <param name="connection">Its name.</param>
+    /// <param name="child">Its name.</param>
+    /// <param name="mode">Mode, or kind of shunt.</param>
+    /// <param name="reqId">Shunts have none.</param>
+    /// <param name="local">Own side.</param>
+    /// <param name="remote">The peer's side.</param>
+    public static ViciMessage Policy(string connection, string child, string mode, int? reqId, IEnumerable<SelectorPattern> local, IEnumerable<SelectorPattern> remote)
+    {
+        var body = new ViciMessage().Add("child", child);
+        if (reqId is { } number) body.Add("reqid", number);
+        body.Add("ike", connection).Add("mode", mode.ToUpperInvariant()).Add("local-ts", local.Select(Print)).Add("remote-ts", remote.Select(Print));
+        return new ViciMessage().Add($"{connection}/{child}", body);
     }
 
     /// <summary>Answer of get-algorithms.</summary>

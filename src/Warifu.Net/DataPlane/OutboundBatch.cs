@@ -28,6 +28,7 @@ internal sealed class OutboundBatch : IDisposable
     private readonly byte[] _waiting = GC.AllocateUninitializedArray<byte>(Room, pinned: true);
     private readonly byte[] _reply = new byte[IcmpError.MaxLength];
     private byte[]? _whole;
+    private byte[]? _sealed;
     private int _at;
     private uint _identification = (uint)System.Security.Cryptography.RandomNumberGenerator.GetInt32(int.MaxValue);
     private int _passes;
@@ -167,7 +168,8 @@ internal sealed class OutboundBatch : IDisposable
             return;
         }
 
-        var packet = (_whole ??= new byte[LargestPacket]).AsSpan(0, result.Packet.Length);
+        // not where a packet is that Fragment is cutting: a path may become narrower meanwhile
+        var packet = (_sealed ??= new byte[LargestPacket]).AsSpan(0, result.Packet.Length);
         _waiting.AsSpan(result.Packet.Offset, result.Packet.Length).CopyTo(packet);
         if (!IpHeader.TryParse(packet, out var header)) return;
         var (at, size, identification) = (0, 0, ++_identification);

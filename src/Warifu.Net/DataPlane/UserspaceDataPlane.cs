@@ -75,7 +75,7 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
             _routing = new HostRouting(mark, table) { Troubled = text => Troubled?.Invoke(text) };
             try
             {
-                _guard = new ClearTextGuard(hub.Port, hub.SharedPort);
+                _guard = new ClearTextGuard(hub.Port, hub.SharedPort) { Mark = mark };
             }
             catch (Win32Exception exception)
             {
@@ -112,6 +112,15 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         }
     }
 
+    /// <summary>Fragments that would have left in clear, and were dropped.</summary>
+    public long FragmentDrops
+    {
+        get
+        {
+            lock (_gate) return _guard?.DroppedFragments ?? 0;
+        }
+    }
+
     public bool TryDequeueEvent(out DataPlaneEvent? raised) => Path.TryDequeueEvent(out raised);
 
     /// <summary>Devices that connections are bound to exist as long as their connections are loaded, so that the administrator's routes on them stay.</summary>
@@ -136,8 +145,10 @@ internal sealed class UserspaceDataPlane : IDataPlane, IDisposable
         {
             Path.InstallPolicy(policy);
             if (_routing is null) return;
-            ReleasePolicy(policy.Connection, policy.Child);
+            // what stays is held all the time
+            var replaces = _policies.Remove((policy.Connection, policy.Child), out var before);
             _policies[(policy.Connection, policy.Child)] = Hold(policy.Action == TrafficAction.Bypass, policy.LocalSelectors, policy.RemoteSelectors, policy.Options, keep: true);
+            if (replaces) Release(before!);
         }
     }
 

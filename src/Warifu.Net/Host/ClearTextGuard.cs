@@ -2,7 +2,6 @@ using System;
 using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.ComponentModel;
-using System.Text;
 using Warifu.Net.Linux;
 using Warifu.Primitives;
 
@@ -12,15 +11,18 @@ namespace Warifu.Net.Host;
 /// The inbound half of "no clear text": a table <c>inet warifu</c> of our own drops and counts packets that a protect entry covers and that did not come out of a TUN of ours (RFC 4301 section 5.2: what
 /// should have been protected and was not must go). Lookups are in sets of address ranges, so the number of tunnels costs nothing per packet. A crash leaves the table: closed rather than open; the next
 /// start replaces it when it has loaded (<see cref="Enforce"/>), and a second table stands in while it does. Used by one thread at a time.
+/// Where an entry names ports it also closes the gap of the outbound half: routing rules see no ports in fragments, the first one included, and lead them past our devices.
 /// </summary>
-internal sealed class ClearTextGuard : IDisposable
+internal sealed partial class ClearTextGuard : IDisposable
 {
     public const string Table = "warifu";
     private const string Standby = "warifu-standby";
-    private const string Tuns = "tuns", RoutedTuns = "routed", Counter = "unprotected";
+    private const string Tuns = "tuns", RoutedTuns = "routed", Counter = "unprotected", FragmentCounter = "fragments";
     private const uint Drop = 0, Accept = 1;
     private const int TypeAddress4 = 7, TypeAddress6 = 8, TypeProtocol = 12, TypePort = 13, TypeInterfaceName = 41;
     private const int Exists = 17, NotEmpty = 39;
+
+    private const byte RoutingHeader = 43, FragmentHeader = 44, DestinationOptions = 60;
 
     /// <summary>Sets per kind: ranges that overlap one another cannot be in one set.</summary>
     private const int MaxLevels = 16;
@@ -36,12 +38,23 @@ internal sealed class ClearTextGuard : IDisposable
     private readonly HashSet<string> _routed = new(StringComparer.Ordinal);
     private string _table = Table;
     private long _droppedBefore;
+    private long _fragmentsBefore;
     private bool _enforced;
+    private bool _watchesFragments;
 
-    /// <summary>Which set: what happens, which version, addresses only or with protocol and ports.</summary>
-    private readonly record struct Kind(bool Bypass, bool V6, bool Narrow)
+    private enum Shape
     {
-        public string Name(int level) => $"{(Bypass ? "bypass" : "protect")}{(V6 ? 6 : 4)}{(Narrow ? "flow" : "")}{(level == 0 ? "" : $"-{level}")}";
+        Addresses,
+        /// <summary>With protocol and ports.</summary>
+        Flow,
+        /// <summary>With the protocol that a fragment shows.</summary>
+        Fragment,
+    }
+
+    /// <summary>Which set: what happens, which version, what of a packet is looked at.</summary>
+    private readonly record struct Kind(bool Bypass, bool V6, Shape Shape)
+    {
+        public string Name(int level) => $"{(Bypass ? "bypass" : "protect")}{(V6 ? 6 : 4)}{Shape switch { Shape.Flow => "flow", Shape.Fragment => "fragment", _ => "" }}{(level == 0 ? "" : $"-{level}")}";
     }
 
     private readonly record struct Element(Kind Kind, TrafficSelector Remote, TrafficSelector Local);
@@ -93,6 +106,12 @@ internal sealed class ClearTextGuard : IDisposable
 
     /// <summary>Packets that came unprotected and were dropped.</summary>
     public long Dropped => _droppedBefore + (_enforced ? _tables.ReadCounter(Table, Counter) : 0);
+
+    /// <summary>Fragments that would have left in clear, to where packets with some ports are protected, and were dropped.</summary>
+    public long DroppedFragments => _fragmentsBefore + (_enforced ? _tables.ReadCounter(Table, FragmentCounter) : 0);
+
+    /// <summary>fwmark of our own packets.</summary>
+    public uint Mark { get; init; }
 
     /// <summary>What comes out of this device is ours.</summary>
     public void AddTun(string name)
@@ -154,6 +173,7 @@ internal sealed class ClearTextGuard : IDisposable
     {
         if (!_enforced) return;
         _droppedBefore += _tables.ReadCounter(Table, Counter);
+        _fragmentsBefore += _tables.ReadCounter(Table, FragmentCounter);
         Replace();
     }
 
@@ -187,6 +207,7 @@ internal sealed class ClearTextGuard : IDisposable
 
         Build();
         _droppedBefore += _tables.ReadCounter(Standby, Counter);
+        _fragmentsBefore += _tables.ReadCounter(Standby, FragmentCounter);
         Delete(Standby);
     }
 
@@ -249,13 +270,9 @@ internal sealed class ClearTextGuard : IDisposable
         var steps = new List<NfTables.Step>
         {
             table, new(NfTables.DeleteTable, 0, message => message.Attribute(1, _table)), table,
-            new(NfTables.NewObject, NetlinkMessage.Create, message =>
-            {
-                message.Attribute(1, _table).Attribute(2, Counter).Attribute(3, NfTables.Big(1));
-                message.EndNested(message.BeginNested(4));
-            }),
+            NewCounter(Counter), NewCounter(FragmentCounter),
             Set(Tuns, TypeInterfaceName, 16, []),
-            Chain("bypass", null), Chain("protect", null), Chain("input", 1), Chain("forward", 2),
+            Chain("bypass", null), Chain("protect", null), Chain("outbypass", null), Chain("outprotect", null), Chain("input", 1), Chain("forward", 2),
         };
         if (_tuns.Count > 0)
         {
@@ -280,6 +297,31 @@ internal sealed class ClearTextGuard : IDisposable
             steps.Add(Rule(chain, [Jump("protect")]));
         }
 
+        _watchesFragments = false;
+        foreach (var element in _elements.Keys)
+        {
+            if (element.Kind.Shape != Shape.Fragment) continue;
+            steps.AddRange(FragmentSteps());
+            break;
+        }
+
+        return steps;
+    }
+
+    /// <summary>Looks at fragments that leave, forwarded or made by a program of this machine; nothing where no entry asks for it.</summary>
+    private List<NfTables.Step> FragmentSteps()
+    {
+        _watchesFragments = true;
+        var steps = new List<NfTables.Step> { Chain("fragments", null), Chain("leaving", 2), Chain("sent", 3), Rule("sent", [Meta(3, 1), Compare(1, BitConverter.GetBytes(Mark)), Verdict(Accept)]) };
+        foreach (var chain in new[] { "leaving", "sent" })
+        {
+            foreach (var v6 in new[] { false, true }) steps.Add(Rule(chain, [.. IsFragment(v6), Jump("fragments")]));
+        }
+
+        steps.Add(Rule("fragments", [Meta(7, 1), Compare(1, Name("lo")), Verdict(Accept)]));
+        steps.Add(Rule("fragments", [Meta(7, 1), Lookup(Tuns, 1), Verdict(Accept)]));
+        steps.Add(Rule("fragments", [Jump("outbypass")]));
+        steps.Add(Rule("fragments", [Jump("outprotect")]));
         return steps;
     }
 
@@ -292,7 +334,7 @@ internal sealed class ClearTextGuard : IDisposable
         [
             Set(RoutedTuns, TypeInterfaceName, 16, []),
             Elements(NfTables.NewElement, RoutedTuns, [.. names]),
-            Rule("protect", [SourceRoute, Lookup(RoutedTuns, 1), Count(), Verdict(Drop)]),
+            Rule("protect", [SourceRoute, Lookup(RoutedTuns, 1), Count(Counter), Verdict(Drop)]),
         ];
     }
 
@@ -306,6 +348,7 @@ internal sealed class ClearTextGuard : IDisposable
         {
             if (level >= _levels.GetValueOrDefault(element.Kind))
             {
+                if (element.Kind.Shape == Shape.Fragment && !_watchesFragments) _tables.Commit("nftables", FragmentSteps().ToArray());
                 _tables.Commit("nftables", SetSteps(element.Kind, level));
                 _levels[element.Kind] = level + 1;
             }
@@ -318,33 +361,47 @@ internal sealed class ClearTextGuard : IDisposable
         throw new Win32Exception(NotEmpty, "more than 16 traffic selectors overlap one another");
     }
 
-    /// <summary>A set and the rule that asks it.</summary>
+    /// <summary>A set and the rules that ask it.</summary>
     private NfTables.Step[] SetSteps(Kind kind, int level)
     {
-        int[] fields = kind.Narrow ? [kind.V6 ? 16 : 4, kind.V6 ? 16 : 4, 1, 2, 2] : [kind.V6 ? 16 : 4, kind.V6 ? 16 : 4];
-        var address = kind.V6 ? TypeAddress6 : TypeAddress4;
-        var type = (address << 6) | address;
-        if (kind.Narrow) type = (((((type << 6) | TypeProtocol) << 6) | TypePort) << 6) | TypePort;
-        var words = kind.V6 ? 4u : 1u;
-        var expressions = new List<Action<NetlinkMessage>>
+        var address = kind.V6 ? 16 : 4;
+        int[] fields = kind.Shape switch { Shape.Flow => [address, address, 1, 2, 2], Shape.Fragment => [address, address, 1], _ => [address, address] };
+        var type = kind.V6 ? TypeAddress6 : TypeAddress4;
+        type = (type << 6) | type;
+        if (kind.Shape != Shape.Addresses) type = (type << 6) | TypeProtocol;
+        if (kind.Shape == Shape.Flow) type = (((type << 6) | TypePort) << 6) | TypePort;
+        var set = Set(kind.Name(level), type, Array.ConvertAll(fields, Aligned), fields);
+        NfTables.Step Ask(string chain, bool outbound, string counter) => Rule(chain, [.. Fields(kind, outbound), Lookup(kind.Name(level), 8), .. kind.Bypass ? Array.Empty<Action<NetlinkMessage>>() : [Count(counter)], Verdict(kind.Bypass ? Accept : Drop)]);
+        return (kind.Bypass, kind.Shape) switch
         {
-            // without this an IPv4 address would be read from an IPv6 header
-            Meta(15, 1), Compare(1, [kind.V6 ? (byte)10 : (byte)2]),
-            Payload(1, kind.V6 ? 8u : 12u, kind.V6 ? 16u : 4u, 8),
-            Payload(1, kind.V6 ? 24u : 16u, kind.V6 ? 16u : 4u, 8 + words),
+            (false, Shape.Fragment) => [set, Ask("protect", outbound: false, Counter), Ask("outprotect", outbound: true, FragmentCounter)],
+            (true, Shape.Addresses) => [set, Ask("bypass", outbound: false, Counter), Ask("outbypass", outbound: true, FragmentCounter)],
+            (true, _) => [set, Ask("bypass", outbound: false, Counter)],
+            _ => [set, Ask("protect", outbound: false, Counter)],
         };
-        if (kind.Narrow)
-        {
-            expressions.Add(Meta(16, 8 + (2 * words)));
-            expressions.Add(Payload(2, 0, 2, 9 + (2 * words)));
-            expressions.Add(Payload(2, 2, 2, 10 + (2 * words)));
-        }
-
-        expressions.Add(Lookup(kind.Name(level), 8));
-        if (!kind.Bypass) expressions.Add(Count());
-        expressions.Add(Verdict(kind.Bypass ? Accept : Drop));
-        return [Set(kind.Name(level), type, Array.ConvertAll(fields, Aligned), fields), Rule(kind.Bypass ? "bypass" : "protect", [.. expressions])];
     }
+
+    /// <summary>Loads what a set is asked for: the peer's address, ours, and what else belongs to the kind.</summary>
+    private static IEnumerable<Action<NetlinkMessage>> Fields(Kind kind, bool outbound)
+    {
+        var (source, destination, length, words) = kind.V6 ? (8u, 24u, 16u, 4u) : (12u, 16u, 4u, 1u);
+        // without this an IPv4 address would be read from an IPv6 header
+        foreach (var expression in kind.Shape == Shape.Fragment ? IsFragment(kind.V6) : IsVersion(kind.V6)) yield return expression;
+        yield return Payload(1, outbound ? destination : source, length, 8);
+        yield return Payload(1, outbound ? source : destination, length, 8 + words);
+        // IPv6: what the fragment header names, for behind it may be more headers, which only the first fragment has
+        if (kind.Shape == Shape.Fragment) yield return kind.V6 ? Extension(FragmentHeader, 0, 1, 8 + (2 * words)) : Payload(1, 9, 1, 8 + (2 * words));
+        if (kind.Shape != Shape.Flow) yield break;
+        yield return Meta(16, 8 + (2 * words));
+        yield return Payload(2, 0, 2, 9 + (2 * words));
+        yield return Payload(2, 2, 2, 10 + (2 * words));
+    }
+
+    private static IEnumerable<Action<NetlinkMessage>> IsVersion(bool v6) => [Meta(15, 1), Compare(1, [v6 ? (byte)10 : (byte)2])];
+
+    /// <summary>Any part of a packet, the first one too; IPv6: also a whole one with a fragment header, in which routing rules see no ports either.</summary>
+    private static IEnumerable<Action<NetlinkMessage>> IsFragment(bool v6) =>
+        v6 ? [.. IsVersion(v6), Extension(FragmentHeader, 0, 1, 1)] : [.. IsVersion(v6), Payload(1, 6, 2, 1), Mask(1, [0x3F, 0xFF]), Compare(1, [0, 0], 1)];
 
     private static IEnumerable<Element> Pairs(bool bypass, ImmutableArray<TrafficSelector> local, ImmutableArray<TrafficSelector> remote)
     {
@@ -354,8 +411,22 @@ internal sealed class ClearTextGuard : IDisposable
             {
                 if (from.Version != to.Version || from.First.IsNone || (from.Protocol != 0 && to.Protocol != 0 && from.Protocol != to.Protocol)) continue;
                 var narrow = from.Protocol != 0 || to.Protocol != 0 || !from.AnyPort || !to.AnyPort;
-                yield return new Element(new Kind(bypass, from.Version == 6, narrow), from, to);
+                yield return new Element(new Kind(bypass, from.Version == 6, narrow ? Shape.Flow : Shape.Addresses), from, to);
+                if (bypass || !narrow) continue;
+                foreach (var protocol in Unseen(from, to)) yield return new Element(new Kind(false, from.Version == 6, Shape.Fragment), new TrafficSelector(from.First, from.Last, protocol), new TrafficSelector(to.First, to.Last));
             }
+        }
+    }
+
+    /// <summary>What fragments name that routing rules do not lead into our devices although the entry covers their packets.</summary>
+    private static IEnumerable<byte> Unseen(TrafficSelector remote, TrafficSelector local)
+    {
+        var protocol = remote.Protocol != 0 ? remote.Protocol : local.Protocol;
+        if (HostRouting.HasPorts(protocol) && (HostRouting.Ports(remote) is not null || HostRouting.Ports(local) is not null)) yield return protocol;
+        if (remote.Version == 4) yield break;
+        foreach (var header in new[] { RoutingHeader, DestinationOptions })
+        {
+            if (header != protocol) yield return header;
         }
     }
 
@@ -364,11 +435,12 @@ internal sealed class ClearTextGuard : IDisposable
         var (remote, local) = (element.Remote, element.Local);
         List<byte> first = [.. remote.First.ToOctets(), .. local.First.ToOctets()];
         List<byte> last = [.. remote.Last.ToOctets(), .. local.Last.ToOctets()];
-        if (element.Kind.Narrow)
+        if (element.Kind.Shape != Shape.Addresses)
         {
             var protocol = remote.Protocol != 0 ? remote.Protocol : local.Protocol;
             first.AddRange([protocol, 0, 0, 0]);
             last.AddRange([protocol == 0 ? (byte)255 : protocol, 0, 0, 0]);
+            if (element.Kind.Shape == Shape.Fragment) return ([.. first], [.. last]);
             // ICMP: type and code stand where the source port of others does, and the next two octets are a checksum
             var icmp = protocol is 1 or 58;
             AddPorts(icmp && remote.AnyPort ? local : remote);
@@ -386,117 +458,4 @@ internal sealed class ClearTextGuard : IDisposable
     }
 
     private static int Aligned(int length) => (length + 3) & ~3;
-
-    // ---- messages: numbers are those of linux/netfilter/nf_tables.h
-
-    private NfTables.Step Set(string name, int type, int[] aligned, int[] fields)
-    {
-        var length = 0;
-        foreach (var part in aligned) length += part;
-        return Set(name, type, length, fields);
-    }
-
-    private NfTables.Step Set(string name, int type, int length, int[] fields) => new(NfTables.NewSet, NetlinkMessage.Create, message =>
-    {
-        message.Attribute(1, _table).Attribute(2, name).Attribute(3, NfTables.Big(fields.Length > 0 ? 0x84u : 0)).Attribute(4, NfTables.Big((uint)type)).Attribute(5, NfTables.Big((uint)length)).Attribute(10, NfTables.Big(1));
-        if (fields.Length == 0)
-        {
-            // for listings: names are in the order of the host
-            message.Attribute(13, (ReadOnlySpan<byte>)[0, 4, 1, 0, 0, 0]);
-            return;
-        }
-
-        var description = message.BeginNested(9);
-        var concatenation = message.BeginNested(2);
-        foreach (var field in fields)
-        {
-            var entry = message.BeginNested(1);
-            message.Attribute(1, NfTables.Big((uint)field)).EndNested(entry);
-        }
-
-        message.EndNested(concatenation).EndNested(description);
-    });
-
-    private NfTables.Step Chain(string name, int? hook) => new(NfTables.NewChain, NetlinkMessage.Create, message =>
-    {
-        message.Attribute(1, _table).Attribute(3, name);
-        if (hook is not { } number) return;
-        var nested = message.BeginNested(4);
-        message.Attribute(1, NfTables.Big((uint)number)).Attribute(2, NfTables.Big(unchecked((uint)-150))).EndNested(nested);
-        message.Attribute(5, NfTables.Big(Accept)).Attribute(7, "filter");
-    });
-
-    private NfTables.Step Rule(string chain, Action<NetlinkMessage>[] expressions) => new(NfTables.NewRule, NetlinkMessage.Create | NetlinkMessage.Append, message =>
-    {
-        message.Attribute(1, _table).Attribute(2, chain);
-        var list = message.BeginNested(4);
-        foreach (var expression in expressions) expression(message);
-        message.EndNested(list);
-    });
-
-    private NfTables.Step Elements(ushort type, string set, (byte[] First, byte[]? Last)[] keys) => new(type, NetlinkMessage.Create | NetlinkMessage.Excl, message =>
-    {
-        message.Attribute(1, _table).Attribute(2, set);
-        var list = message.BeginNested(3);
-        foreach (var (first, last) in keys)
-        {
-            var element = message.BeginNested(1);
-            var key = message.BeginNested(1);
-            message.Attribute(1, first).EndNested(key);
-            if (last is not null)
-            {
-                key = message.BeginNested(10);
-                message.Attribute(1, last).EndNested(key);
-            }
-
-            message.EndNested(element);
-        }
-
-        message.EndNested(list);
-    });
-
-    private static void Expression(NetlinkMessage message, string name, Action attributes)
-    {
-        var element = message.BeginNested(1);
-        message.Attribute(1, name);
-        var data = message.BeginNested(2);
-        attributes();
-        message.EndNested(data).EndNested(element);
-    }
-
-    private static Action<NetlinkMessage> Meta(uint key, uint register) => message => Expression(message, "meta", () => message.Attribute(1, NfTables.Big(register)).Attribute(2, NfTables.Big(key)));
-
-    private static Action<NetlinkMessage> Payload(uint layer, uint offset, uint length, uint register) => message => Expression(message, "payload", () =>
-        message.Attribute(1, NfTables.Big(register)).Attribute(2, NfTables.Big(layer)).Attribute(3, NfTables.Big(offset)).Attribute(4, NfTables.Big(length)));
-
-    private static Action<NetlinkMessage> Compare(uint register, byte[] value, uint operation = 0) => message => Expression(message, "cmp", () =>
-    {
-        message.Attribute(1, NfTables.Big(register)).Attribute(2, NfTables.Big(operation));
-        var data = message.BeginNested(3);
-        message.Attribute(1, value).EndNested(data);
-    });
-
-    private static Action<NetlinkMessage> Lookup(string set, uint register) => message => Expression(message, "lookup", () => message.Attribute(1, set).Attribute(2, NfTables.Big(register)));
-
-    private static Action<NetlinkMessage> Count() => message => Expression(message, "objref", () => message.Attribute(1, NfTables.Big(1)).Attribute(2, Counter));
-
-    private static Action<NetlinkMessage> Verdict(uint code) => Immediate(message => message.Attribute(1, NfTables.Big(code)));
-
-    private static Action<NetlinkMessage> Jump(string chain) => Immediate(message => message.Attribute(1, NfTables.Big(unchecked((uint)-3))).Attribute(2, chain));
-
-    private static Action<NetlinkMessage> Immediate(Action<NetlinkMessage> verdict) => message => Expression(message, "immediate", () =>
-    {
-        message.Attribute(1, NfTables.Big(0));
-        var data = message.BeginNested(2);
-        var nested = message.BeginNested(2);
-        verdict(message);
-        message.EndNested(nested).EndNested(data);
-    });
-
-    private static byte[] Name(string name)
-    {
-        var octets = new byte[16];
-        Encoding.ASCII.GetBytes(name, octets);
-        return octets;
-    }
 }

@@ -375,8 +375,8 @@ internal sealed class HostRouting : IDisposable
         {
             if (from.Version != remote.Version || (from.Protocol != 0 && remote.Protocol != 0 && from.Protocol != remote.Protocol)) continue;
             var protocol = remote.Protocol != 0 ? remote.Protocol : from.Protocol;
-            // the kernel's rules know the ports of these three; for the rest the SPD decides inside the TUN. A bypass that cannot be said exactly is none: nothing may leave in clear that is not meant to.
-            var hasPorts = protocol is 6 or 17 or 132;
+            // for the rest the SPD decides inside the TUN. A bypass that cannot be said exactly is none: nothing may leave in clear that is not meant to.
+            var hasPorts = HasPorts(protocol);
             if (bypass && !hasPorts && !(from.AnyPort && remote.AnyPort)) continue;
             if (bypass && (from.IsOpaque || remote.IsOpaque)) continue;
             var rule = new RoutingRule(family, priority, table, To: to, Protocol: protocol, SourcePorts: hasPorts ? Ports(from) : null, DestinationPorts: hasPorts ? Ports(remote) : null);
@@ -388,7 +388,11 @@ internal sealed class HostRouting : IDisposable
 
     private static bool IsWhole(in TrafficSelector selector) => selector.TryGetPrefix(out var prefix) && prefix.Length == 0;
 
-    private static (ushort, ushort)? Ports(in TrafficSelector selector) => selector.AnyPort || selector.IsOpaque ? null : (selector.FirstPort == 0 ? (ushort)1 : selector.FirstPort, selector.LastPort);
+    /// <summary>The kernel's rules know the ports of these three.</summary>
+    public static bool HasPorts(byte protocol) => protocol is 6 or 17 or 132;
+
+    /// <summary>What a rule says of ports; null = all.</summary>
+    public static (ushort, ushort)? Ports(in TrafficSelector selector) => selector.AnyPort || selector.IsOpaque ? null : (selector.FirstPort == 0 ? (ushort)1 : selector.FirstPort, selector.LastPort);
 
     public static bool IsEverything(TrafficSelector selector) => selector.TryGetPrefix(out var prefix) && prefix.Length == 0 && selector.Protocol == 0 && selector.AnyPort;
 

@@ -137,7 +137,7 @@ internal sealed class ChildState : ITimed
     /// <summary>Nonces and pair that the peer made by rekeying this one while we did too (RFC 7296 section 2.8.1).</summary>
     public (byte[] Ni, byte[] Nr, ChildState Made)? PeerRekey { get; set; }
 
-    /// <summary>It is being closed because its time is over, not because somebody wants it closed.</summary>
+    /// <summary>It is being closed because its time is over, or because it cannot pass a NAT, not because somebody wants it closed.</summary>
     public bool HasExpired { get; set; }
 
     /// <summary>The pair that replaced this one.</summary>

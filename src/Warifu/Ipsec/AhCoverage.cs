@@ -64,10 +64,10 @@ internal static class AhCoverage
         return true;
     }
 
-    /// <summary>RFC 791: the destination will be the last address of the route; when the pointer is behind the end it is already.</summary>
+    /// <summary>RFC 791: the destination will be the last address of the route; when the pointer is behind the end, as it is in one without addresses, it is already.</summary>
     private static bool TryFollowV4(Span<byte> header, ReadOnlySpan<byte> route)
     {
-        if (route.Length < 3 || (route.Length - 3) % 4 != 0) return false;
+        if (route.Length < 3 || (route.Length - 3) % 4 != 0 || route[2] < 4 || route[2] % 4 != 0) return false;
         if (route[2] <= route.Length) route[^4..].CopyTo(header[16..]);
         return true;
     }

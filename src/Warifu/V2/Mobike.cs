@@ -173,11 +173,14 @@ internal static class Mobike
     public static void MoveChildren(IkeSa sa)
     {
         var encapsulated = sa.LocalBehindNat || sa.RemoteBehindNat || sa.ForceEncapsulation;
-        foreach (var child in sa.Children.Values)
+        foreach (var child in sa.Children.Values.ToArray())
         {
             child.Encapsulated = encapsulated && !child.Config.IsAh;
             sa.Engine.Emit(new IkeAction.MoveChild(child.Id, sa.Local, sa.Remote, child.Encapsulated, sa.LocalBehindNat));
-            if (ChildFailures.AhInTheWay(sa, child.Config) is { } nat && child.IsLive) sa.Engine.Raise(new Notice(NoticeLevel.Warning, nat.Sentence + "; it carries nothing until the path is without") { Connection = sa.Connection.Name, IkeId = sa.Id });
+            if (ChildFailures.AhInTheWay(sa, child.Config) is not { } nat || !child.IsLive) continue;
+            // on this path it cannot carry anything
+            sa.Engine.Raise(new Notice(NoticeLevel.Warning, $"{nat.Sentence}; it ends; {nat.Remedy}") { Connection = sa.Connection.Name, IkeId = sa.Id });
+            Lifetimes.Delete(sa, child, "nat", text: nat.Sentence);
         }
 
         sa.Engine.Emit(new IkeAction.Keepalive(sa.Id, sa.Local, sa.Remote, sa.LocalBehindNat));
