@@ -154,14 +154,17 @@ public sealed class IkeNode : IAsyncDisposable
             if (manual.BindInterface is { } name) interfaces.Add(name);
         }
 
-        _dataPlane?.KeepDevices(interfaces.ToImmutable());
         _leases.SetPools(policy.Pools);
         // lists of megabytes are read here, not on the engine's thread
         await Task.Run(() => Pki.TrustStore.For(policy.Trust), cancellationToken).ConfigureAwait(false);
-        // where keys entered by hand take the place of IKE, and where they leave it, nothing is open in between
-        _manual.Hold(policy.Manual);
+        await OnPumpAsync(() =>
+        {
+            _dataPlane?.KeepDevices(interfaces.ToImmutable());
+            // where keys entered by hand take the place of IKE, and where they leave it, nothing is open in between
+            _manual.Hold(policy.Manual);
+        }).WaitAsync(cancellationToken).ConfigureAwait(false);
         await RunAsync(id => new IkeCommand.Load(id, policy), cancellationToken).ConfigureAwait(false);
-        _manual.Apply(policy.Manual);
+        await OnPumpAsync(() => _manual.Apply(policy.Manual)).WaitAsync(cancellationToken).ConfigureAwait(false);
         // who begins with nothing loads later; until then what a crash left protects, and nobody is told that there is no proposal for him
         if (ReferenceEquals(policy, PolicySet.Empty)) return;
         _dataPlane?.Loaded();
@@ -241,6 +244,25 @@ public sealed class IkeNode : IAsyncDisposable
         {
             _commands.TryRemove(id, out _);
         }
+    }
+
+    /// <summary>Commands to the data plane come from the engine's thread.</summary>
+    private Task OnPumpAsync(Action action)
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _pump.Post((_, _) =>
+        {
+            try
+            {
+                action();
+                done.SetResult();
+            }
+            catch (System.ComponentModel.Win32Exception exception)
+            {
+                done.SetException(exception);
+            }
+        });
+        return done.Task;
     }
 
     /// <summary>State of everything, taken on the engine's thread.</summary>

@@ -52,12 +52,14 @@ internal static class Version1Check
         {
             var inner = section.Section("children")!.Section(child.Name)!;
             if (child.Mode is not (ChildMode.Tunnel or ChildMode.Transport)) return child;
-            if (inner.Find("ah_proposals") is null && (inner.Find("esp_proposals") is null || IsDefault(inner, "esp_proposals"))) return child with { Proposals = ProposalKeywords.DefaultEspV1 };
+            var key = child.IsAh ? "ah_proposals" : "esp_proposals";
+            if (inner.Find(key) is null || IsDefault(inner, key)) return child with { Proposals = child.IsAh ? ProposalKeywords.DefaultAhV1 : ProposalKeywords.DefaultEspV1 };
             foreach (var proposal in child.Proposals)
             {
-                if (Twice(proposal) is { } kind) findings.Add(new Diagnostic(Severity.Error, inner.Find("esp_proposals")!.ValuePosition, $"'{ProposalKeywords.Print(proposal)}' names several algorithms for {kind}: in IKEv1 each proposal names one of a kind", "write several proposals, separated by commas"));
-                if (proposal.Transforms.FirstOrDefault(transform => transform.Type == TransformType.Ke && !HasNumber(transform)) is { Type: TransformType.Ke } group) findings.Add(new Diagnostic(Severity.Error, inner.Find("esp_proposals")!.ValuePosition, $"IKEv1 has no number for {ProposalKeywords.Word(group)}", "write ecp256 or modp2048, for example"));
-                if (proposal.Transforms.FirstOrDefault(transform => transform.Type == TransformType.Encr && (EncrId)transform.Id == EncrId.ChaCha20Poly1305) is { Type: TransformType.Encr } chacha) findings.Add(new Diagnostic(Severity.Error, inner.Find("esp_proposals")!.ValuePosition, $"IKEv1 has no number for {ProposalKeywords.Word(chacha)}", "write aes256gcm16, for example"));
+                if (Twice(proposal) is { } kind) findings.Add(new Diagnostic(Severity.Error, inner.Find(key)!.ValuePosition, $"'{ProposalKeywords.Print(proposal)}' names several algorithms for {kind}: in IKEv1 each proposal names one of a kind", "write several proposals, separated by commas"));
+                if (proposal.Transforms.FirstOrDefault(transform => transform.Type == TransformType.Ke && !HasNumber(transform)) is { Type: TransformType.Ke } group) findings.Add(new Diagnostic(Severity.Error, inner.Find(key)!.ValuePosition, $"IKEv1 has no number for {ProposalKeywords.Word(group)}", "write ecp256 or modp2048, for example"));
+                if (proposal.Transforms.FirstOrDefault(transform => transform.Type == TransformType.Encr && (EncrId)transform.Id == EncrId.ChaCha20Poly1305) is { Type: TransformType.Encr } chacha) findings.Add(new Diagnostic(Severity.Error, inner.Find(key)!.ValuePosition, $"IKEv1 has no number for {ProposalKeywords.Word(chacha)}", "write aes256gcm16, for example"));
+                if (proposal.Transforms.FirstOrDefault(transform => transform.Type == TransformType.Integ && (IntegId)transform.Id == IntegId.AesCmac96) is { Type: TransformType.Integ } mac) findings.Add(new Diagnostic(Severity.Error, inner.Find(key)!.ValuePosition, $"IKEv1 has no number for {ProposalKeywords.Word(mac)}", "write sha256, for example"));
             }
 
             return child;

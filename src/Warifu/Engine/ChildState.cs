@@ -140,6 +140,9 @@ internal sealed class ChildState : ITimed
     /// <summary>It is being closed because its time is over, or because it cannot pass a NAT, not because somebody wants it closed.</summary>
     public bool HasExpired { get; set; }
 
+    /// <summary>Why it cannot be on the path that the IKE SA has moved to: AH and a NAT. Null: it can.</summary>
+    public string? Unfit { get; set; }
+
     /// <summary>The pair that replaced this one.</summary>
     public ChildState? Successor { get; set; }
 

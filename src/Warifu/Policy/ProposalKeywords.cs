@@ -41,6 +41,9 @@ public static class ProposalKeywords
     /// <summary>The proposals of the word "default" for AH.</summary>
     internal static ImmutableArray<Proposal> DefaultAh { get; } = Defaults(ProtocolId.Ah, "sha256-sha384-sha512-x25519-ecp256-ecp384-modp3072-modp2048-none-noesn");
 
+    /// <summary>As <see cref="DefaultEspV1"/> for AH.</summary>
+    internal static ImmutableArray<Proposal> DefaultAhV1 { get; } = Defaults(ProtocolId.Ah, "sha256-none-ecp256-modp2048", "sha384-none-ecp256-modp2048", "sha512-none-ecp256-modp2048");
+
     /// <summary>Reads one list item.</summary>
     /// <param name="protocol">IKE, ESP or AH.</param>
     /// <param name="text">Keywords joined by "-", or "default".</param>

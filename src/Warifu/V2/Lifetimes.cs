@@ -188,13 +188,13 @@ internal static class Lifetimes
     }
 
     /// <summary>Starts the delete of a pair.</summary>
-    public static void Delete(IkeSa sa, ChildState child, string reason, CommandId command = default, string text = "closed from here")
+    public static void Delete(IkeSa sa, ChildState child, string reason, CommandId command = default)
     {
         if (child.IsLive && reason is "down" or "inactive") Reauthentication.Drop(sa, child);
         child.Phase = ChildPhase.Deleting;
         child.HasExpired = reason is "expired" or "nat";
         child.RekeyAt = Instant.Never;
-        sa.Window.Start(new DeleteChildExchange(child, reason, command, text));
+        sa.Window.Start(new DeleteChildExchange(child, reason, command));
     }
 
     /// <summary>Starts the delete of the IKE SA; everything that waits on it is given up.</summary>

@@ -180,7 +180,8 @@ internal static class Mobike
             if (ChildFailures.AhInTheWay(sa, child.Config) is not { } nat || !child.IsLive) continue;
             // on this path it cannot carry anything
             sa.Engine.Raise(new Notice(NoticeLevel.Warning, $"{nat.Sentence}; it ends; {nat.Remedy}") { Connection = sa.Connection.Name, IkeId = sa.Id });
-            Lifetimes.Delete(sa, child, "nat", text: nat.Sentence);
+            child.Unfit = nat.Sentence;
+            Lifetimes.Delete(sa, child, "nat");
         }
 
         sa.Engine.Emit(new IkeAction.Keepalive(sa.Id, sa.Local, sa.Remote, sa.LocalBehindNat));

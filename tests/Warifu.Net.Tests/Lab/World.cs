@@ -110,9 +110,11 @@ internal sealed class World : IAsyncDisposable
     private Namespace[] All => [Near, Left, Router, Right, Far];
 
     /// <summary>A gateway in this process.</summary>
-    public async Task<IkeNode> StartAsync(bool left, Site site)
+    public Task<IkeNode> StartAsync(bool left, Site site) => StartAsync(left, site.Policy(left), Options(site));
+
+    public async Task<IkeNode> StartAsync(bool left, Policy.PolicySet policy, IkeNodeOptions options)
     {
-        var node = await (left ? Left : Right).Run(() => IkeNode.StartAsync(site.Policy(left), Options(site)));
+        var node = await (left ? Left : Right).Run(() => IkeNode.StartAsync(policy, options));
         _nodes.Add(node);
         return node;
     }

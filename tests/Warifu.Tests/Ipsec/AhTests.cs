@@ -17,6 +17,11 @@ public sealed class AhTests
     private static readonly byte[] s_inner4 = Packets.V4("10.1.0.1", "10.2.0.1", 17, Packets.Udp(1000, 2000), tos: 0xB8);
     private static readonly byte[] s_inner6 = Packets.V6("fd01::1", "fd02::1", 17, Packets.Udp(1000, 2000), 0x28);
 
+    /// <summary>Kinds of options and headers, small lengths and pointers.</summary>
+    private static readonly byte[] s_telling = [0, 1, 2, 3, 4, 5, 7, 8, 11, 12, 43, 44, 50, 51, 60, 68, 130, 131, 137, 148, 0x46, 0x47, 0x4F, 255];
+
+    private static readonly byte[][] s_routes = [[131, 3, 0, 0], [137, 3, 3, 0], [131, 3, 4, 0], [131, 7, 8], [137, 7, 4], [131, 11, 4], [7, 3, 4], [68, 4, 5]];
+
     public static TheoryData<string> Records() => [.. AhRecords.All.Select(one => one.Name)];
 
     public static TheoryData<IntegId> EveryAlgorithm() => [.. AhWorld.EveryAlgorithm];
@@ -365,7 +370,9 @@ public sealed class AhTests
             Assert.Equal(PacketDrop.Integrity, world.Received.Drop);
         }
 
-        foreach (var bad in new byte[][] { [131, 6, 4, 1, 2, 3, 0, 0], [131, 2, 0, 0], [7, 9, 4, 0], [7, 0, 0, 0], [7, 1, 0, 0], [1, 1, 1, 7] })
+        // a route without addresses ends where it begins (RFC 791)
+        Assert.NotNull(world.Deliver(world.B, world.Send(world.A, Packets.V4("192.0.2.1", "192.0.2.2", 17, Packets.Udp(1, 2), options: [131, 3, 4, 0]))!));
+        foreach (var bad in new byte[][] { [131, 6, 4, 1, 2, 3, 0, 0], [131, 2, 0, 0], [131, 3, 3, 0], [137, 3, 0, 0], [137, 3, 1, 0], [131, 7, 3, 192, 0, 2, 2, 0], [131, 7, 5, 192, 0, 2, 2, 0], [131, 7, 0, 192, 0, 2, 2, 0], [7, 9, 4, 0], [7, 0, 0, 0], [7, 1, 0, 0], [1, 1, 1, 7] })
         {
             Assert.Null(world.Send(world.A, Packets.V4("192.0.2.1", "192.0.2.2", 17, Packets.Udp(1, 2), options: bad)));
             Assert.Equal(PacketDrop.Malformed, world.Sent.Drop);
@@ -470,7 +477,9 @@ public sealed class AhTests
         {
             var world = worlds[i & 1];
             var packet = (byte[])seeds[random.Next(seeds.Length)].Clone();
-            for (var flips = random.Next(6); flips > 0; flips--) packet[random.Next(random.Next(3) == 0 ? packet.Length : Math.Min(packet.Length, 72))] = (byte)random.Next(256);
+            for (var flips = random.Next(6); flips > 0; flips--) packet[random.Next(random.Next(3) == 0 ? packet.Length : Math.Min(packet.Length, 72))] = (byte)(random.Next(2) == 0 ? random.Next(256) : s_telling[random.Next(s_telling.Length)]);
+            if (random.Next(3) == 0 && packet[0] >> 4 == 4 && packet.Length > 24) packet.AsSpan(20, 4).Clear();
+            if (random.Next(3) == 0 && packet.Length > 24) s_routes[random.Next(s_routes.Length)].CopyTo(packet, 20);
             if (random.Next(4) == 0) packet = packet[..random.Next(packet.Length)];
             if (random.Next(10) == 0) random.NextBytes(packet);
             world.Deliver(world.B, packet);

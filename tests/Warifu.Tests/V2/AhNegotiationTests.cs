@@ -1,4 +1,5 @@
 using System;
+using System.Linq;
 using Warifu.Crypto;
 using Warifu.Engine;
 using Warifu.Policy;
@@ -118,6 +119,49 @@ public sealed class AhNegotiationTests
         Assert.False(result.Success);
         Assert.Contains("AH", result.Message, StringComparison.Ordinal);
         Assert.Empty(forced.Right.Installed);
+    }
+
+    /// <summary>RFC 4555 section 3.5: the path changes, and with it whether there is a NAT.</summary>
+    [Theory]
+    [InlineData(StartAction.None)]
+    [InlineData(StartAction.Start)]
+    [Trait("Item", "2.13")]
+    public void On_a_path_that_turns_out_to_have_a_NAT_it_ends_and_ESP_goes_on(StartAction close)
+    {
+        var (next, outside) = (IpAddress.Parse("192.0.2.77"), new Endpoint(IpAddress.Parse("203.0.113.1"), 1717));
+        using var pair = new EnginePair();
+        Connection Roaming(Connection one) => one with { Mobike = true, LocalAddresses = [], KeyingTries = close == StartAction.Start ? 0 : 1, Children = [With(one, "sha256").Children[0] with { Name = "ah", StartAction = close, CloseAction = close }, .. one.Children] };
+        pair.Load(Roaming(EnginePair.LeftGateway()), Roaming(EnginePair.RightGateway() with { RemoteAddresses = [] }));
+        Assert.True(pair.Up().Success);
+        if (close == StartAction.None) Assert.True(pair.Up("ah").Success);
+        pair.Run(TimeSpan.FromSeconds(1));
+        Assert.Equal([ProtocolId.Ah, ProtocolId.Esp], pair.Left.Installed.Values.Select(sa => sa.Protocol).Order());
+        var home = pair.Left.Address;
+        pair.Nat = (from, sent) => from == pair.Left ? (outside, sent.Remote) : sent.Remote == outside ? (sent.Local, new Endpoint(next, 4500)) : null;
+        MoveTo(next);
+        foreach (var (side, who) in new[] { (pair.Left, "we are"), (pair.Right, "the peer is") })
+        {
+            Assert.Equal(ProtocolId.Esp, Assert.Single(side.Installed.Values).Protocol);
+            Assert.True(side.Moved[side.Installed.Keys.Single()].UdpEncapsulation);
+            Assert.Contains(side.Events.OfType<Notice>(), notice => notice.Level == NoticeLevel.Warning && notice.Text.StartsWith($"child ah wants AH, and {who} behind a NAT: AH authenticates the addresses that the NAT changes; it ends; ", StringComparison.Ordinal) && notice.Text.Contains("esp_proposals", StringComparison.Ordinal));
+            var down = Assert.Single(side.Events.OfType<ChildDown>());
+            Assert.Equal(("ah", "nat"), (down.Child, down.Reason));
+            Assert.StartsWith($"child ah wants AH, and {who} behind a NAT", down.Text, StringComparison.Ordinal);
+        }
+
+        Assert.Single(pair.Left.Engine.Snapshot().IkeSas);
+        // back where there is none: who wants it all the time has it again
+        pair.Nat = null;
+        MoveTo(home);
+        pair.Run(TimeSpan.FromMinutes(10));
+        Assert.Equal(close == StartAction.Start ? 2 : 1, pair.Left.Installed.Count);
+
+        void MoveTo(IpAddress address)
+        {
+            pair.Left.Address = address;
+            pair.Left.Command(id => new IkeCommand.Addresses(id, [address]), pair.Now);
+            pair.Run(TimeSpan.FromSeconds(2));
+        }
     }
 
     /// <summary>RFC 4543 section 5.4, RFC 7296 section 2.17: no encryption keys; with GMAC four octets of salt.</summary>

@@ -5,7 +5,7 @@ using Warifu.Wire;
 namespace Warifu.V2.Exchanges;
 
 /// <summary>INFORMATIONAL with a delete of one pair (RFC 7296 section 1.4.1): each side deletes its own inbound SA.</summary>
-internal sealed class DeleteChildExchange(ChildState child, string reason, CommandId command = default, string text = "closed from here") : Exchange
+internal sealed class DeleteChildExchange(ChildState child, string reason, CommandId command = default) : Exchange
 {
     public ChildState Child => child;
 
@@ -31,7 +31,7 @@ internal sealed class DeleteChildExchange(ChildState child, string reason, Comma
         var owner = sa;
         while (!owner.Children.Contains(child) && owner.Successor is { } successor) owner = successor;
         var wasThere = owner.Children.Contains(child);
-        owner.RemoveChild(child, reason, text);
+        owner.RemoveChild(child, reason, child.Unfit ?? "closed from here");
         sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
         // it expired, or the peer closed what was to replace it: that is not what was asked for here
         if (wasThere && (child.HasExpired || reason == "peer-deleted") && owner.State == IkeState.Established && !owner.Children.HasLive(child.Config.Name)) sa.Engine.Act(sa.Connection, child.Config, child.Config.CloseAction);

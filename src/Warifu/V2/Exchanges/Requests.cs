@@ -231,7 +231,8 @@ internal static class Requests
     {
         var wasWanted = child.IsLive || child.HasExpired;
         if (child.IsLive) Reauthentication.Drop(sa, child);
-        sa.RemoveChild(child, child.Successor is { Table: not null } || child.Phase == ChildPhase.Rekeyed ? "rekeyed" : "peer-deleted", "the peer closed it");
+        if (child.Unfit is { } why) sa.RemoveChild(child, "nat", why);
+        else sa.RemoveChild(child, child.Successor is { Table: not null } || child.Phase == ChildPhase.Rekeyed ? "rekeyed" : "peer-deleted", "the peer closed it");
         sa.Reschedule();
         if (wasWanted && !sa.Children.HasLive(child.Config.Name)) sa.Engine.Act(sa.Connection, child.Config, child.Config.CloseAction);
     }
