@@ -5,6 +5,7 @@ using System.Linq;
 using System.Security.Cryptography;
 using System.Text;
 using System.Threading;
+using Warifu.Net.Linux;
 using Warifu.Pki;
 
 namespace Warifu.Net.Asks;
@@ -18,7 +19,7 @@ internal sealed class CrlFolder
     public const int MaxFiles = 256;
     public const long MaxOctets = 128L << 20;
 
-    private const string Suffix = ".crl";
+    private const string Suffix = ".crl", Unfinished = ".new";
 
     /// <summary>Clocks differ.</summary>
     private static readonly TimeSpan s_skew = TimeSpan.FromMinutes(5);
@@ -44,7 +45,8 @@ internal sealed class CrlFolder
             {
                 var file = new FileInfo(path);
                 if (!file.Exists) return null;
-                if (file.Length <= Crl.MaxLength && Crl.TryParse(File.ReadAllBytes(path), out var crl))
+                // nothing but what was written here: no link to elsewhere, nothing without an end, and no more than was there when it was looked at
+                if (FileKind.IsPlain(path) && file.Length <= Crl.MaxLength && Crl.TryParse(ReadAll(path, (int)file.Length), out var crl))
                 {
                     if (crl!.NextUpdate > now && crl.ThisUpdate <= now + s_skew) return crl;
                     File.Delete(path);
@@ -76,7 +78,7 @@ internal sealed class CrlFolder
             {
                 Directory.CreateDirectory(_folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
                 MakeRoom(path, crl.Der.Length);
-                var next = path + ".new";
+                var next = path + Unfinished;
                 File.Delete(next);
                 var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite };
                 using (var file = new FileStream(next, options))
@@ -101,13 +103,15 @@ internal sealed class CrlFolder
     {
         lock (_gate)
         {
-            foreach (var file in Files()) TryDelete(file);
+            foreach (var file in Files(Suffix).Concat(Files(Suffix + Unfinished))) TryDelete(file);
         }
     }
 
     private void MakeRoom(string path, long length)
     {
-        var others = new Queue<FileInfo>(Files().Where(file => file.FullName != Path.GetFullPath(path)).OrderBy(file => file.LastWriteTimeUtc));
+        // what a crash left half written
+        foreach (var file in Files(Suffix + Unfinished)) TryDelete(file);
+        var others = new Queue<FileInfo>(Files(Suffix).Where(file => file.FullName != Path.GetFullPath(path)).OrderBy(file => file.LastWriteTimeUtc));
         var sum = others.Sum(file => file.Length);
         while (others.Count > 0 && (others.Count >= MaxFiles || sum + length > _maxOctets))
         {
@@ -117,10 +121,17 @@ internal sealed class CrlFolder
         }
     }
 
-    private FileInfo[] Files()
+    private FileInfo[] Files(string suffix)
     {
         var folder = new DirectoryInfo(_folder);
-        return folder.Exists ? folder.GetFiles("*" + Suffix) : [];
+        return folder.Exists ? folder.GetFiles("*" + suffix) : [];
+    }
+
+    private static ReadOnlyMemory<byte> ReadAll(string path, int length)
+    {
+        var octets = new byte[length];
+        using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read);
+        return octets.AsMemory(0, file.ReadAtLeast(octets, length, throwOnEndOfStream: false));
     }
 
     private static void TryDelete(FileInfo file)

@@ -22,7 +22,7 @@ internal sealed partial class ClearTextGuard : IDisposable
     private const int TypeAddress4 = 7, TypeAddress6 = 8, TypeProtocol = 12, TypePort = 13, TypeInterfaceName = 41;
     private const int Exists = 17, NotEmpty = 39;
 
-    private const byte RoutingHeader = 43, FragmentHeader = 44, DestinationOptions = 60;
+    private const byte RoutingHeader = 43, FragmentHeader = 44, AuthenticationHeader = 51, DestinationOptions = 60;
 
     /// <summary>Sets per kind: ranges that overlap one another cannot be in one set.</summary>
     private const int MaxLevels = 16;
@@ -287,7 +287,7 @@ internal sealed partial class ClearTextGuard : IDisposable
             steps.Add(Rule(chain, [Meta(6, 1), Lookup(Tuns, 1), Verdict(Accept)]));
         }
 
-        foreach (var protocol in new byte[] { 50, 51 }) steps.Add(Rule("input", [Meta(16, 1), Compare(1, [protocol]), Verdict(Accept)]));
+        foreach (var protocol in new byte[] { 50, AuthenticationHeader }) steps.Add(Rule("input", [Meta(16, 1), Compare(1, [protocol]), Verdict(Accept)]));
         // neighbour discovery (RFC 4861): from the link itself, which hop limit 255 proves, and never protected here
         steps.Add(Rule("input", [Meta(15, 1), Compare(1, [10]), Meta(16, 1), Compare(1, [58]), Payload(1, 7, 1, 1), Compare(1, [255]), Payload(2, 0, 1, 1), Compare(1, [133], 5), Compare(1, [137], 3), Verdict(Accept)]));
         foreach (var port in _ports) steps.Add(Rule("input", [Meta(16, 1), Compare(1, [17]), Payload(2, 2, 2, 1), Compare(1, [(byte)(port >> 8), (byte)port]), Verdict(Accept)]));
@@ -300,7 +300,7 @@ internal sealed partial class ClearTextGuard : IDisposable
         _watchesFragments = false;
         foreach (var element in _elements.Keys)
         {
-            if (element.Kind.Shape != Shape.Fragment) continue;
+            if (element.Kind is not { Shape: Shape.Fragment, Bypass: false }) continue;
             steps.AddRange(FragmentSteps());
             break;
         }
@@ -348,7 +348,7 @@ internal sealed partial class ClearTextGuard : IDisposable
         {
             if (level >= _levels.GetValueOrDefault(element.Kind))
             {
-                if (element.Kind.Shape == Shape.Fragment && !_watchesFragments) _tables.Commit("nftables", FragmentSteps().ToArray());
+                if (element.Kind is { Shape: Shape.Fragment, Bypass: false } && !_watchesFragments) _tables.Commit("nftables", FragmentSteps().ToArray());
                 _tables.Commit("nftables", SetSteps(element.Kind, level));
                 _levels[element.Kind] = level + 1;
             }
@@ -412,7 +412,10 @@ internal sealed partial class ClearTextGuard : IDisposable
                 if (from.Version != to.Version || from.First.IsNone || (from.Protocol != 0 && to.Protocol != 0 && from.Protocol != to.Protocol)) continue;
                 var narrow = from.Protocol != 0 || to.Protocol != 0 || !from.AnyPort || !to.AnyPort;
                 yield return new Element(new Kind(bypass, from.Version == 6, narrow ? Shape.Flow : Shape.Addresses), from, to);
-                if (bypass || !narrow) continue;
+                if (bypass) continue;
+                // IPv6 filters see packets before they are put together, and a later fragment of AH does not say that it is one: between hosts, where transport mode may be
+                if (from.Version == 6 && from.First == from.Last && to.First == to.Last) yield return new Element(new Kind(true, true, Shape.Fragment), new TrafficSelector(from.First, from.Last, AuthenticationHeader), new TrafficSelector(to.First, to.Last));
+                if (!narrow) continue;
                 foreach (var protocol in Unseen(from, to)) yield return new Element(new Kind(false, from.Version == 6, Shape.Fragment), new TrafficSelector(from.First, from.Last, protocol), new TrafficSelector(to.First, to.Last));
             }
         }

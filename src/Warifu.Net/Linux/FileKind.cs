@@ -18,6 +18,9 @@ internal static unsafe partial class FileKind
     /// <summary>True for a file that has an end, and for a link to one.</summary>
     public static bool IsRegular(string path) => TypeOf(path, 0) == Regular;
 
+    /// <summary>True for a file that has an end; a link to one is none.</summary>
+    public static bool IsPlain(string path) => TypeOf(path, AtSymlinkNoFollow) == Regular;
+
     /// <summary>Zero when there is nothing.</summary>
     private static int TypeOf(string path, int flags)
     {

@@ -19,9 +19,27 @@ public sealed class ManualTests
     [
         new("integ", "md5", 16), new("integ", "sha1", 20), new("integ", "sha256", 32), new("integ", "sha384", 48), new("integ", "sha512", 64), new("integ", "aesxcbc", 16), new("integ", "aescmac", 16),
         new("encr", "des", 8), new("encr", "3des", 24), new("encr", "aes128", 16), new("encr", "aes192", 24), new("encr", "aes256", 32), new("encr", "camellia128", 16), new("encr", "camellia192", 24), new("encr", "camellia256", 32),
-        new("encr", "aes128gcm16", 20), new("encr", "aes256gcm8", 36), new("encr", "aes192ccm16", 27), new("encr", "aes128ctr", 20), new("encr", "chacha20poly1305", 36), new("encr", "aes256gmac", 36),
-        new("integ", "aes128gmac", 20), new("integ", "aes256gmac", 36),
+        new("encr", "aes128gcm8", 20), new("encr", "aes192gcm8", 28), new("encr", "aes256gcm8", 36), new("encr", "aes128gcm12", 20), new("encr", "aes192gcm12", 28), new("encr", "aes256gcm12", 36), new("encr", "aes128gcm16", 20), new("encr", "aes192gcm16", 28), new("encr", "aes256gcm16", 36),
+        new("encr", "aes128ccm8", 19), new("encr", "aes192ccm8", 27), new("encr", "aes256ccm8", 35), new("encr", "aes128ccm12", 19), new("encr", "aes192ccm12", 27), new("encr", "aes256ccm12", 35), new("encr", "aes128ccm16", 19), new("encr", "aes192ccm16", 27), new("encr", "aes256ccm16", 35),
+        new("encr", "aes128ctr", 20), new("encr", "aes192ctr", 28), new("encr", "aes256ctr", 36), new("encr", "chacha20poly1305", 36), new("encr", "aes128gmac", 20), new("encr", "aes192gmac", 28), new("encr", "aes256gmac", 36),
+        new("integ", "aes128gmac", 20), new("integ", "aes192gmac", 28), new("integ", "aes256gmac", 36),
     ];
+
+    /// <summary>None is missing above.</summary>
+    [Fact]
+    public void The_table_has_every_algorithm_in_every_size()
+    {
+        var named = Algorithms().Select(row => (Kind: row.Data.Item1, Found: ProposalKeywords.Lookup(row.Data.Item2)!.Value)).ToList();
+        foreach (var (id, info) in Crypto.Algorithms.Encr)
+        {
+            if (id == EncrId.Null) continue;
+            foreach (var bits in new[] { 0, 128, 192, 256 }.Where(bits => info.Accepts(bits))) Assert.Contains(("encr", Transform.Encr(id, (ushort)(info.KeyLengthAttribute ? bits : 0))), named);
+        }
+
+        foreach (var id in Crypto.Algorithms.Integ.Keys) Assert.Contains(("integ", Transform.Integ(id)), named);
+        // three sizes of AES-GMAC, which goes by the name of the cipher
+        Assert.Equal(Crypto.Algorithms.Gmac.Count, Algorithms().Count(row => row.Data.Item1 == "integ" && row.Data.Item2.Contains("gmac", StringComparison.Ordinal)));
+    }
 
     [Theory]
     [MemberData(nameof(Algorithms))]
@@ -41,7 +59,8 @@ public sealed class ManualTests
                     {
                         Assert.Empty(conf.Errors);
                         var sa = Assert.Single(conf.Built.Policy.Manual);
-                        var secret = kind == "encr" ? sa.Keys.InboundEncr : sa.Keys.InboundInteg;
+                        var keys = Keys(conf, sa);
+                        var secret = kind == "encr" ? keys.InboundEncr : keys.InboundInteg;
                         Assert.Equal(how == "text" ? System.Text.Encoding.ASCII.GetBytes(key) : Convert.FromHexString(key[2..]), secret.Span.ToArray());
                         continue;
                     }
@@ -86,14 +105,17 @@ public sealed class ManualTests
         Assert.Equal(("site", "192.0.2.1", "192.0.2.2", ProtocolId.Esp, IpsecMode.Tunnel), (sa.Name, sa.Local.ToString(), sa.Remote.ToString(), sa.Protocol, sa.Mode));
         Assert.Equal((256u, 0xFFFF_FFFEu, "st0.1", 1300), (sa.InboundSpi.Value, sa.OutboundSpi.Value, sa.BindInterface, sa.Mtu));
         Assert.Equal((Transform.Encr(EncrId.AesCbc, 256), Transform.Integ(IntegId.HmacSha256_128)), (sa.Encr, sa.Integ));
-        Assert.Equal("01234567890123456789012345678901"u8.ToArray(), sa.Keys.InboundEncr.Span.ToArray());
+        var keys = Keys(conf, sa);
+        Assert.Equal("01234567890123456789012345678901"u8.ToArray(), keys.InboundEncr.Span.ToArray());
         byte[] counted = [.. Enumerable.Range(0, 32).Select(i => (byte)i)];
-        Assert.Equal(counted, sa.Keys.OutboundEncr.Span.ToArray());
-        Assert.Equal(counted, sa.Keys.InboundInteg.Span.ToArray());
-        Assert.Equal(counted, sa.Keys.OutboundInteg.Span.ToArray());
+        Assert.Equal(counted, keys.OutboundEncr.Span.ToArray());
+        Assert.Equal(counted, keys.InboundInteg.Span.ToArray());
+        Assert.Equal(counted, keys.OutboundInteg.Span.ToArray());
         Assert.Equal(("10.1.0.0/16", "10.2.0.0/16"), (Selectors.Print(sa.LocalSelectors), Selectors.Print(sa.RemoteSelectors)));
+        // the policy has a handle at most
+        Assert.True(sa.Keys.IsNone);
         conf.Built.Erase();
-        Assert.True(sa.Keys.InboundEncr.IsDisposed && sa.Keys.OutboundInteg.IsDisposed);
+        Assert.True(conf.Built.ManualKeys["site"].IsDisposed);
     }
 
     [Theory]
@@ -112,6 +134,10 @@ public sealed class ManualTests
     [InlineData("integ_key_in = 01234567890123456789012345678901", "integ_key is for both directions, and integ_key_in for one")]
     [InlineData("mode = transport\nlocal_ts = 10.0.0.0/8", "transport mode is between the two ends only")]
     [InlineData("encr_key = 0xzz", "encr_key: a value that begins with 0x may hold hexadecimal digits only; aes256 takes 32 octets")]
+    [InlineData("remote = 192.0.2.1", "local and remote are both 192.0.2.1")]
+    [InlineData("bind_interface = ../tun", "'../tun' is no name for an interface")]
+    [InlineData("bind_interface = a-name-that-is-too-long", "is no name for an interface")]
+    [InlineData("local_ts = 10.1.0.0/16\nremote_ts = fd02::/16", "10.1.0.0/16 has no counterpart of the same IP version and protocol in remote_ts")]
     [InlineData("encr = 3des\nencr_key = 012345670123456789abcdef", "the 3DES key of manual SA 'm' has two equal parts in a row: that is DES")]
     public void Mistakes(string lines, string error) => Assert.Contains(Conf.Read(With(lines)).Errors, finding => finding.ToString().Contains(error, StringComparison.Ordinal));
 
@@ -149,21 +175,93 @@ public sealed class ManualTests
     {
         var both = Conf.Read(Conf.Text() + With("").Replace("m {", "gw {", StringComparison.Ordinal));
         Assert.Contains("'gw' is a connection at test.conf:2:3, too: one VPN has its keys by IKE or by hand, not both", Assert.Single(both.Errors).ToString(), StringComparison.Ordinal);
-        var twice = Conf.Read(With("") + With("").Replace("m {", "n {", StringComparison.Ordinal));
+        var twice = Conf.Read(With("") + With("local_ts = 10.0.0.0/8").Replace("m {", "n {", StringComparison.Ordinal));
         Assert.Contains("manual SA 'm' has the same protocol and inbound SPI", Assert.Single(twice.Errors).ToString(), StringComparison.Ordinal);
         // AH and ESP are told apart
-        var apart = Conf.Read(With("") + With("protocol = ah\nencr = none").Replace("m {", "n {", StringComparison.Ordinal).Replace("encr_key = 01234567890123456789012345678901", "", StringComparison.Ordinal));
+        var apart = Conf.Read(With("") + With("protocol = ah\nencr = none\nlocal_ts = 10.0.0.0/8").Replace("m {", "n {", StringComparison.Ordinal).Replace("encr_key = 01234567890123456789012345678901", "", StringComparison.Ordinal));
         Assert.Empty(apart.Errors);
         Assert.Equal(2, apart.Built.Policy.Manual.Length);
+        // by different interfaces the routes decide; by one, only one could carry anything
+        var same = With("spi = 301").Replace("m {", "n {", StringComparison.Ordinal);
+        Assert.Contains("manual SA 'm' has the same traffic selectors", Assert.Single(Conf.Read(With("") + same).Errors).ToString(), StringComparison.Ordinal);
+        Assert.Empty(Conf.Read(With("") + With("spi = 301\nbind_interface = st0.1").Replace("m {", "n {", StringComparison.Ordinal)).Errors);
+    }
+
+    /// <summary>Names apart, it is one VPN when gateways and traffic are the same.</summary>
+    [Theory]
+    [InlineData("remote_addrs = 192.0.2.2", "remote_ts = 10.2.0.0/16", true)]
+    [InlineData("remote_addrs = 192.0.2.2\nlocal_addrs = 192.0.2.1", "remote_ts = 10.2.3.0/24[udp]", true)]
+    [InlineData("remote_addrs = 192.0.2.0/24", "remote_ts = 0.0.0.0/0", true)]
+    [InlineData("remote_addrs = 192.0.2.2", "remote_ts = 10.2.0.0/16\nmode = drop", false)]
+    [InlineData("remote_addrs = 192.0.2.2", "remote_ts = 10.3.0.0/16", false)]
+    [InlineData("remote_addrs = 192.0.2.2", "remote_ts = 10.2.0.0/16\nlocal_ts = 10.9.0.0/16", false)]
+    [InlineData("remote_addrs = 192.0.2.2", "remote_ts = 10.2.0.0/16\nbind_interface = st0.1", false)]
+    [InlineData("remote_addrs = 192.0.2.2", "", false)]
+    [InlineData("remote_addrs = 192.0.2.3", "remote_ts = 10.2.0.0/16", false)]
+    [InlineData("remote_addrs = 192.0.2.2\nlocal_addrs = 192.0.2.9", "remote_ts = 10.2.0.0/16", false)]
+    [InlineData("remote_addrs = %any", "remote_ts = 10.2.0.0/16", false)]
+    [InlineData("", "remote_ts = 10.2.0.0/16", false)]
+    [InlineData("remote_addrs = gw.example.org", "remote_ts = 10.2.0.0/16", false)]
+    public void IKE_with_the_same_gateway_for_the_same_traffic_is_an_error_whatever_the_names(string connection, string child, bool clash)
+    {
+        var local = child.Contains("local_ts", StringComparison.Ordinal) ? "" : "local_ts = 10.1.0.0/16\n";
+        var conf = Conf.Read(Conf.Text(connection, local + child) + With("local_ts = 10.1.0.0/16\nremote_ts = 10.2.0.0/16"));
+        Assert.Equal(clash ? 0 : 1, conf.Built.Policy.Manual.Length);
+        if (!clash)
+        {
+            Assert.Empty(conf.Errors);
+            return;
+        }
+
+        var error = Assert.Single(conf.Errors).ToString();
+        Assert.Contains("error: manual SA 'm' and connection 'gw' (test.conf:2:3) are between the same gateways, and child 'net' is for the same traffic: one VPN has its keys by IKE or by hand, not both; remove one of the two", error, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void A_manual_SA_is_the_same_only_with_the_same_keys()
+    public void Selectors_that_do_not_say_otherwise_are_the_gateways_on_both_sides()
+    {
+        foreach (var (more, clash) in new[] { ("", true), ("vips = 0.0.0.0", false) })
+        {
+            var conf = Conf.Read(Conf.Text("remote_addrs = 192.0.2.2\n" + more) + With("mode = transport"));
+            Assert.Equal(clash ? 1 : 0, conf.Errors.Count());
+        }
+    }
+
+    [Fact]
+    public void A_manual_SA_is_the_same_only_with_the_same_keys_which_are_compared_where_they_are_kept()
     {
         ManualSa Sa(string lines) => Assert.Single(Conf.Read(With(lines)).Built.Policy.Manual);
         Assert.True(Sa("").Same(Sa("")));
-        foreach (var other in new[] { "spi = 301", "encr_key = 01234567890123456789012345678902", "integ_key = abcdefghijklmnopqrstuvwxyzABCDEG", "local_ts = 10.0.0.0/8", "mtu = 1300", "integ = aescmac\ninteg_key = 0123456789012345" }) Assert.False(Sa("").Same(Sa(other)));
+        foreach (var other in new[] { "spi = 301", "local_ts = 10.0.0.0/8", "mtu = 1300", "integ = aescmac\ninteg_key = 0123456789012345" }) Assert.False(Sa("").Same(Sa(other)));
+        Assert.False(Sa("").Same(Sa("") with { Keys = new SecretRef(1) }));
+        using var store = new Net.SecretStore();
+        SecretRef Set(string lines)
+        {
+            var conf = Conf.Read(With(lines));
+            return store.SetManual("m", conf.Built.ManualKeys["m"].Span);
+        }
+
+        var first = Set("");
+        Assert.Equal(first, Set("spi = 301"));
+        Assert.True(store.TryUse(first, keys => Assert.Equal(128, keys.Length)));
+        foreach (var other in new[] { "encr_key = 01234567890123456789012345678902", "integ_key = abcdefghijklmnopqrstuvwxyzABCDEG" })
+        {
+            var changed = Set(other);
+            Assert.NotEqual(first, changed);
+            Assert.False(store.TryUse(first, _ => { }));
+            first = changed;
+        }
+
+        // they are not among what peers are looked up by, and stay when that is cleared
+        Assert.Empty(store.Names);
+        store.ClearCredentials();
+        Assert.True(store.TryUse(first, _ => { }));
+        store.Clear();
+        Assert.False(store.TryUse(first, _ => { }));
+        Assert.True(store.FindManual("m").IsNone);
     }
+
+    private static (Secret InboundEncr, Secret InboundInteg, Secret OutboundEncr, Secret OutboundInteg) Keys(Conf conf, ManualSa sa) => sa.Split(conf.Built.ManualKeys[sa.Name].Span);
 
     private static Conf Read(string kind, string algorithm, string key)
     {

@@ -65,6 +65,8 @@ internal static class CoverageTable
             yield return new(peer, "native ESP, ESN", Wanted.V4);
         }
 
+        foreach (var mode in new[] { "tunnel", "transport" }) yield return new(UmlKernelTests.Peer, $"native AH, {mode} mode", Wanted.V4);
+        yield return new(UmlKernelTests.Peer, "native AH, transport mode, IKEv1", Wanted.V4 | Wanted.OnlyOurs);
         yield return new(UmlKernelTests.Peer, "transport mode, we are behind a NAT", Wanted.V4 | Wanted.OnlyOurs);
         foreach (var word in SuiteWordTests.GmacWords) yield return new(NativeEspTests.ShimmedStrongSwan, word.Scenario, Wanted.V4);
     }

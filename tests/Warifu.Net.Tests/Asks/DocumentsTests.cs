@@ -153,6 +153,63 @@ public sealed class DocumentsTests : IAsyncDisposable
     }
 
     [Fact]
+    public void Links_pipes_and_what_has_no_end_are_not_read_and_not_written_through()
+    {
+        var folder = Folder();
+        var list = Parse(List());
+        folder.Write("http://a/", list, DateTimeOffset.UtcNow);
+        var path = Assert.Single(Directory.GetFiles(_folder));
+        var elsewhere = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+        try
+        {
+            // a good list, but by a link; the link goes, what it leads to stays
+            File.Move(path, elsewhere);
+            File.CreateSymbolicLink(path, elsewhere);
+            Assert.Null(folder.Read("http://a/", DateTimeOffset.UtcNow));
+            Assert.False(File.Exists(path));
+            Assert.True(File.Exists(elsewhere));
+            foreach (var target in new[] { "/dev/zero", "/dev/stdin" })
+            {
+                File.CreateSymbolicLink(path, target);
+                Assert.Null(folder.Read("http://a/", DateTimeOffset.UtcNow));
+            }
+
+            using (var made = System.Diagnostics.Process.Start("mkfifo", [path])) made.WaitForExit();
+            Assert.Null(folder.Read("http://a/", DateTimeOffset.UtcNow));
+            // whoever knows the name in advance does not make us write elsewhere
+            File.WriteAllText(elsewhere, "mine");
+            File.Delete(path);
+            File.CreateSymbolicLink(path, elsewhere);
+            File.CreateSymbolicLink(path + ".new", elsewhere);
+            folder.Write("http://a/", list, DateTimeOffset.UtcNow);
+            Assert.Equal("mine", File.ReadAllText(elsewhere));
+            Assert.NotNull(folder.Read("http://a/", DateTimeOffset.UtcNow));
+            Assert.Null(new FileInfo(path).LinkTarget);
+            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(path));
+            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(_folder));
+        }
+        finally
+        {
+            File.Delete(elsewhere);
+        }
+    }
+
+    [Fact]
+    public void Names_come_from_a_hash_and_what_a_crash_left_half_written_goes()
+    {
+        var folder = Folder();
+        foreach (var uri in new[] { "http://a/../../../etc/passwd", "http://a/%2e%2e%2fx", "http://a/" + new string('x', 5000), "http://a/\0" }) folder.Write(uri, Parse(List()), DateTimeOffset.UtcNow);
+        Assert.Equal(4, Directory.GetFiles(_folder).Length);
+        Assert.All(Directory.GetFiles(_folder), file => Assert.Matches("/[0-9a-f]{64}\\.crl$", file));
+        File.WriteAllBytes(Path.Combine(_folder, "0.crl.new"), new byte[100]);
+        folder.Write("http://b/", Parse(List()), DateTimeOffset.UtcNow);
+        Assert.DoesNotContain(Directory.GetFiles(_folder), file => file.EndsWith(".new", StringComparison.Ordinal));
+        File.WriteAllBytes(Path.Combine(_folder, "0.crl.new"), []);
+        folder.Clear();
+        Assert.Empty(Directory.GetFiles(_folder));
+    }
+
+    [Fact]
     public async Task A_folder_that_cannot_be_written_is_told_of_once_and_lists_go_on()
     {
         // a file is where the folder should be
