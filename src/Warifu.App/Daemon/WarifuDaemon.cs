@@ -173,8 +173,8 @@ internal sealed class WarifuDaemon : IAsyncDisposable
         return null;
     }
 
-    /// <summary>True for names of connections that are loaded or were left out.</summary>
-    public bool Knows(string connection) => Config.Find(connection) is not null || Config.LeftOut.Exists(left => left.Name == connection);
+    /// <summary>True for names of connections and manual SAs that are loaded or were left out.</summary>
+    public bool Knows(string connection) => Config.Find(connection) is not null || Config.LeftOut.Exists(left => left.Name == connection) || Config.Policy.Manual.Any(manual => manual.Name == connection);
 
     /// <summary>Replaces the configuration as a whole, and tells what was left out. Returns what changed.</summary>
     /// <param name="built">Without errors.</param>

@@ -78,12 +78,14 @@ public sealed class UmlKernelTests(KernelFixture fixture)
             var large = await Topology.PingAsync(lab.Left, left, right, count: 3, size: 1201);
             var back = await kernel.RunAsync($"ping -n -q -c 5 -i 0.1 -w 3 -I {right} {left}; {KernelView.Look}");
             var sas = (await ours.CliAsync("list", "sas", "--json")).Output;
+            var child = (await ours.SasAsync()).Single(sa => sa.Connection == name).Children.Single();
             Assert.True(there == (5, 5) && large == (3, 3) && back.Output.Contains(" packets transmitted, 5 received", StringComparison.Ordinal), $"{there} {large}\n{back.Output}\n{sas}\n{ours.Log}");
             // a slow answer makes ping send one more
             KernelView.AssertCarried(back.Output, one.Protocol, one.Mode, least: 13);
             Assert.Equal(one.Algorithms.EndsWith("-esn", StringComparison.Ordinal) ? 2 : 0, Regex.Count(back.Output, @"flag .*\besn\b"));
             Assert.DoesNotContain("encap", back.Output, StringComparison.Ordinal);
-            Assert.Equal((13, 13, 0, 0), (Json.Sum(sas, "packets-in"), Json.Sum(sas, "packets-out"), Json.Sum(sas, "x-replay-drops"), Json.Sum(sas, "x-integrity-drops")));
+            Assert.InRange(child.PacketsIn, 13, 16);
+            Assert.Equal((child.PacketsIn, 0L), (child.PacketsOut, child.Drops));
         }
         finally
         {
