@@ -98,7 +98,8 @@ public sealed class ManualKernelTests(KernelFixture fixture)
             var sas = (await ours.CliAsync("list", "sas", "--json")).Output;
             Assert.True(there == (3, 3) && large == (2, 2) && back.Output.Contains(" packets transmitted, 3 received", StringComparison.Ordinal), $"{there} {large}\n{back.Output}\n{sas}\n{ours.Log}");
             KernelView.AssertCarried(back.Output, protocol, mode, least: 8);
-            Assert.Equal((8, 8, 0, 0), (Json.Sum(sas, "packets-in"), Json.Sum(sas, "packets-out"), Json.Sum(sas, "x-replay-drops"), Json.Sum(sas, "x-integrity-drops")));
+            Assert.InRange(Json.Sum(sas, "packets-in"), 8, 12);
+            Assert.Equal((Json.Sum(sas, "packets-in"), 0, 0), (Json.Sum(sas, "packets-out"), Json.Sum(sas, "x-replay-drops"), Json.Sum(sas, "x-integrity-drops")));
             Assert.Contains(protocol == "ah" ? "\"AH\"" : "\"ESP\"", sas, StringComparison.Ordinal);
             Assert.DoesNotContain(Key(mac.Key, 3), ours.Log, StringComparison.OrdinalIgnoreCase);
         }
