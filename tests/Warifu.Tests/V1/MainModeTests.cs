@@ -106,6 +106,21 @@ public sealed class MainModeTests
         Assert.Empty(pair.Right.Installed);
     }
 
+    /// <summary>R53: the key is found by the address. A peer whose identity has a key of its own must not get by with the one of its address.</summary>
+    [Fact]
+    [Trait("Item", "3.10")]
+    public void An_identity_that_has_a_key_of_its_own_cannot_use_that_of_its_address()
+    {
+        using var pair = new EnginePair();
+        pair.Right.SetPsk("ike-1", EnginePair.Secret, IdentityPattern.Of(Identity.Of(IpAddress.Parse("192.0.2.2"))), IdentityPattern.Of(Identity.Of(IpAddress.Parse("198.51.100.2"))));
+        pair.Right.SetPsk("ike-2", "An0ther/secret-of-left", IdentityPattern.Of(Identity.Fqdn("left.example.org")), IdentityPattern.Of(Identity.Fqdn("right.example.org")));
+        pair.Load(V1Pair.Left(), V1Pair.Right() with { RemoteAddresses = [] });
+        Assert.False(pair.Up().Success);
+        Assert.Equal("identity", pair.Right.LastReport!.Failure!.Reason);
+        Assert.Contains("has a pre-shared key of its own", pair.Right.LastReport.Failure.Sentence, StringComparison.Ordinal);
+        Assert.Empty(pair.Right.Installed);
+    }
+
     /// <summary>R39: nothing outside of the list is accepted, weaker or stronger.</summary>
     [Theory]
     [InlineData("aes256-sha256-ecp256")]

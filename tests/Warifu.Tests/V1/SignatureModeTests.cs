@@ -122,6 +122,37 @@ public sealed class SignatureModeTests
         }
     }
 
+    /// <summary>The one answer to an address that nobody verified is at most three times as long as what it answers: of our certificates our own is the last to be left out.</summary>
+    [Theory]
+    [Trait("Item", "3.10")]
+    [Trait("Attack", "T69")]
+    [InlineData(100, 3000, true)]
+    [InlineData(4000, 100, false)]
+    public void In_aggressive_mode_certificates_are_left_out_before_the_answer_is_too_long(int own, int between, bool works)
+    {
+        var middle = s_root.Authority("C=CH, CN=between", spec => spec.With("1.3.6.1.4.1.99999.1", false, new byte[between]));
+        var leaf = middle.Issue("C=CH, CN=right", spec =>
+        {
+            spec.Key = TestKey.Foreign(Keys.Of("p256.v1right").Public.Spki);
+            spec.Dns("right.example.org").With("1.3.6.1.4.1.99999.1", false, new byte[own]);
+        });
+        var right = Sign(V1Pair.Right(), "right", "p256", true);
+        right = right with { Local = right.Local with { Certificates = [[.. leaf.Der]] } };
+        var left = Sign(V1Pair.Left(), "left", "p256", true);
+        using var pair = new EnginePair();
+        foreach (var (host, connection) in new[] { (pair.Left, left), (pair.Right, right) })
+        {
+            foreach (var (_, key) in Keys.Known) host.AddKey(key);
+            host.Load(new PolicySet { Connections = [connection], Trust = Judging.Material(s_root, middle) }, pair.Now);
+        }
+
+        Assert.Equal(works, pair.Up().Success);
+        Assert.Contains(pair.Right.Events.OfType<Notice>(), notice => notice.Text.Contains(works ? "those of the authorities between are left out" : "they are left out", StringComparison.Ordinal));
+        var first = pair.Sent.TakeWhile(sent => sent.From == pair.Left).Sum(sent => sent.Message.Message.Length);
+        var second = pair.Sent.SkipWhile(sent => sent.From == pair.Left).TakeWhile(sent => sent.From == pair.Right).Sum(sent => sent.Message.Message.Length);
+        Assert.InRange(second, 100, 3 * first);
+    }
+
     private static string Why(EnginePair pair) => $"left: {pair.Left.LastReport?.Failure?.Sentence}; right: {pair.Right.LastReport?.Failure?.Sentence}";
 
     private static Connection Raw(Connection connection, string own, string peer) => connection with
