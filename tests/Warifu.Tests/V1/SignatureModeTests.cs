@@ -143,7 +143,7 @@ public sealed class SignatureModeTests
         foreach (var (host, connection) in new[] { (pair.Left, left), (pair.Right, right) })
         {
             foreach (var (_, key) in Keys.Known) host.AddKey(key);
-            host.Load(new PolicySet { Connections = [connection], Trust = Judging.Material(s_root, middle) }, pair.Now);
+            host.Load(new PolicySet { Connections = [connection], Trust = Judging.Material(s_root) with { Certificates = [[.. middle.Der]] } }, pair.Now);
         }
 
         Assert.Equal(works, pair.Up().Success);
