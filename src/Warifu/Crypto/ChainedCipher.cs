@@ -18,6 +18,8 @@ internal sealed class ChainedCipher : IDisposable
 
     public int BlockLength { get; }
 
+    public static ChainedCipher Create(EncrId encr, Secret key) => new(encr, key);
+
     /// <summary>Encrypts whole blocks in place; the result is the IV of the next message.</summary>
     public byte[] Encrypt(ReadOnlySpan<byte> iv, Span<byte> data)
     {

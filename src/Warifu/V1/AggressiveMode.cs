@@ -1,7 +1,6 @@
 using System;
 using System.Linq;
 using Warifu.Engine;
-using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Wire;
 using Warifu.Wire.V1;

@@ -188,7 +188,7 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
     public void SetKeys(IsakmpKeys keys, byte[] keI, byte[] keR)
     {
         Keys = keys;
-        _cipher = new ChainedCipher(Suite!.Encr, keys.Encr);
+        _cipher = ChainedCipher.Create(Suite!.Encr, keys.Encr);
         _iv = KeyScheduleV1.FirstIv(keys.Prf, keI, keR, _cipher.BlockLength);
         if (Engine.Options.KeyLog) Engine.Emit(new IkeAction.LogIsakmpKey(CookieI, keys.Encr.Clone()));
     }

@@ -2,7 +2,6 @@ using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Linq;
 using Warifu.Crypto;
-using Warifu.Engine;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Wire;

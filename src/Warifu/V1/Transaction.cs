@@ -1,5 +1,4 @@
 using System;
-using Warifu.Engine;
 using Warifu.Primitives;
 using Warifu.Wire;
 using Warifu.Wire.V1;

@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Immutable;
-using System.Linq;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Wire.V1;

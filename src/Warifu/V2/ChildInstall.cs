@@ -1,7 +1,6 @@
 using System;
 using Warifu.Crypto;
 using Warifu.Engine;
-using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;
 

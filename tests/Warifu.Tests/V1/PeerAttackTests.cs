@@ -651,10 +651,11 @@ public sealed class PeerAttackTests
         pair.Wire = (number, from, message) =>
         {
             if (number != last) return 1;
-            var plain = Attack.OpenOnTheWay(pair, from, message.Message, out var sa, out var iv);
+            var plain = Attack.OpenOnTheWay(pair, from, message.Message, out var sa, out _);
             Assert.Equal(ParseError.None, ChainView.TryParse((PayloadV1)message.Message[16], plain, decrypted: true, out var view));
             var more = ForgerV1.Rebuild(view, (_, type, body) => (type, body)).VendorId([7]);
-            var other = ForgerV1.Seal(sa, (ExchangeType)message.Message[18], 0, more.First, more.Chain, iv);
+            // under the IV that comes next
+            var other = ForgerV1.Seal(sa, (ExchangeType)message.Message[18], 0, more.First, more.Chain, ForgerV1.NextIv(sa, message.Message));
             pair.Right.HeldAsks = [];
             pair.Right.Receive(message.Remote, message.Local, message.Message, pair.Now);
             for (var i = 0; i < 6 && pair.Right.HeldAsks is { Count: > 0 } held; i++)

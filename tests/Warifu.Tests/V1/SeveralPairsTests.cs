@@ -43,6 +43,29 @@ public sealed class SeveralPairsTests
         V1Pair.AssertSame(pair);
     }
 
+    /// <summary>Message 3 of the peer's quick mode overtakes message 2 of ours: the peer has its own as the newest, and we must not take that for the older one.</summary>
+    [Fact]
+    public void A_pair_that_was_made_meanwhile_is_not_taken_for_an_older_one()
+    {
+        using var pair = V1Pair.Up(V1Pair.Left(), V1Pair.Right());
+        foreach (var host in new[] { pair.Left, pair.Right }) host.Command(id => new IkeCommand.Rekey(id, new SaTarget("net", "net")), pair.Now);
+        var theirs = pair.Right.Outbox.Dequeue();
+        pair.Right.Receive(Attack.Right, Attack.Left, pair.Left.Outbox.Dequeue().Message, pair.Now);
+        var answer = pair.Right.Outbox.Dequeue();
+        pair.Left.Receive(Attack.Left, Attack.Right, theirs.Message, pair.Now);
+        pair.Right.Receive(Attack.Right, Attack.Left, pair.Left.Outbox.Dequeue().Message, pair.Now);
+        pair.Left.Receive(Attack.Left, Attack.Right, pair.Right.Outbox.Dequeue().Message, pair.Now);
+        pair.Left.Receive(Attack.Left, Attack.Right, answer.Message, pair.Now);
+        pair.Run(TimeSpan.FromSeconds(30));
+        foreach (var (host, other) in new[] { (pair.Left, pair.Right), (pair.Right, pair.Left) })
+        {
+            Assert.Equal(2, host.Installed.Count);
+            var live = Assert.Single(host.Engine.IsakmpSas.Single().Children.Values, child => child.IsLive);
+            Assert.Equal(host.Installed.Keys.Max(), live.Id);
+            Assert.Contains(other.Installed.Values, pair => pair.InboundSpi == live.Outbound);
+        }
+    }
+
     /// <summary>The delete of a replaced pair is lost: the other side deletes it itself when nothing comes in on it any more.</summary>
     [Fact]
     public void A_pair_whose_delete_was_lost_goes_when_it_is_not_used()

@@ -3,7 +3,6 @@ using System.Collections.Immutable;
 using Warifu.Crypto;
 using Warifu.Crypto.Signatures;
 using Warifu.Engine;
-using Warifu.Pki;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Wire;
