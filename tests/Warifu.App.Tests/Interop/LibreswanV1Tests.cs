@@ -18,29 +18,29 @@ public sealed class LibreswanV1Tests
 
     private const string Version1 = "ikev2=no\nike=aes256-sha2_256-modp2048\n";
 
-    private static readonly TestCa s_ca = TestCa.Root("Lab RSA CA of Libreswan, IKEv1", "rsa", 2048);
+    private static readonly TestCa s_ca = TestCa.Root("Lab RSA CA of Libreswan in IKEv1", "rsa", 2048);
 
     private static Site Site => StrongSwanV1Tests.Site;
 
     [PeersTheory(Needs)]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task With_a_pre_shared_key_both_sides_rekey_and_delete(bool weInitiate)
+    public async Task With_a_pre_shared_key_it_comes_up_is_rekeyed_and_deleted(bool weInitiate)
     {
         await using var run = await LibreswanTests.Run.StartAsync(weInitiate, Site, "authby=secret\npfs=no", version: Version1 + "esp=aes256-sha2_256");
         await run.UpAsync();
         await run.PingAsync();
         Coverage.Passed(Peer, "main mode, pre-shared key", weInitiate);
-        foreach (var (byUs, ike) in new[] { (true, false), (false, false), (true, true), (false, true) })
+        // on command it rekeys nothing in IKEv1
+        foreach (var ike in new[] { false, true })
         {
             var before = Newest(await run.Ours.SasAsync());
-            if (byUs) Assert.True((await run.Ours.CliAsync("rekey", "site", ike ? "--ike" : "--child")).Ok, run.Logs);
-            else await run.Pluto.ControlAsync(ike ? "--rekey-ike" : "--rekey-ipsec", "--name", "net", "--asynchronous");
-            await Until.HoldsAsync($"rekeyed, {(byUs ? "by us" : "by the peer")}, {(ike ? "phase 1" : "phase 2")}", run.Ours.SasAsync, sas => Newest(sas) is { } now && now.Ike == (ike ? now.Ike : before.Ike) && (ike ? now.Ike != before.Ike : now.Child != before.Child), _ => run.Logs);
+            Assert.True((await run.Ours.CliAsync("rekey", "site", ike ? "--ike" : "--child")).Ok, run.Logs);
+            await Until.HoldsAsync(ike ? "a new phase 1" : "a new pair", run.Ours.SasAsync, sas => Newest(sas) is { } now && now.Ike != before.Ike == ike && now.Child != before.Child == !ike, _ => run.Logs);
             await run.PingNewestAsync();
         }
 
-        Coverage.Passed(Peer, "rekeying from both sides", weInitiate);
+        Coverage.Passed(Peer, "rekeying by us", weInitiate);
         if (weInitiate) Assert.True((await run.Ours.CliAsync("down", "site")).Ok, run.Logs);
         else await run.Pluto.ControlAsync("--name", "net", "--terminate");
         await Until.HoldsAsync("no SA", run.Ours.SasAsync, sas => sas.All(sa => sa.Children.Count == 0), _ => run.Logs);
