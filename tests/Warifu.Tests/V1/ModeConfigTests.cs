@@ -246,7 +246,7 @@ public sealed class ModeConfigTests
     public void Networks_are_read_as_far_as_they_are_networks()
     {
         var networks = new List<TrafficSelector>();
-        UnitySplit.Read(Convert.FromHexString("0a010000ffff0000000000000000" + "0a020000ff00ff00000000000000" + "0a0300010000" ), networks, 10);
+        UnitySplit.Read(Convert.FromHexString("0a010000ffff0000000000000000" + "0a020000ff00ff00000000000000" + "0a0300010000"), networks, 10);
         Assert.Equal("10.1.0.0/16", Assert.Single(networks).ToString());
         UnitySplit.Read(Convert.FromHexString(string.Concat(Enumerable.Repeat("0a010000ffff0000000000000000", 40))), networks, 10);
         Assert.Equal(10, networks.Count);
