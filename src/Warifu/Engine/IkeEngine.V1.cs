@@ -186,20 +186,50 @@ internal sealed partial class IkeEngine
         if (HeirOf(sa) is null && OfIsakmp(sa.Connection.Name).Where(other => other.Successor == sa && other.State == IsakmpState.Replaced).MaxBy(other => other.Id) is { } older)
         {
             // the peer holds another one for the newer of the two
-            older.Successor = null;
-            older.State = IsakmpState.Established;
-            PhaseLifetimes.Begin(older);
+            (older.Successor, older.State) = (null, IsakmpState.Established);
+            PhaseLifetimes.Resume(older);
             if (older.LocalBehindNat) Emit(new IkeAction.Keepalive(older.Id, older.Local, older.Remote, true));
         }
 
         if (HeirOf(sa) is { } heir)
         {
-            Move(sa, heir);
+            Move(sa, heir, isOurs: false);
             sa.Close("reauthenticated", "the peer deleted one of two");
             return;
         }
 
         sa.Retire("peer-deleted", "the peer deleted phase 1");
+    }
+
+    /// <summary>A pair is closed on purpose: what is under way to replace it stops, and the peer, which may have its half of it already, is told.</summary>
+    public void StopRekeying(string connection, ChildState child)
+    {
+        if (!_isakmpByConnection.TryGetValue(connection, out var list)) return;
+        foreach (var sa in list)
+        {
+            foreach (var quick in sa.Exchanges.OfType<QuickInitiator>().Where(quick => !quick.IsDone && quick.Old == child).ToArray()) quick.Withdraw();
+        }
+    }
+
+    /// <summary>A pair is gone before the peer had finished its quick mode: message 2 is not sent again.</summary>
+    public void StopMaking(string connection, ChildState child)
+    {
+        if (!_isakmpByConnection.TryGetValue(connection, out var list)) return;
+        foreach (var sa in list)
+        {
+            if (sa.Exchanges.OfType<QuickResponder>().FirstOrDefault(quick => !quick.IsDone && quick.Child == child) is { } quick) quick.Flight.Land();
+        }
+    }
+
+    /// <summary>What a phase 1 has replaced ends with it: its children are nowhere else.</summary>
+    public void EndReplacedBy(IsakmpSa sa)
+    {
+        if (!_isakmpByConnection.TryGetValue(sa.Connection.Name, out var list)) return;
+        foreach (var older in list.Where(older => older.Successor == sa).ToArray())
+        {
+            older.Inform(builder => builder.Delete(ProtocolId.Ike, older.Cookies()));
+            older.Close("reauthenticated", "what had replaced it is over");
+        }
     }
 
     /// <summary>A negotiation is over: its report goes out. Returns it.</summary>
@@ -227,7 +257,7 @@ internal sealed partial class IkeEngine
         if (list.Count == 0) _isakmpByConnection.Remove(sa.Connection.Name);
         foreach (var ask in sa.Asks) _asks.Remove(ask);
         sa.Asks.Clear();
-        if (sa.Initiator && sa.Established == default && sa.Renews is null && reason is not ("down" or "shutdown")) RetryStarted(sa.Connection);
+        if (sa.Initiator && sa.Established == default && sa.Renews is null or { IsClosed: true } && reason is not ("down" or "shutdown")) RetryStarted(sa.Connection);
     }
 
     private List<IsakmpSa> OfIsakmp(string name)
@@ -273,7 +303,10 @@ internal sealed partial class IkeEngine
         if (_isakmpById.TryGetValue(command.IkeId, out var old) && old.State is IsakmpState.Established or IsakmpState.Passive && old.Established <= command.Begun) old.Close("replaced", "the same peer connected anew");
     }
 
-    /// <summary>The older phases 1 with the same peer give their children away. Of two that both sides began at the same time the one with the higher initiator's cookie stays.</summary>
+    /// <summary>
+    /// The older phases 1 with the same peer give their children away. Of two that both sides began at the same time the one with the higher initiator's cookie stays, and who began the other one deletes it; else who
+    /// began the new one deletes the old one. So never do both sides delete a different one; where they see the order differently, the delete of what one of them uses brings both together.
+    /// </summary>
     private void Adopt(IsakmpSa sa, bool initialContact)
     {
         foreach (var other in OfIsakmp(sa.Connection.Name).Where(other => other != sa && other.State is IsakmpState.Established or IsakmpState.Passive && (IsSamePeer(other, sa) || other == sa.Renews)).ToArray())
@@ -282,15 +315,18 @@ internal sealed partial class IkeEngine
             if (initialContact && other.Proven <= sa.Began) continue;
             if (other.State == IsakmpState.Established && other.Proven > sa.Began && sa.Renews != other && other.CookieI.Value > sa.CookieI.Value)
             {
-                Move(sa, other);
+                Move(sa, other, isOurs: sa.Initiator);
                 return;
             }
 
-            Move(other, sa);
+            Move(other, sa, isOurs: sa.Initiator);
         }
     }
 
-    private void Move(IsakmpSa from, IsakmpSa to)
+    /// <param name="from">Is replaced.</param>
+    /// <param name="to">Takes its children.</param>
+    /// <param name="isOurs">It is ours to delete the replaced one; else the peer does so, or time.</param>
+    private void Move(IsakmpSa from, IsakmpSa to, bool isOurs)
     {
         foreach (var child in from.Children.Values.ToArray())
         {
@@ -307,6 +343,7 @@ internal sealed partial class IkeEngine
         }
 
         from.Successor = to;
+        foreach (var older in OfIsakmp(from.Connection.Name).Where(older => older.Successor == from)) older.Successor = to;
         if (from.LocalBehindNat) Emit(new IkeAction.Keepalive(from.Id, from.Local, from.Remote, false));
         Raise(new IkeSaReauthenticated(to.Id) { Connection = from.Connection.Name, IkeId = from.Id });
         if (from.State == IsakmpState.Passive)
@@ -318,8 +355,7 @@ internal sealed partial class IkeEngine
         from.State = IsakmpState.Replaced;
         (from.RekeyAt, from.DpdAt) = (Instant.Never, Instant.Never);
         from.Probe.Stop();
-        // who began the new one deletes the old one; the other side keeps it until then: should the two disagree on which of them is the old one, none is lost
-        if (to.Initiator) from.ExpireAt = Instant.Min(from.ExpireAt, Now + ProtocolTimes.RetireSoon);
+        from.ExpireAt = Instant.Min(from.ExpireAt, Now + (isOurs ? ProtocolTimes.RetireSoon : ProtocolTimes.DeleteWait));
         from.Reschedule();
         to.Reschedule();
     }

@@ -10,6 +10,8 @@ namespace Warifu.Engine;
 /// <summary>Commands and events for connections of IKEv1.</summary>
 internal sealed partial class IkeEngine
 {
+    private Instant _lostV1At;
+
     /// <summary>Phase 1 anew beside <paramref name="old"/>, on the path that works.</summary>
     public IsakmpSa Renew(IsakmpSa old, CommandId command)
     {
@@ -95,6 +97,16 @@ internal sealed partial class IkeEngine
                 sa.PeerMoved(moved.Remote);
                 break;
         }
+    }
+
+    /// <summary>A packet on a pair that we have not: nobody answers a delete, so one that was lost is told again, under the phase 1 that there is.</summary>
+    private void TellLostV1(DataPlaneEvent.UnknownSpi packet)
+    {
+        if (_isakmpById.Count == 0 || _childSpis.Contains(packet.Spi.Value) || Now < _lostV1At) return;
+        var sas = _isakmpById.Values.Where(sa => sa.State == IsakmpState.Established && sa.Remote.Address == packet.Remote.Address).ToArray();
+        if ((sas.FirstOrDefault(sa => sa.Remote == packet.Remote) ?? sas.MaxBy(sa => sa.Id)) is not { } sa) return;
+        _lostV1At = Now + ProtocolTimes.LostInterval;
+        PhaseLifetimes.TellDeleted(sa, ProtocolId.Esp, packet.Spi);
     }
 
     private void AdoptV1(string connection, Connection now)

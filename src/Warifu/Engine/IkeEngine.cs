@@ -160,6 +160,7 @@ internal sealed partial class IkeEngine : IDisposable
                 break;
             case DataPlaneEvent.UnknownSpi unknown:
                 TellLost(unknown);
+                TellLostV1(unknown);
                 break;
             case DataPlaneEvent.HardLimit hard when _byChild.TryGetValue(hard.Id, out var sa) && sa.Children.TryGetValue(hard.Id, out var child) && child.IsLive:
                 // nothing goes over it any more

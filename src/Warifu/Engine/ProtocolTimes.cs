@@ -96,6 +96,9 @@ internal static class ProtocolTimes
     /// <summary>Users and addresses whose wrong passwords are counted.</summary>
     public const int GuessesRemembered = 4096;
 
+    /// <summary>IKEv1: peers that send on pairs that are gone here are told at most so often, all together.</summary>
+    public static TimeSpan LostInterval { get; } = TimeSpan.FromMilliseconds(100);
+
     /// <summary>Message id at which the IKE SA is rekeyed (RFC 7296 section 2.2).</summary>
     public const uint MessageIdsSoft = 0xC000_0000;
 

@@ -15,7 +15,7 @@ internal static class Informational
     {
         for (var i = 0; i < view.Count && !sa.IsClosed; i++)
         {
-            if (view[i].Type == PayloadV1.Notify && NotifyBody.TryParse(view.Body(i), out var notify) == ParseError.None) OnNotify(sa, notify);
+            if (view[i].Type == PayloadV1.Notify && sa.State != IsakmpState.Passive && NotifyBody.TryParse(view.Body(i), out var notify) == ParseError.None) OnNotify(sa, notify);
             else if (view[i].Type == PayloadV1.Delete && DeleteBody.TryParse(view.Body(i), out var delete) == ParseError.None) OnDelete(sa, delete);
         }
     }
@@ -73,7 +73,7 @@ internal static class Informational
         {
             for (var i = 0; i < delete.Count; i++)
             {
-                if (delete[i].SequenceEqual(sa.Cookies())) sa.Engine.PeerDeleted(sa);
+                if (sa.State != IsakmpState.Passive && delete[i].SequenceEqual(sa.Cookies())) sa.Engine.PeerDeleted(sa);
             }
 
             return;

@@ -28,7 +28,7 @@ internal sealed partial class IsakmpSa
 
     public DropReason Receive(in IkeHeader header, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
     {
-        if (State == IsakmpState.Passive) return DropReason.NotEstablished;
+        if (State == IsakmpState.Passive && (Keys is null || header.Exchange != ExchangeType.InformationalV1)) return DropReason.NotEstablished;
         if ((PayloadV1)header.NextPayload == PayloadV1.Fragment) return Collect(header, local, remote, message);
         return header.Exchange switch
         {

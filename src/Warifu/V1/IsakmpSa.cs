@@ -137,6 +137,9 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
 
     public Instant ExpireAt { get; set; } = Instant.Never;
 
+    /// <summary>When its lifetime is over, as negotiated.</summary>
+    public Instant EndsAt { get; set; } = Instant.Never;
+
     public Instant DpdAt { get; set; } = Instant.Never;
 
     public Instant UnansweredSince { get; set; } = Instant.Never;
@@ -343,6 +346,7 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
         var wasEstablished = Established != default;
         var quiet = Successor is not null;
         var wanted = PhaseLifetimes.WantedAfter(this, reason);
+        if (!quiet) Engine.EndReplacedBy(this);
         State = IsakmpState.Closed;
         foreach (var older in Engine.ReplacedBy(this))
         {
@@ -381,8 +385,8 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
 
         State = IsakmpState.Passive;
         EndExchanges(reason, text);
-        Wipe();
-        (RekeyAt, ExpireAt, DpdAt) = (Instant.Never, Instant.Never, Instant.Never);
+        // deletes of its children may come behind its own
+        (RekeyAt, ExpireAt, DpdAt) = (Instant.Never, Engine.Now + ProtocolTimes.RetireSoon, Instant.Never);
         Probe.Stop();
         Engine.Raise(new Notice(NoticeLevel.Info, $"phase 1 with {Identities.Print(RemoteId)} is over ({text}); {Children.Count} children live on") { Connection = Connection.Name, IkeId = Id });
         Reschedule();
@@ -393,11 +397,12 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
     {
         if (!Children.Remove(child)) return;
         Engine.ForgetChild(child);
+        if (!child.IsAnnounced) Engine.StopMaking(Connection.Name, child);
         // of several pairs for the same traffic the newest that is left carries it on
         var other = State == IsakmpState.Closed ? null : QuickInstall.PairsFor(this, child).MaxBy(left => left.Id);
         if (other is not null)
         {
-            if (child.IsLive) QuickInstall.Revive(this, other);
+            if (child is { IsLive: true, IsAnnounced: true } && !other.IsLive) QuickInstall.Revive(this, other);
             Engine.Emit(new IkeAction.UseOutbound(other.Id));
         }
 
@@ -514,7 +519,8 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
         _exchanges.Clear();
     }
 
-    private void Wipe()
+    /// <summary>Keys and half-made secrets go.</summary>
+    public void Wipe()
     {
         Mode?.Dispose();
         Mode = null;

@@ -41,6 +41,7 @@ internal static class PhaseLifetimes
             sa.ExpireAt = Instant.Never;
         }
 
+        sa.EndsAt = sa.ExpireAt;
         if (sa.Connection.DpdDelay > TimeSpan.Zero && sa.Peer.DeadPeerDetection) sa.DpdAt = sa.Engine.Now + sa.Connection.DpdDelay;
     }
 
@@ -55,6 +56,16 @@ internal static class PhaseLifetimes
     {
         isOver = octets / 1024 >= kilobytes;
         return octets >= kilobytes * 1024.0 * 0.9;
+    }
+
+    /// <summary>A phase 1 that was replaced is needed again, for the rest of its time.</summary>
+    public static void Resume(IsakmpSa sa)
+    {
+        var now = sa.Engine.Now;
+        sa.ExpireAt = sa.EndsAt;
+        if (sa.EndsAt != Instant.Never) sa.RekeyAt = sa.EndsAt > now ? now + ((sa.EndsAt - now) * 0.5) : now;
+        if (sa.Connection.DpdDelay > TimeSpan.Zero && sa.Peer.DeadPeerDetection) sa.DpdAt = now + sa.Connection.DpdDelay;
+        sa.Reschedule();
     }
 
     public static void HandleTimeout(IsakmpSa sa, Instant now)
@@ -91,7 +102,13 @@ internal static class PhaseLifetimes
     /// <summary>Begins quick mode for traffic that a pair carries already.</summary>
     public static void Rekey(IsakmpSa sa, ChildState child, CommandId command = default)
     {
-        if (child.Phase != ChildPhase.Installed) return;
+        if (child.Phase != ChildPhase.Installed)
+        {
+            // it is under way
+            sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
+            return;
+        }
+
         child.Phase = ChildPhase.Rekeying;
         var request = new ChildRequest(child.Config, command) { Part = QuickInstall.PartOf(child) };
         if (sa.State == IsakmpState.Established) QuickInitiator.Start(sa, request, child);
@@ -112,6 +129,7 @@ internal static class PhaseLifetimes
             }
         }
 
+        if (reason == "down") sa.Engine.StopRekeying(sa.Connection.Name, child);
         TellDeleted(sa, child);
         var replaced = child.Phase == ChildPhase.Rekeyed;
         sa.RemoveChild(child, reason, reason == "down" ? "closed from here" : "its lifetime is over");
@@ -119,27 +137,23 @@ internal static class PhaseLifetimes
         if (wanted != StartAction.None && !replaced && !sa.Children.HasLive(child.Config.Name)) sa.Engine.Act(sa.Connection, child.Config, wanted);
     }
 
-    private static void TellDeleted(IsakmpSa sa, ChildState child)
+    /// <summary>Tells the peer that what it sends on is gone; nobody answers that (RFC 2408 section 3.15).</summary>
+    public static void TellDeleted(IsakmpSa sa, ProtocolId protocol, ChildSpi inbound)
     {
         var spi = new byte[4];
-        BinaryPrimitives.WriteUInt32BigEndian(spi, child.Inbound.Value);
-        sa.Engine.CarrierOf(sa)?.Inform(builder => builder.Delete(child.Proposal.Protocol, spi));
+        BinaryPrimitives.WriteUInt32BigEndian(spi, inbound.Value);
+        sa.Engine.CarrierOf(sa)?.Inform(builder => builder.Delete(protocol, spi));
     }
+
+    private static void TellDeleted(IsakmpSa sa, ChildState child) => TellDeleted(sa, child.Proposal.Protocol, child.Inbound);
 
     /// <summary>Closes phase 1 and its children, and tells the peer.</summary>
     public static void Delete(IsakmpSa sa, string reason, string text, CommandId command = default)
     {
+        sa.Engine.EndReplacedBy(sa);
         if (sa.State is IsakmpState.Established or IsakmpState.Replaced)
         {
-            foreach (var child in sa.Children.Values.ToArray())
-            {
-                var spi = new byte[4];
-                BinaryPrimitives.WriteUInt32BigEndian(spi, child.Inbound.Value);
-                sa.Inform(builder => builder.Delete(child.Proposal.Protocol, spi));
-            }
-
-            // older ones too: a peer that began the newer one may keep them for long
-            foreach (var older in sa.Engine.ReplacedBy(sa)) older.Inform(builder => builder.Delete(ProtocolId.Ike, older.Cookies()));
+            foreach (var child in sa.Children.Values.ToArray()) TellDeleted(sa, child);
             sa.Inform(builder => builder.Delete(ProtocolId.Ike, sa.Cookies()));
         }
 
@@ -290,6 +304,9 @@ internal static class PhaseLifetimes
             case IsakmpState.Replaced:
                 sa.Inform(builder => builder.Delete(ProtocolId.Ike, sa.Cookies()));
                 sa.Close("reauthenticated", "replaced by a newer phase 1");
+                break;
+            case IsakmpState.Passive:
+                sa.Wipe();
                 break;
             case IsakmpState.Established:
                 sa.Inform(builder => builder.Delete(ProtocolId.Ike, sa.Cookies()));

@@ -50,6 +50,9 @@ internal sealed class QuickInitiator : Exchange
 
     public ChildSpi Spi { get; }
 
+    /// <summary>The pair that it replaces.</summary>
+    public ChildState? Old => _old;
+
     /// <summary>It is for this child, and for this packet if there is one.</summary>
     public bool IsFor(string child, TrafficSelector? packetLocal, TrafficSelector? packetRemote) => !IsDone && _request.Config.Name == child && Covers((_local, _remote), packetLocal, packetRemote);
 
@@ -179,6 +182,16 @@ internal sealed class QuickInitiator : Exchange
         Sa.Finish(this);
         Flight.Land();
         Fail(QuickFailures.Refused(Sa, _request.Config, _suites, _local, _remote, error), null);
+    }
+
+    /// <summary>What it was to replace was closed on purpose.</summary>
+    public void Withdraw()
+    {
+        Sa.Finish(this);
+        Flight.Land();
+        Release();
+        PhaseLifetimes.TellDeleted(Sa, _suites[0].Protocol, Spi);
+        Complete(new CommandResult(false, "closed from here"));
     }
 
     public override void NoAnswer(int sent)

@@ -22,6 +22,9 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
     private byte[] _nr = [];
     private ChildState? _child;
 
+    /// <summary>The pair that it made.</summary>
+    public ChildState? Child => _child;
+
     public override ExchangeType Type => ExchangeType.QuickMode;
 
     public override string Task => "QUICK_MODE";
@@ -41,7 +44,13 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
         if (_child is { } child)
         {
             Sa.Finish(this);
-            if (child.Table is null) return;
+            if (child.Table is null)
+            {
+                // it was closed meanwhile, and the peer heard of that before it had the pair
+                PhaseLifetimes.TellDeleted(Sa, child.Proposal.Protocol, child.Inbound);
+                return;
+            }
+
             Sa.Engine.Emit(new IkeAction.UseOutbound(child.Id));
             QuickInstall.Confirm(Sa, child, _began);
             return;
@@ -54,8 +63,13 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
 
     public override void NoAnswer(int sent)
     {
-        // message 3 never came: the peer does not know the pair
-        if (_child is { IsAnnounced: false } child) Sa.Holder.RemoveChild(child, "timeout", "the peer did not finish quick mode");
+        // message 3 never came: the peer does not know the pair, or believes that we do
+        if (_child is { IsAnnounced: false, Table: not null } child)
+        {
+            PhaseLifetimes.TellDeleted(Sa, child.Proposal.Protocol, child.Inbound);
+            Sa.Holder.RemoveChild(child, "timeout", "the peer did not finish quick mode");
+        }
+
         Sa.Engine.ReportDone(Sa, _child?.Config.Name, new NegotiationFailure("timeout", $"{Sa.Remote} did not finish quick mode: message 2 was sent {sent} times", [], [], [], "at the peer: its log shows why it did not send message 3"));
     }
 
