@@ -1,12 +1,18 @@
+using System;
+using System.Buffers.Binary;
 using System.Collections.Generic;
 using Warifu.Primitives;
+using Warifu.V1;
 using Warifu.Wire;
+using Warifu.Wire.V1;
 
 namespace Warifu.Simulation;
 
 /// <summary>Sees every message on the wire and sends what it likes from any address, but has no keys.</summary>
 internal sealed class Adversary(World world)
 {
+    private const byte EncryptionFlag = 0x01;
+
     private readonly List<(SimHost To, Endpoint Local, Endpoint Remote, byte[] Message)> _seen = [];
     private readonly Dictionary<IpAddress, (int In, int Out)> _strangers = [];
 
@@ -16,7 +22,7 @@ internal sealed class Adversary(World world)
         if (_seen.Count < 400) _seen.Add((to, local, remote, message));
         else _seen[world.Luck.Below(_seen.Count)] = (to, local, remote, message);
         // the forged one arrives before the real one
-        if (world.Luck.Chance(0.05) && IkeHeader.TryRead(message, out var sealedOne) && sealedOne.NextPayload == PayloadType.Sk)
+        if (world.Luck.Chance(0.05) && IkeHeader.TryRead(message, out var sealedOne) && (world.Plan.IsV1 ? (sealedOne.Flags & EncryptionFlag) != 0 : sealedOne.NextPayload == PayloadType.Sk))
         {
             var spoiled = (byte[])message.Clone();
             spoiled[IkeHeader.Length + 4 + world.Luck.Below(spoiled.Length - IkeHeader.Length - 4)] ^= (byte)(1 << world.Luck.Below(8));
@@ -25,7 +31,7 @@ internal sealed class Adversary(World world)
         }
 
         // first messages are most worth forging
-        if (world.IsRunning && IkeHeader.TryRead(message, out var header) && header.Exchange == ExchangeType.IkeSaInit && world.Luck.Chance(0.3)) Answer(to, local, remote, header);
+        if (world.IsRunning && IkeHeader.TryRead(message, out var header) && (header.Exchange == ExchangeType.IkeSaInit || (world.Plan.IsV1 && header.MessageId == 0 && (header.Flags & EncryptionFlag) == 0)) && world.Luck.Chance(0.3)) Answer(to, local, remote, header);
     }
 
     /// <summary>A host sent something to nobody's address.</summary>
@@ -59,7 +65,7 @@ internal sealed class Adversary(World world)
                 var flipped = (byte[])message.Clone();
                 flipped[world.Luck.Below(flipped.Length)] ^= (byte)(1 << world.Luck.Below(8));
                 // a clear first answer with a flipped bit wins a race that nobody can referee
-                if (IkeHeader.TryRead(flipped, out var header) && header is { Exchange: ExchangeType.IkeSaInit, IsResponse: true }) break;
+                if (IkeHeader.TryRead(flipped, out var header) && (header is { Exchange: ExchangeType.IkeSaInit, IsResponse: true } || (world.Plan.IsV1 && (message[19] & EncryptionFlag) == 0))) break;
                 to.Receive(local, remote, flipped, isForged: true);
                 break;
             case 3:
@@ -73,6 +79,12 @@ internal sealed class Adversary(World world)
             default:
                 world.Reach("refusal forged");
                 if (!IkeHeader.TryRead(message, out header)) break;
+                if (world.Plan.IsV1)
+                {
+                    to.Receive(local, remote, RefusalV1(header, world.Luck.Chance(0.3)), isForged: true);
+                    break;
+                }
+
                 var refusal = new MessageBuilder().Notify(world.Luck.Chance(0.5) ? NotifyType.AuthenticationFailed : NotifyType.InvalidIkeSpi);
                 to.Receive(local, remote, refusal.ToMessage(IkeHeader.V2(header.InitiatorSpi, header.ResponderSpi, header.Exchange, header.FromInitiator, world.Luck.Chance(0.7), header.MessageId)), isForged: true);
                 break;
@@ -86,6 +98,14 @@ internal sealed class Adversary(World world)
         foreach (var victim in world.Hosts)
         {
             if (!victim.Owns(remote.Address) || victim == to) continue;
+            if (world.Plan.IsV1)
+            {
+                var clear = RefusalV1(header, isSealed: false);
+                world.Reach("refusal of the first message forged");
+                world.Network.Inject(local, remote, (host, own, peer) => host.Receive(own, peer, clear, isForged: true));
+                continue;
+            }
+
             NotifyType[] errors = [NotifyType.NoProposalChosen, NotifyType.InvalidSyntax, NotifyType.InvalidMajorVersion, NotifyType.InvalidKePayload];
             var error = errors[world.Luck.Below(errors.Length)];
             var forged = new MessageBuilder().Notify(error, error == NotifyType.InvalidKePayload ? [0, 2] : []).ToMessage(IkeHeader.V2(header.InitiatorSpi, default, ExchangeType.IkeSaInit, fromInitiator: false, isResponse: true, 0));
@@ -103,8 +123,39 @@ internal sealed class Adversary(World world)
         return new Endpoint(address, 500);
     }
 
+    /// <summary>Errors and deletes of IKEv1 that nobody can authenticate: in clear, or as if they were encrypted.</summary>
+    private byte[] RefusalV1(in IkeHeader header, bool isSealed)
+    {
+        NotifyV1[] errors = [NotifyV1.NoProposalChosen, NotifyV1.InvalidCookie, NotifyV1.AuthenticationFailed, NotifyV1.PayloadMalformed, NotifyV1.InitialContact];
+        var cookies = new byte[16];
+        BinaryPrimitives.WriteUInt64BigEndian(cookies, header.InitiatorSpi.Value);
+        BinaryPrimitives.WriteUInt64BigEndian(cookies.AsSpan(8), header.ResponderSpi.Value);
+        var builder = new ChainBuilder().Notify(ProtocolId.Ike, cookies, errors[world.Luck.Below(errors.Length)]).Delete(ProtocolId.Ike, cookies);
+        var message = builder.ToMessage(new IkeHeader { InitiatorSpi = header.InitiatorSpi, ResponderSpi = header.ResponderSpi, MajorVersion = 1, Exchange = ExchangeType.InformationalV1, MessageId = (uint)world.Luck.Next() | 1 });
+        if (isSealed) message[19] |= EncryptionFlag;
+        return message;
+    }
+
+    /// <summary>A first message of IKEv1 with a proposal that the right side takes.</summary>
+    private byte[] FirstMessageV1()
+    {
+        var connection = world.Plan.Policy(isLeft: true).Connections[0];
+        var offer = SuiteChoice.Offer(SuiteChoice.Of(connection, PhaseOne.MethodsOf(connection)), 3600);
+        var builder = new ChainBuilder().Sa(offer.AsSpan());
+        if (world.Plan.Aggressive)
+        {
+            var (nonce, key) = (new byte[32], new byte[64]);
+            world.Luck.Fill(nonce);
+            world.Luck.Fill(key);
+            builder.Raw(PayloadV1.Ke, key).Raw(PayloadV1.Nonce, nonce).Raw(PayloadV1.Id, [(byte)IdV1.Fqdn, 0, 0, 0, .. "left.example.org"u8]);
+        }
+
+        return builder.ToMessage(new IkeHeader { InitiatorSpi = new IkeSpi(world.Luck.Next() | 1), MajorVersion = 1, Exchange = world.Plan.Aggressive ? ExchangeType.Aggressive : ExchangeType.IdentityProtection });
+    }
+
     private byte[] FirstMessage()
     {
+        if (world.Plan.IsV1) return FirstMessageV1();
         var nonce = new byte[32];
         world.Luck.Fill(nonce);
         var key = new byte[32];

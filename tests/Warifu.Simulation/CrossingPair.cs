@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using Warifu.Engine;
+using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.V2;
@@ -9,25 +10,33 @@ using Warifu.Wire;
 
 namespace Warifu.Simulation;
 
+/// <summary>How a crossing of IKEv1 is played.</summary>
+/// <param name="Aggressive">Phase 1 is aggressive mode.</param>
+/// <param name="Pfs">Quick mode has a Diffie-Hellman exchange of its own.</param>
+internal readonly record struct KindV1(bool Aggressive, bool Pfs)
+{
+    public static KindV1[] All { get; } = [new(false, false), new(true, false), new(false, true), new(true, true)];
+}
+
 /// <summary>
 /// Two engines whose messages arrive when the test says so: in any order of the two directions, twice, or never. Three children: a and b are up, c is not. After each step packets go both ways on each child that
 /// nobody closes, and must find an SA.
 /// </summary>
 internal sealed class CrossingPair : IDisposable
 {
-    private static readonly Connection s_left = Of(EnginePair.LeftGateway(), isLeft: true);
-    private static readonly Connection s_right = Of(EnginePair.RightGateway(), isLeft: false);
+    private readonly KindV1? _v1;
     private readonly LinkedList<IkeAction.Send> _toLeft = [], _toRight = [];
     private readonly HashSet<string> _closing = new(StringComparer.Ordinal);
 
     /// <param name="seed">Of the pair.</param>
     /// <param name="traffic">Packets that arrive make the responder of a rekeying use the new pair.</param>
     /// <param name="isUp">The IKE SA with a and b is up; otherwise nothing is.</param>
-    public CrossingPair(ulong seed = 1, bool traffic = true, bool isUp = true)
+    /// <param name="v1">Both speak IKEv1; null = IKEv2.</param>
+    public CrossingPair(ulong seed = 1, bool traffic = true, bool isUp = true, KindV1? v1 = null)
     {
-        HasTraffic = traffic;
+        (HasTraffic, _v1) = (traffic, v1);
         Pair = new EnginePair(seed);
-        Pair.Load(s_left, s_right);
+        Pair.Load(Of(EnginePair.LeftGateway(), isLeft: true, v1), Of(EnginePair.RightGateway(), isLeft: false, v1));
         if (!isUp)
         {
             _closing.UnionWith(["a", "b"]);
@@ -87,7 +96,7 @@ internal sealed class CrossingPair : IDisposable
                 "rekey" => new IkeCommand.Rekey(id, new SaTarget("net")),
                 "down a" or "down b" => new IkeCommand.Down(id, new SaTarget("net", deed[5..])),
                 "down" => new IkeCommand.Down(id, new SaTarget("net")),
-                "up c" or "up a" => new IkeCommand.Up(id, "net", deed[3..]),
+                "up a" or "up b" or "up c" => new IkeCommand.Up(id, "net", deed[3..]),
                 "reauth" => new IkeCommand.Reauth(id, new SaTarget("net")),
                 _ => throw new ArgumentException(deed),
             },
@@ -106,7 +115,7 @@ internal sealed class CrossingPair : IDisposable
         Delivered++;
         var message = first.Value;
         IkeHeader.TryRead(message.Message, out var header);
-        Story.Add($"{(toLeft ? "left" : "right")} gets {header.Exchange} {(header.IsResponse ? "response" : "request")} {header.MessageId} of {header.InitiatorSpi}{(times == 1 ? "" : $" x {times}")}");
+        if (header.Exchange != ExchangeType.InformationalV1 || Delivered < 60) Story.Add($"{(toLeft ? "left" : "right")} gets {header.Exchange} {(_v1 is not null ? "message" : header.IsResponse ? "response" : "request")} {header.MessageId} of {header.InitiatorSpi}{(times == 1 ? "" : $" x {times}")}");
         for (var i = 0; i < times; i++) Of(toLeft).Receive(message.Remote, message.Local, message.Message, Now);
         Collect();
         return true;
@@ -162,6 +171,10 @@ internal sealed class CrossingPair : IDisposable
         // replaced pairs and IKE SAs whose delete was lost go after four minutes, late retries and answers earlier
         end = Now + TimeSpan.FromMinutes(6);
         while (Wait(end)) Settle(leftFirst);
+        if (_v1 is null) return;
+        // whoever sends on a pair that the other side has not is told so
+        TellUnknown();
+        Settle(leftFirst);
     }
 
     public void Dispose() => Pair.Dispose();
@@ -172,6 +185,25 @@ internal sealed class CrossingPair : IDisposable
         var sa = Left.Engine.IkeSas.Single();
         return deed == "rekey" ? sa.Initiator : sa.Children.Values.Single(child => child.Config.Name == deed[6..]).IsInitiator;
     }
+
+    /// <summary>What is wrong in IKEv1 when all is quiet, by the rules of <see cref="RestV1"/>.</summary>
+    public string? WhatIsWrongV1(IReadOnlyCollection<string>? children, bool isLossless)
+    {
+        if (Gap is not null) return Gap;
+        foreach (var host in new[] { Left, Right })
+        {
+            var side = host == Left ? "left" : "right";
+            if (!RestV1.IsQuiet(host.Engine.IsakmpSas) && !(children is null && !isLossless)) return $"{side} does not come to rest: {string.Join(", ", host.Engine.IsakmpSas.Select(sa => sa.State))}";
+            if (host.Engine.Holdings.ChildSpis != host.Installed.Count) return $"{side} holds {host.Engine.Holdings.ChildSpis} SPIs for {host.Installed.Count} pairs";
+        }
+
+        return RestV1.WhatIsWrong(Rest(Left), Rest(Right), children, isLossless);
+    }
+
+    /// <summary>Either side has a pair for this child.</summary>
+    public bool Has(string child) => Left.Installed.Values.Concat(Right.Installed.Values).Any(sa => sa.Name == child);
+
+    private RestingSide Rest(EngineHost host) => new(host == Left ? "left" : "right", host.Engine.IsakmpSas, [.. host.Installed.Values.Select(sa => (sa, host.Ready.Contains(sa.Id)))]);
 
     /// <summary>What is wrong when all is quiet; null = both sides mirror each other and have exactly <paramref name="children"/>.</summary>
     public string? WhatIsWrong(IReadOnlyCollection<string>? children)
@@ -202,19 +234,41 @@ internal sealed class CrossingPair : IDisposable
         return null;
     }
 
-    private static Connection Of(Connection gateway, bool isLeft)
+    private static Connection Of(Connection gateway, bool isLeft, KindV1? v1)
     {
+        var esp = v1 is { Pfs: true } ? "aes128gcm16-ecp256" : "aes128gcm16";
         Child Child(string name, int number) => gateway.Children[0] with
         {
             Name = name,
             LocalSelectors = [EnginePair.Ts($"10.{(isLeft ? 1 : 2)}.{number}.0/24")],
             RemoteSelectors = [EnginePair.Ts($"10.{(isLeft ? 2 : 1)}.{number}.0/24")],
             RekeyTime = TimeSpan.FromHours(4),
+            Proposals = EnginePair.Proposals(ProtocolId.Esp, esp),
         };
-        return gateway with { Children = [Child("a", 1), Child("b", 2), Child("c", 3)] };
+        gateway = gateway with { Children = [Child("a", 1), Child("b", 2), Child("c", 3)] };
+        if (v1 is not { } kind) return gateway;
+        // nobody answers a delete: a phase 1 that only one side has is found by dead peer detection
+        return gateway with { Version = IkeVersion.V1, Aggressive = kind.Aggressive, AggressivePsk = kind.Aggressive, Proposals = EnginePair.Proposals(ProtocolId.Ike, "aes128-sha256-ecp256"), DpdDelay = TimeSpan.FromSeconds(20) };
     }
 
-    private bool IsBusy => new[] { Left, Right }.Any(host => host.Engine.IkeSas.Any(sa => sa.State != IkeState.Established || !sa.Window.IsIdle || sa.Later.Count > 0 || sa.Renewal is not null));
+    private bool IsBusy => _v1 is null ? IsBusyV2 : !RestV1.IsQuiet(Left.Engine.IsakmpSas) || !RestV1.IsQuiet(Right.Engine.IsakmpSas);
+
+    private bool IsBusyV2 => new[] { Left, Right }.Any(host => host.Engine.IkeSas.Any(sa => sa.State != IkeState.Established || !sa.Window.IsIdle || sa.Later.Count > 0 || sa.Renewal is not null));
+
+    /// <summary>A packet goes on each pair that may send; who has no SA for it tells its engine.</summary>
+    private void TellUnknown()
+    {
+        foreach (var (from, to) in new[] { (Left, Right), (Right, Left) })
+        {
+            foreach (var sa in from.Installed.Values.Where(sa => from.Ready.Contains(sa.Id) && !to.Receiving.Contains(sa.OutboundSpi.Value)).ToArray())
+            {
+                to.Engine.Handle(new DataPlaneEvent.UnknownSpi(sa.OutboundSpi, new Endpoint(to.Address, 0), new Endpoint(from.Address, 0)), Now);
+                to.Drain(Now);
+            }
+        }
+
+        Collect();
+    }
 
     private void Collect()
     {

@@ -51,6 +51,8 @@ internal sealed class Ledger(World world)
     /// <summary>A replaced pair went on one side. While the peer has no other pair to send on, its answer may still be under way, and it goes on asking for 71 seconds.</summary>
     public void Retired(SimHost host, PlanePair pair)
     {
+        // in IKEv1 nobody answers message 3 or a delete: only where nothing is lost there is always another way
+        if (world.Plan.IsV1 && !world.Plan.IsPerfect) return;
         // what an operator closes goes at once
         if (world.Plan.Closes || world.HasDone(Deed.Reload) || world.HasDone(Deed.DropChild)) return;
         if (!_halves.TryGetValue((pair.Sa.OutboundSpi.Value, pair.Sa.InboundSpi.Value), out var other) || other.Host == host || !other.Host.Plane.Pairs.ContainsKey(other.Pair.Sa.Id)) return;

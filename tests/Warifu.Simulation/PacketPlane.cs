@@ -162,14 +162,15 @@ internal sealed class PacketPlane(SimHost host, World world)
         pair.LastOut = world.Now;
         Count(pair);
         var packet = new Packet(pair.Sa.OutboundSpi, pair.OutboundKey, child);
-        world.Network.Carry(host, pair.Local, pair.Remote, 120, false, (to, local, remote) => to.Plane.Receive(host, packet, remote));
+        world.Network.Carry(host, pair.Local, pair.Remote, 120, false, (to, local, remote) => to.Plane.Receive(host, packet, local, remote));
     }
 
-    public void Receive(SimHost from, Packet packet, Endpoint remote)
+    public void Receive(SimHost from, Packet packet, Endpoint local, Endpoint remote)
     {
         if (!_byInbound.TryGetValue(packet.Spi.Value, out var pair))
         {
             world.Ledger.Astray(from, host, packet);
+            if (world.Plan.IsV1) host.Tell(new DataPlaneEvent.UnknownSpi(packet.Spi, local, remote));
             return;
         }
 

@@ -5,6 +5,7 @@ using Warifu.Engine;
 using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;
+using Warifu.V1;
 using Warifu.V2;
 using Warifu.Wire;
 
@@ -32,6 +33,9 @@ internal sealed class Shards : IDisposable
     }
 
     public IReadOnlyCollection<IkeSa> IkeSas => _engines.Length == 1 ? _engines[0].IkeSas : [.. _engines.SelectMany(engine => engine.IkeSas)];
+
+    /// <summary>Those of IKEv1.</summary>
+    public IReadOnlyCollection<IsakmpSa> IsakmpSas => _engines.Length == 1 ? _engines[0].IsakmpSas : [.. _engines.SelectMany(engine => engine.IsakmpSas)];
 
     public Instant NextTimeout => _engines.Min(engine => engine.NextTimeout);
 
@@ -127,6 +131,13 @@ internal sealed class Shards : IDisposable
     {
         if (_engines.Length > 1 && IkeHeader.TryRead(message, out var header) && !(header is { Exchange: ExchangeType.IkeSaInit, IsResponse: false }))
         {
+            // in IKEv1 no flag tells whose message it is: one of the two cookies is ours
+            if (header.MajorVersion == 1)
+            {
+                return Array.Find(_engines, engine => !header.ResponderSpi.IsZero && engine.Options.Shard == (byte)(header.ResponderSpi.Value >> 56))
+                    ?? Array.Find(_engines, engine => engine.Options.Shard == (byte)(header.InitiatorSpi.Value >> 56)) ?? OfAddress(remote);
+            }
+
             var own = (header.FromInitiator ? header.ResponderSpi : header.InitiatorSpi).Value >> 56;
             if (Array.Find(_engines, engine => engine.Options.Shard == (byte)own) is { } engine) return engine;
         }

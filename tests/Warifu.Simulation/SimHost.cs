@@ -14,6 +14,8 @@ namespace Warifu.Simulation;
 /// <summary>A host of a <see cref="World"/>: an engine, its secrets, its data plane; questions are answered late and in any order. It may crash and start again with nothing.</summary>
 internal sealed class SimHost : IDisposable
 {
+    private const byte EncryptionFlag = 0x01;
+
     private static readonly SecretRef s_secret = new(7);
 
     private static readonly (V2.PeerRequest, V2.OwnActivity)[] s_mustRefuse =
@@ -26,6 +28,8 @@ internal sealed class SimHost : IDisposable
     ];
 
     private bool _losesPeer;
+    private bool _isWaking;
+    private int _removes;
     private readonly World _world;
     private readonly byte[] _psk;
     private readonly EngineOptions _options;
@@ -52,6 +56,7 @@ internal sealed class SimHost : IDisposable
         _psk = Encoding.UTF8.GetBytes(psk);
         Plane = new PacketPlane(this, world);
         Monitor = new Monitor(world, this, _options);
+        MonitorV1 = new MonitorV1(world, this, _options);
         Engine = Boot();
     }
 
@@ -65,6 +70,11 @@ internal sealed class SimHost : IDisposable
 
     public Monitor Monitor { get; private set; }
 
+    public MonitorV1 MonitorV1 { get; private set; }
+
+    /// <summary>Top byte of the SPIs and cookies of its first engine; those of all its engines have the upper half of it.</summary>
+    public byte Shard => _options.Shard;
+
     public PolicySet Policy { get; private set; } = PolicySet.Empty;
 
     /// <summary>Peers that this host has held for authenticated: their addresses.</summary>
@@ -73,6 +83,12 @@ internal sealed class SimHost : IDisposable
     public int RekeyedChildren { get; private set; }
 
     public int RekeyedIkes { get; private set; }
+
+    /// <summary>Its phases 1 and pairs with the peer, at rest.</summary>
+    public RestingSide Rest(SimHost peer) => new(
+        Name,
+        [.. Engine.IsakmpSas.Where(sa => peer.Owns(sa.Remote.Address))],
+        [.. Plane.Pairs.Values.Where(pair => peer.Owns(pair.Remote.Address)).Select(pair => (pair.Sa, pair.OutboundReady))]);
 
     /// <summary>How many requests the peer takes at once, as this host was told for an IKE SA.</summary>
     public uint WindowOf(in IkeHeader header) => _widened.Contains((header.InitiatorSpi, header.ResponderSpi)) ? _world.Plan.Window : 1;
@@ -91,6 +107,7 @@ internal sealed class SimHost : IDisposable
         Plane.Clear();
         Engine = Boot();
         Monitor = new Monitor(_world, this, _options);
+        MonitorV1 = new MonitorV1(_world, this, _options);
         _accepted.Clear();
         _authenticated.Clear();
         _claims = new IdentityClaims();
@@ -126,7 +143,12 @@ internal sealed class SimHost : IDisposable
 
     public void Tell(DataPlaneEvent happening) => Step(() => Engine.Handle(happening, _world.Now));
 
-    public void Wake() => Step(() => Engine.HandleTimeout(_world.Now));
+    public void Wake()
+    {
+        _isWaking = true;
+        Step(() => Engine.HandleTimeout(_world.Now));
+        _isWaking = false;
+    }
 
     /// <param name="local">Where it came to.</param>
     /// <param name="remote">Where it came from.</param>
@@ -135,24 +157,33 @@ internal sealed class SimHost : IDisposable
     public void Receive(Endpoint local, Endpoint remote, byte[] message, bool isForged)
     {
         var digest = V2.Window.DigestOf(message);
-        var secured = IkeHeader.TryRead(message, out var header) && header.Exchange != ExchangeType.IkeSaInit;
+        // in IKEv1 the first messages are in clear, and may begin again what is gone
+        var secured = IkeHeader.TryRead(message, out var header) && (header.MajorVersion == 1 ? (header.Flags & EncryptionFlag) != 0 : header.Exchange != ExchangeType.IkeSaInit);
         // a fragment may be needed again after its set was given up
-        var known = secured && Monitor.FragmentOf(message).Number == 0 && _accepted.Contains(digest);
+        var known = secured && (header.MajorVersion == 1 || Monitor.FragmentOf(message).Number == 0) && _accepted.Contains(digest);
         var before = Drops();
-        (_actions, _sends, _sentOctets, _installs) = (0, 0, 0, 0);
+        var activity = header.MajorVersion == 1 ? new ActivityV1(Engine.IsakmpSas) : default;
+        (_actions, _sends, _sentOctets, _installs, _removes) = (0, 0, 0, 0, 0);
         var refused = Refusals();
         if (!isForged && secured && header is { IsResponse: true, NextPayload: PayloadType.Sk or PayloadType.Skf }) Monitor.Answered(header, message);
         _world.Note(Name, isForged ? "receives a forged" : "receives", message);
         Step(() => Engine.HandleDatagram(local, remote, message, _world.Now));
         if (Drops() == before && secured) _accepted.Add(digest);
+        if (Drops() == before && header.MajorVersion == 1 && !isForged)
+        {
+            if (secured) MonitorV1.Received(header);
+            activity.Crossed(new ActivityV1(Engine.IsakmpSas), header.Exchange == ExchangeType.InformationalV1 && _removes > 0, _world);
+        }
+
         // RFC 7296 sections 2.25.1 and 2.25.2: such requests get TEMPORARY_FAILURE
         if (Refusals() > refused && _installs > 0) _world.Fail($"{Name} makes a pair that it must refuse for now");
         if (known && _actions > 0) _world.Fail($"{Name} acts on a message that it has had already: {MessageDescription.NameOf(header.Exchange)} {header.MessageId}");
         if (_sends > 1 && isForged) _world.Fail($"{Name} answers one forged message with {_sends}");
         if (isForged && _sends == 1 && _world.IsNobody(remote.Address))
         {
-            // DESIGN section 2: at most 1.5 times the octets to an address that nobody verified
-            if (_sentOctets * 2 > message.Length * 3) _world.Fail($"{Name} answers {message.Length} octets of a stranger with {_sentOctets}");
+            // at most 1.5 times the octets to an address that nobody verified; in IKEv1 1.0, and 3 in aggressive mode
+            var most = header.MajorVersion == 2 ? 1.5 : _world.Plan.Aggressive ? 3 : 1;
+            if (_sentOctets > message.Length * most) _world.Fail($"{Name} answers {message.Length} octets of a stranger with {_sentOctets}");
         }
     }
 
@@ -160,7 +191,7 @@ internal sealed class SimHost : IDisposable
     public string? Leftovers()
     {
         var holdings = Engine.Holdings;
-        if (holdings != default) return $"{Name} still holds {holdings}";
+        if (holdings != default) return $"{Name} still holds {holdings}{(holdings.Commands > 0 ? ": " + string.Join(", ", OpenCommands) : "")}";
         if (Engine.NextTimeout != Instant.Never) return $"{Name} still wants to be woken";
         if (_leases.Status().Any(pool => pool.Online > 0)) return $"{Name} still has addresses given away";
         if (_configured != 0) return $"{Name} still has {_configured} virtual addresses";
@@ -214,9 +245,10 @@ internal sealed class SimHost : IDisposable
         {
             case IkeAction.Send send:
                 // the fragments of one message are one message
-                if (Monitor.FragmentOf(send.Message).Number <= 1) _sends++;
+                if ((_world.Plan.IsV1 ? MonitorV1.PieceOf(send.Message) : Monitor.FragmentOf(send.Message).Number) <= 1) _sends++;
                 if (_world.IsNobody(send.Remote.Address)) _sentOctets += send.Message.Length;
-                Monitor.Sent(send);
+                if (_world.Plan.IsV1) MonitorV1.Sent(send, _isWaking);
+                else Monitor.Sent(send);
                 _world.Send(this, send);
                 return;
             case IkeAction.LogIkeKeys keys:
@@ -252,8 +284,8 @@ internal sealed class SimHost : IDisposable
         switch (action)
         {
             case IkeAction.InstallChild install:
-                var owner = Engine.IkeSas.FirstOrDefault(sa => sa.Id == install.Sa.IkeId);
-                if (owner is null || !_authenticated.Contains(owner.Authenticated)) _world.Fail($"{Name} installs a pair for an IKE SA that nobody authenticated");
+                var authenticated = Engine.IkeSas.FirstOrDefault(sa => sa.Id == install.Sa.IkeId)?.Authenticated ?? Engine.IsakmpSas.FirstOrDefault(sa => sa.Id == install.Sa.IkeId)?.Established;
+                if (authenticated is not { } at || !_authenticated.Contains(at)) _world.Fail($"{Name} installs a pair for an IKE SA that nobody authenticated");
                 _installs++;
                 Plane.Install(install.Sa);
                 _world.SendNow(install.Sa.Name);
@@ -265,6 +297,7 @@ internal sealed class SimHost : IDisposable
                 Plane.Move(move.ChildId, move.Local, move.Remote);
                 break;
             case IkeAction.RemoveChild remove:
+                _removes++;
                 Plane.Remove(remove.ChildId, remove.StillInFlight);
                 foreach (var child in _world.Plan.ChildNames) _world.SendNow(child);
                 break;
@@ -294,6 +327,10 @@ internal sealed class SimHost : IDisposable
                 // the text of a refusal of somebody unknown is no state
                 if (happening.IkeId == 0) _actions--;
                 break;
+            // so is the hint that somebody unknown speaks the other version
+            case Notice { IkeId: 0 }:
+                _actions--;
+                break;
             case IkeSaUp up:
                 _authenticated.Add(up.At);
                 Authenticated.Add(up.Remote.Address);
@@ -301,7 +338,7 @@ internal sealed class SimHost : IDisposable
             case IkeSaDown down:
                 _losesPeer |= down.Reason is "dead-peer" or "peer-restarted";
                 if (down.Reason == "peer-restarted") _world.Reach("peer restarted, as its token proves");
-                if (down.Reason == "dead-peer" && _world.IsRunning && _world.Plan.IsPerfect && !_world.HasDone(Deed.Crash) && !_world.HasDone(Deed.Roam) && (!_world.HasDone(Deed.Rebind) || (_world.Plan.Window == 1 && _world.Plan.Dpd > TimeSpan.Zero && _world.Plan.Mode != DpdMode.Optimized))) _world.Fail($"{Name} takes its peer for dead on a perfect network");
+                if (down.Reason == "dead-peer" && _world.IsRunning && _world.Plan.IsPerfect && this != _world.Impostor && !_world.HasDone(Deed.Crash) && !_world.HasDone(Deed.Roam) && (!_world.HasDone(Deed.Rebind) || (_world.Plan.Window == 1 && _world.Plan.Dpd > TimeSpan.Zero && _world.Plan.Mode != DpdMode.Optimized))) _world.Fail($"{Name} takes its peer for dead on a perfect network");
                 break;
             case IkeSaReauthenticated:
                 _world.Reach("authenticated anew");
@@ -343,6 +380,8 @@ internal sealed class SimHost : IDisposable
                 return new Answer.SecretHandle(id, s_secret);
             case Ask.PskAuth auth:
                 using (var psk = new Secret(_psk)) return new Answer.Octets(id, KeyScheduleV2.SharedKeyAuth(auth.Prf, psk, auth.SignedOctets.AsSpan()));
+            case Ask.PskSkeyid skeyid:
+                using (var psk = new Secret(_psk)) return new Answer.Octets(id, KeyScheduleV1.SkeyidOfPsk(skeyid.Prf, psk, skeyid.Nonces.AsSpan()));
             case Ask.FindKeys keys:
                 return new Answer.Keys(id, [.. keys.KeyIds.Select(_ => s_secret)]);
             case Ask.Sign sign:

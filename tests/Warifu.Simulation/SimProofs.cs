@@ -4,13 +4,17 @@ using System.Linq;
 using System.Text;
 using Warifu.Crypto.Signatures;
 using Warifu.Policy;
+using Warifu.Primitives;
 
 namespace Warifu.Simulation;
 
-/// <summary>Certificates of a world: a root and both gateways below it, with Ed25519 keys out of the seed. Ed25519 signs without chance, so a world with certificates replays like any other.</summary>
+/// <summary>
+/// Certificates of a world: a root and both gateways below it, with keys out of the seed. Ed25519 signs without chance, and so does ECDSA P-256 as the managed provider does it (RFC 6979), which IKEv1 needs: a world
+/// with certificates replays like any other.
+/// </summary>
 internal sealed class SimProofs : IDisposable
 {
-    private const string Algorithm = "1.3.101.112";
+    private const string Algorithm = "1.3.101.112", EcAlgorithm = "1.2.840.10045.2.1", P256 = "1.2.840.10045.3.1.7";
 
     private static readonly DateTimeOffset s_from = new(2020, 1, 1, 0, 0, 0, TimeSpan.Zero), s_to = new(2040, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
@@ -18,10 +22,10 @@ internal sealed class SimProofs : IDisposable
     private readonly byte[] _left;
     private readonly byte[] _right;
 
-    public SimProofs(SeededEntropy luck)
+    public SimProofs(SeededEntropy luck, bool isV1)
     {
         using var root = NewKey(luck);
-        (Left, Right, Stranger) = (NewKey(luck), NewKey(luck), NewKey(luck));
+        (Left, Right, Stranger) = isV1 ? (NewEcKey(luck), NewEcKey(luck), NewEcKey(luck)) : (NewKey(luck), NewKey(luck), NewKey(luck));
         _root = Certificate("root.example.org", root, root, 1, isAuthority: true);
         _left = Certificate("left.example.org", Left, root, 2, isAuthority: false);
         _right = Certificate("right.example.org", Right, root, 3, isAuthority: false);
@@ -59,6 +63,38 @@ internal sealed class SimProofs : IDisposable
         var seed = new byte[32];
         luck.Fill(seed);
         return PrivateKey.Parse([0x30, 0x2E, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20, .. seed]);
+    }
+
+    /// <summary>PrivateKeyInfo of RFC 5958 around an ECPrivateKey of RFC 5915.</summary>
+    private static PrivateKey NewEcKey(SeededEntropy luck)
+    {
+        var number = new byte[32];
+        luck.Fill(number);
+        // below the order of the curve, and not zero
+        number[0] &= 0x7F;
+        number[^1] |= 1;
+        var inner = new AsnWriter(AsnEncodingRules.DER);
+        using (inner.PushSequence())
+        {
+            inner.WriteInteger(1);
+            inner.WriteOctetString(number);
+        }
+
+        var writer = new AsnWriter(AsnEncodingRules.DER);
+        using (writer.PushSequence())
+        {
+            writer.WriteInteger(0);
+            using (writer.PushSequence())
+            {
+                writer.WriteObjectIdentifier(EcAlgorithm);
+                writer.WriteObjectIdentifier(P256);
+            }
+
+            writer.WriteOctetString(inner.Encode());
+        }
+
+        using var pkcs8 = new Secret(writer.Encode());
+        return PrivateKey.FromPkcs8(pkcs8, Crypto.Provider.Managed);
     }
 
     private static byte[] Certificate(string name, PrivateKey key, PrivateKey issuer, int serial, bool isAuthority)

@@ -40,7 +40,7 @@ internal sealed class World : IDisposable
         (_seed, _number) = (seed, number);
         _base = new SeededEntropy(seed ^ ((ulong)(uint)number * 0x9E3779B97F4A7C15)).Next();
         Luck = new SeededEntropy(SeedFor("luck", 0));
-        Plan = new WorldPlan(new SeededEntropy(SeedFor("plan", 0)));
+        Plan = new WorldPlan(new SeededEntropy(SeedFor("plan", 0)), VersionOf(number));
         Ledger = new Ledger(this);
         _adversary = new Adversary(this);
         Network = new Network(this, Plan.Network);
@@ -54,6 +54,9 @@ internal sealed class World : IDisposable
         Impostor = new SimHost(this, "impostor", Plan.Impostor, Plan.Right, "tally-5tick/halves", options with { Shard = 48 });
         Hosts.Add(Impostor);
     }
+
+    /// <summary>A quarter of the worlds speaks IKEv1.</summary>
+    public static IkeVersion VersionOf(int number) => number % 4 == 3 ? IkeVersion.V1 : IkeVersion.V2;
 
     public WorldPlan Plan { get; }
 
@@ -249,7 +252,9 @@ internal sealed class World : IDisposable
             }
         }
 
-        if (Impostor is { } impostor && (impostor.Authenticated.Count > 0 || Right.Authenticated.Contains(impostor.Address))) Fail("the impostor was believed");
+        // in aggressive mode the responder proves itself first, and with certificates to anybody
+        var mayKnowRight = Plan is { Aggressive: true, Proofs: not null };
+        if (Impostor is { } impostor && ((impostor.Authenticated.Count > 0 && !mayKnowRight) || Right.Authenticated.Contains(impostor.Address))) Fail("the impostor was believed");
         if (Plan.HasImpostor) Reach("impostor refused");
     }
 
@@ -273,10 +278,11 @@ internal sealed class World : IDisposable
         Fail($"{when}: {wrong ?? $"the two never come to rest ({quiet} quiet moments)"}");
     }
 
-    private bool IsQuiet() => Hosts.TrueForAll(host => host.Engine.Holdings.Asks == 0 && host.Engine.IkeSas.All(sa => sa.State == IkeState.Established && sa.Window.IsIdle && sa.Later.Count == 0));
+    private bool IsQuiet() => Plan.IsV1 ? Hosts.TrueForAll(host => host.Engine.Holdings.Asks == 0 && RestV1.IsQuiet(host.Engine.IsakmpSas)) : Hosts.TrueForAll(host => host.Engine.Holdings.Asks == 0 && host.Engine.IkeSas.All(sa => sa.State == IkeState.Established && sa.Window.IsIdle && sa.Later.Count == 0));
 
     private string? WhatIsWrong()
     {
+        if (Plan.IsV1) return RestV1.WhatIsWrong(Left.Rest(Right), Right.Rest(Left), Plan.ChildNames, Plan.IsPerfect && !_done.Any(deed => deed is Deed.Crash or Deed.Outage));
         foreach (var (host, peer) in (ReadOnlySpan<(SimHost, SimHost)>)[(Left, Right), (Right, Left)])
         {
             var sas = host.Engine.IkeSas;

@@ -14,8 +14,11 @@ internal sealed class WorldPlan
 
     private static readonly Pool s_pool = new() { Name = "clients", Addresses = [PoolText.TryParseAddresses("10.64.0.0/24", out var range, out var error) ? range : throw new InvalidOperationException(error)] };
 
-    public WorldPlan(SeededEntropy luck)
+    /// <param name="luck">Draws everything.</param>
+    /// <param name="version">Which IKE both gateways speak.</param>
+    public WorldPlan(SeededEntropy luck, IkeVersion version)
     {
+        Version = version;
         var kind = luck.Below(10);
         IsPerfect = kind < 2;
         Network = IsPerfect
@@ -85,10 +88,37 @@ internal sealed class WorldPlan
         Window = Children > 1 && luck.Chance(0.4) ? 2u + (uint)luck.Below(3) : 1;
         // who neither sends nor asks never notices
         if (Mode == DpdMode.Optimized && (IsQuiet || Script.Exists(act => act.Deed == Deed.Crash))) Mode = DpdMode.ProbeIdleTunnel;
-        if (luck.Chance(0.3)) Proofs = new SimProofs(luck);
+        if (luck.Chance(0.3)) Proofs = new SimProofs(luck, IsV1);
         HasVirtualAddress = luck.Chance(0.25);
+        if (IsV1)
+        {
+            // what IKEv1 has not
+            (Cookies, HasTokens, Mobike, HasRoaming, HasVirtualAddress, HasLargeMessages, Window, LeftFrequency, RightFrequency) = (false, false, false, false, false, false, 1, 0, 0);
+            // nobody answers a delete: where one is lost, only packets tell that a pair is gone
+            IsQuiet &= IsPerfect;
+            Script.RemoveAll(act => act.Deed == Deed.Roam);
+            Aggressive = luck.Chance(0.35);
+            (LeftIke, RightIke) = luck.Below(5) switch
+            {
+                // several transforms, of which the responder takes one
+                0 when !Aggressive => ("aes256-sha384-ecp384,aes128-sha256-ecp256", "aes128-sha256-ecp256"),
+                1 => ("aes128-sha1-ecp256,aes128-sha256-ecp256", "aes128-sha256-ecp256"),
+                _ => ("aes128-sha256-ecp256", "aes128-sha256-ecp256"),
+            };
+            (LeftEsp, RightEsp) = luck.Chance(0.4) ? ("aes128gcm16-ecp256", "aes128gcm16-ecp256") : luck.Chance(0.3) ? ("aes128-sha256", "aes128-sha256") : ("aes128gcm16", "aes128gcm16");
+            // certificates travel in pieces where no IP fragment passes; but not in the first message of aggressive mode, when nobody knows whether the peer takes them
+            if (!HasV6) Network = Network with { Mtu = Network.Mtu < 600 ? 600 : Network.Mtu, DropsFragments = Network.Mtu < 600 && !(Aggressive && Proofs is not null) };
+        }
+
         IsSeamless = IsPerfect && !HasRoaming && !Script.Exists(act => act.Deed is Deed.DownChild or Deed.DownIke or Deed.Crash or Deed.Reload or Deed.DropChild) && !(IsNervous && Closes) && !LeftKeeps && !RightKeeps && Packets == 0;
     }
+
+    public IkeVersion Version { get; }
+
+    public bool IsV1 => Version == IkeVersion.V1;
+
+    /// <summary>IKEv1 in aggressive mode.</summary>
+    public bool Aggressive { get; }
 
     /// <summary>Children have many selectors, so that their messages are cut; on some paths no IP fragment passes.</summary>
     public bool HasLargeMessages { get; }
@@ -235,9 +265,12 @@ internal sealed class WorldPlan
                 new Connection
                 {
                     Name = "net",
+                    Version = Version,
+                    Aggressive = Aggressive,
+                    AggressivePsk = Aggressive,
                     LocalAddresses = isLeft && HasRoaming ? [] : [HostPattern.Of(isLeft ? (HasNat ? Inner : Left) : Right)],
                     RemoteAddresses = isLeft ? [HostPattern.Of(Right)] : HasNat || HasImpostor || HasRoaming ? [] : [HostPattern.Of(Left)],
-                    Proposals = EnginePair.Proposals(ProtocolId.Ike, isLeft ? LeftIke : RightIke),
+                    Proposals = EnginePair.Proposals(ProtocolId.Ike, (isLeft ? LeftIke : RightIke).Split(',')),
                     Local = new LocalAuth { Id = Identity.Fqdn(isLeft ? "left.example.org" : "right.example.org") },
                     Remote = new RemoteAuth { Id = IdentityPattern.Of(Identity.Fqdn(isLeft ? "right.example.org" : "left.example.org")) },
                     Children = children.ToImmutable(),

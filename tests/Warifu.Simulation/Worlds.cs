@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Diagnostics;
 using System.Threading;
 using System.Threading.Tasks;
+using Warifu.Policy;
 
 namespace Warifu.Simulation;
 
@@ -27,7 +28,8 @@ internal static class Worlds
     /// <param name="limit">Stop after this time of the real clock.</param>
     /// <param name="keepGoing">Go on after a bad ending.</param>
     /// <param name="onFailure">Told of each bad ending.</param>
-    public static Outcome Run(ulong seed, int first, int count, TimeSpan? limit = null, bool keepGoing = true, Action<BadEnding>? onFailure = null)
+    /// <param name="version">Only worlds that speak this one.</param>
+    public static Outcome Run(ulong seed, int first, int count, TimeSpan? limit = null, bool keepGoing = true, Action<BadEnding>? onFailure = null, IkeVersion? version = null)
     {
         var outcome = new Outcome();
         var gate = new Lock();
@@ -37,8 +39,10 @@ internal static class Worlds
         {
             while (limit is null || watch.Elapsed < limit)
             {
-                var number = Interlocked.Increment(ref next);
-                if (number - first >= count) return;
+                var turn = Interlocked.Increment(ref next);
+                if (turn - first >= count) return;
+                // every fourth one, or the three others
+                var number = version switch { IkeVersion.V1 => (turn * 4) + 3, IkeVersion.V2 => (turn / 3 * 4) + (turn % 3), _ => turn };
                 using var world = new World(seed, number);
                 BadEnding? failure = null;
                 try

@@ -1,5 +1,6 @@
 using System;
 using System.Linq;
+using Warifu.Policy;
 using Warifu.Simulation;
 using Xunit;
 
@@ -66,7 +67,7 @@ public sealed class WorldTests
     public void Handshakes_rekeyings_deletes_and_liveness_hold_in_random_worlds()
     {
         var isLong = Environment.GetEnvironmentVariable("WARIFU_LONG") == "1";
-        var outcome = Worlds.Run(seed: 1, first: 0, count: isLong ? 10_000 : 1_500);
+        var outcome = Worlds.Run(seed: 1, first: 0, count: isLong ? 10_000 : 1_500, version: IkeVersion.V2);
         Assert.True(outcome.Failures.Count == 0, $"{outcome.Failures.Count} of {outcome.Count} worlds came to a bad end:\n" + string.Join('\n', outcome.Failures.OrderBy(failure => failure.World).Take(5).Select(failure => failure.Message)));
         // a generator that does not get there proves nothing
         var missing = s_mustReach.Where(row => outcome.Coverage.Of(row.State) < row.Least).Select(row => $"{row.State}: {outcome.Coverage.Of(row.State)} worlds, {row.Least} wanted").ToArray();
