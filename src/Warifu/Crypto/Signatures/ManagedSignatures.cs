@@ -33,16 +33,16 @@ internal static class ManagedSignatures
     {
         var digest = DigestOf(hash, data);
         var (r, s) = (new BigInteger(1, raw[..(raw.Length / 2)]), new BigInteger(1, raw[(raw.Length / 2)..]));
-        if (key.Kind == PublicKeyKind.Dsa)
-        {
-            var (p, q, g, y) = key.Dsa;
-            var signer = new DsaSigner();
-            signer.Init(false, new DsaPublicKeyParameters(new BigInteger(1, y), new DsaParameters(new BigInteger(1, p), new BigInteger(1, q), new BigInteger(1, g))));
-            return signer.VerifySignature(digest, r, s);
-        }
-
         try
         {
+            if (key.Kind == PublicKeyKind.Dsa)
+            {
+                var (p, q, g, y) = key.Dsa;
+                var signer = new DsaSigner();
+                signer.Init(false, new DsaPublicKeyParameters(new BigInteger(1, y), new DsaParameters(new BigInteger(1, p), new BigInteger(1, q), new BigInteger(1, g))));
+                return signer.VerifySignature(digest, r, s);
+            }
+
             var domain = DomainOf(key.Kind);
             var verifier = new ECDsaSigner();
             verifier.Init(false, new ECPublicKeyParameters(domain.Curve.DecodePoint(key.Point), domain));
@@ -50,7 +50,7 @@ internal static class ManagedSignatures
         }
         catch (ArgumentException)
         {
-            // not on the curve
+            // not on the curve, or not in the group
             return false;
         }
     }
