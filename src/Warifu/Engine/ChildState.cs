@@ -98,6 +98,9 @@ internal sealed class ChildState : ITimed
     /// <summary>The host was told that it carries traffic.</summary>
     public bool IsAnnounced { get; set; } = true;
 
+    /// <summary>IKEv1: the phase 1 that it came from was over; the peer may have lost it.</summary>
+    public bool IsDoubtful { get; set; }
+
     /// <summary>When it is looked whether anything has used it.</summary>
     public Instant IdleAt
     {

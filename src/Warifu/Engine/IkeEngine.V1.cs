@@ -338,6 +338,7 @@ internal sealed partial class IkeEngine
 
             from.Children.Remove(child);
             to.Children.Add(child);
+            child.IsDoubtful |= from.State == IsakmpState.Passive;
             _isakmpByChild[child.Id] = to;
             if (from.Local != to.Local || from.Remote != to.Remote) Emit(new IkeAction.MoveChild(child.Id, to.Local, to.Remote, child.Encapsulated, to.LocalBehindNat));
         }

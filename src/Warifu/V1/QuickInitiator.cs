@@ -217,11 +217,11 @@ internal sealed class QuickInitiator : Exchange
 
         if (_old is { Phase: ChildPhase.Rekeying, Table: not null } old) QuickInstall.Revive(Sa.Holder, old);
         Complete(new CommandResult(false, text));
-        if (_old is null && reason is not ("down" or "shutdown" or "replaced")) Sa.Engine.ChildRefused(Sa.Connection, _request.Config);
+        if (_old is null or { Table: null } && reason is not ("down" or "shutdown" or "replaced")) Sa.Engine.ChildRefused(Sa.Connection, _request.Config);
     }
 
     private static bool IsThere(IsakmpSa sa, ChildRequest request, (TrafficSelector Local, TrafficSelector Remote) pair) =>
-        sa.Holder.Children.HasLive(request.Config.Name) && sa.Holder.Children.Values.Any(child => child is { IsLive: true, IsAnnounced: true } && child.Config.Name == request.Config.Name && QuickInstall.PartOf(child) is ([var local], [var remote]) && local == pair.Local && remote == pair.Remote);
+        sa.Holder.Children.HasLive(request.Config.Name) && sa.Holder.Children.Values.Any(child => child is { IsLive: true, IsAnnounced: true, IsDoubtful: false } && child.Config.Name == request.Config.Name && QuickInstall.PartOf(child) is ([var local], [var remote]) && local == pair.Local && remote == pair.Remote);
 
     /// <summary>Another quick mode for the same is under way: whoever waits, waits for that one.</summary>
     private static bool IsUnderWay(IsakmpSa sa, ref ChildRequest request, (TrafficSelector Local, TrafficSelector Remote) pair)
@@ -351,7 +351,8 @@ internal sealed class QuickInitiator : Exchange
         if (_old is { Phase: ChildPhase.Rekeying, Table: not null } old) QuickInstall.Revive(Sa.Holder, old);
         var report = Sa.Engine.ReportDone(Sa, _request.Config.Name, failure);
         Complete(new CommandResult(false, failure.Sentence, Report: report));
-        if (_old is null) Sa.Engine.ChildRefused(Sa.Connection, _request.Config);
+        // a pair that ended meanwhile is wanted anew
+        if (_old is null or { Table: null }) Sa.Engine.ChildRefused(Sa.Connection, _request.Config);
     }
 
     private void Release()

@@ -21,6 +21,7 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
     private byte[] _ni = [];
     private byte[] _nr = [];
     private ChildState? _child;
+    private bool _replaces;
 
     /// <summary>The pair that it made.</summary>
     public ChildState? Child => _child;
@@ -64,12 +65,7 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
     public override void NoAnswer(int sent)
     {
         // message 3 never came: the peer does not know the pair, or believes that we do
-        if (_child is { IsAnnounced: false, Table: not null } child)
-        {
-            PhaseLifetimes.TellDeleted(Sa, child.Proposal.Protocol, child.Inbound);
-            Sa.Holder.RemoveChild(child, "timeout", "the peer did not finish quick mode");
-        }
-
+        GiveUp("timeout", "the peer did not finish quick mode");
         Sa.Engine.ReportDone(Sa, _child?.Config.Name, new NegotiationFailure("timeout", $"{Sa.Remote} did not finish quick mode: message 2 was sent {sent} times", [], [], [], "at the peer: its log shows why it did not send message 3"));
     }
 
@@ -77,7 +73,17 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
     {
         IsDone = true;
         Flight.Land();
-        if (_child is { IsAnnounced: false, Table: not null } child) Sa.Holder.RemoveChild(child, reason, text);
+        GiveUp(reason, text);
+    }
+
+    /// <summary>The half that we have goes; the peer, which may have its own, is told. What it was to replace may be gone by now, deleted by a peer for which all was done.</summary>
+    private void GiveUp(string reason, string text)
+    {
+        if (_child is not { IsAnnounced: false, Table: not null } child) return;
+        var holder = Sa.Holder;
+        PhaseLifetimes.TellDeleted(Sa, child.Proposal.Protocol, child.Inbound);
+        holder.RemoveChild(child, reason, text);
+        if (_replaces && reason is not ("down" or "shutdown") && !holder.Children.HasLive(child.Config.Name)) Sa.Engine.Act(Sa.Connection, child.Config, child.Config.CloseAction);
     }
 
     private void Answer(scoped in ChainView view)
@@ -198,6 +204,7 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
         var here = unity ? ChildConfig.Resolve(config.LocalSelectors, Sa.LocalEnds) : [local];
         var there = UnitySplit.IsEverything(remote) && !transport && !Sa.Holder.SplitNetworks.IsEmpty ? Sa.Holder.SplitNetworks : [remote];
         var old = Sa.Holder.Children.Values.FirstOrDefault(other => other.IsLive && other.Config.Name == config.Name && other.Local.SequenceEqual(here) && other.Remote.SequenceEqual(there));
+        _replaces = old is not null;
         var terms = new ChildTerms
         {
             Config = config,
