@@ -55,6 +55,8 @@ internal sealed class Peer : IDisposable
 
     public void Down(string connection) => Command(new IkeCommand.Down(new CommandId(++_commands), new SaTarget(connection, null)));
 
+    public void Rekey(string connection) => Command(new IkeCommand.Rekey(new CommandId(++_commands), new SaTarget(connection, "net")));
+
     public void ResetCounters() => (Cpu, Allocated) = (0, 0);
 
     /// <summary>Carries messages between two sides until none is under way.</summary>
@@ -65,6 +67,20 @@ internal sealed class Peer : IDisposable
             while (one.Outbox.TryDequeue(out var message)) other.Receive(message);
             while (other.Outbox.TryDequeue(out var message)) one.Receive(message);
         }
+    }
+
+    /// <summary>As <see cref="Settle"/>, but all that waits in one direction travels together; counts until <paramref name="isDone"/>, or until none is under way.</summary>
+    public static (int Messages, int Trips) Count(Peer one, Peer other, Func<bool> isDone)
+    {
+        var (messages, trips) = (0, 0);
+        for (var from = one; one.Outbox.Count + other.Outbox.Count > 0 && !isDone(); from = from == one ? other : one)
+        {
+            if (from.Outbox.Count == 0) continue;
+            trips++;
+            for (var left = from.Outbox.Count; left > 0; left--, messages++) (from == one ? other : one).Receive(from.Outbox.Dequeue());
+        }
+
+        return (messages, trips);
     }
 
     public void Dispose()
@@ -148,6 +164,8 @@ internal sealed class Peer : IDisposable
                 return new Answer.SecretHandle(id, secret, whyNot);
             case Ask.PskAuth auth:
                 return new Answer.Octets(id, KeyScheduleV2.SharedKeyAuth(auth.Prf, _psk, auth.SignedOctets.AsSpan()));
+            case Ask.PskSkeyid skeyid:
+                return new Answer.Octets(id, KeyScheduleV1.SkeyidOfPsk(skeyid.Prf, _psk, skeyid.Nonces.AsSpan()));
             case Ask.FindKeys keys:
                 return new Answer.Keys(id, [.. keys.KeyIds.Select(wanted => _key!.Public.KeyId.Span.SequenceEqual(wanted.AsSpan()) ? new SecretRef(2) : default)]);
             case Ask.Sign sign:

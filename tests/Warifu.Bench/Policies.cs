@@ -23,6 +23,21 @@ internal static class Policies
         Connections = [Make("hub", ike, null, 500, encapsulate, "hub", IdentityPattern.Any, "172.16.0.0/16", "10.0.0.0/8")],
     };
 
+    /// <summary>The same in another version, and with other algorithms of the child.</summary>
+    public static PolicySet As(PolicySet policy, IkeVersion version, bool aggressive, string esp, string? remoteTs = null) => policy with
+    {
+        Connections =
+        [
+            .. policy.Connections.Select(connection => connection with
+            {
+                Version = version,
+                Aggressive = aggressive,
+                AggressivePsk = aggressive,
+                Children = [.. connection.Children.Select(child => child with { Proposals = Proposals(ProtocolId.Esp, esp), RemoteSelectors = remoteTs is null ? child.RemoteSelectors : [Ts(remoteTs)] })],
+            }),
+        ],
+    };
+
     public static string Name(int number) => string.Create(CultureInfo.InvariantCulture, $"site{number}");
 
     private static Connection Make(string name, string ike, HostPattern? remote, ushort port, bool encapsulate, string id, IdentityPattern peer, string localTs, string remoteTs) => new()

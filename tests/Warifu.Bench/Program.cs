@@ -21,6 +21,7 @@ internal static class Program
                   handshake   IKE_SA_INIT + IKE_AUTH with PSK: per second, CPU and memory allocated per side; in memory and through UDP sockets
                   esp         packets per second by suite and size; fails when a packet allocates
                   tunnel      iperf3 through two gateways in one run: bare veth, Warifu, strongSwan with kernel-libipsec (root)
+                  setup       IKEv2 against IKEv1 with the same algorithms: messages, trips, CPU and latency of a set-up; rekeying with and without PFS
                   signatures  microseconds of a signature and of its verification, by kind of key and provider
                   memory      octets per IKE SA with one child, at 1,000 and 10,000
                 --smoke: a few seconds, wide bounds, for ./test
@@ -38,6 +39,9 @@ internal static class Program
             case "esp":
                 EspBench.Run(options, report);
                 await NodePath.RunAsync(options, report);
+                break;
+            case "setup":
+                SetupBench.Run(options, report);
                 break;
             case "signatures":
                 SignatureBench.Run(options, report);
@@ -57,7 +61,7 @@ internal static class Program
     {
         options = new Options();
         name = args.Length > 0 ? args[0] : "";
-        if (name is not ("handshake" or "esp" or "tunnel" or "memory" or "signatures")) return false;
+        if (name is not ("handshake" or "esp" or "tunnel" or "memory" or "signatures" or "setup")) return false;
         for (var at = 1; at < args.Length; at++)
         {
             switch (args[at])
