@@ -38,7 +38,9 @@ program=$copy/artifacts/bin/Warifu.Simulation/release/Warifu.Simulation
 alive=0; dead=0
 WARIFU_MUTANT=0 "$program" --worlds 300 > /dev/null || { echo "without a planted bug worlds end badly: repair that first"; exit 1; }
 while read -r _ number what; do
-  if said=$(WARIFU_MUTANT=$number timeout 120 "$program" --worlds "$worlds" 2>&1 > /dev/null) && said=$(WARIFU_MUTANT=$number timeout 120 "$program" --crossings 2>&1); then
+  # each in the worlds that speak its version
+  ike=2; [[ $what != "IKEv1: "* ]] || ike=1
+  if said=$(WARIFU_MUTANT=$number timeout 120 "$program" --ike $ike --worlds "$worlds" 2>&1 > /dev/null) && said=$(WARIFU_MUTANT=$number timeout 120 "$program" --ike $ike --crossings 2>&1); then
     alive=$((alive + 1)); echo "ALIVE $number $what"
   else
     dead=$((dead + 1)); printf 'dead  %-2s %s: world %s: %s\n' "$number" "$what" "$(grep -o -- '--world [0-9]*' <<<"$said" | head -n 1 | cut -d' ' -f2)" "$(head -n 1 <<<"$said" | sed -E 's/^at [0-9:.]+: //' | cut -c1-110)"

@@ -140,7 +140,7 @@ internal sealed class Adversary(World world)
     private byte[] FirstMessageV1()
     {
         var connection = world.Plan.Policy(isLeft: true).Connections[0];
-        var offer = SuiteChoice.Offer(SuiteChoice.Of(connection, PhaseOne.MethodsOf(connection)), 3600);
+        var offer = SuiteChoice.Offer(SuiteChoice.Of(connection, PhaseOne.MethodsOf(connection, initiator: true)), 3600);
         var builder = new ChainBuilder().Sa(offer.AsSpan());
         if (world.Plan.Aggressive)
         {

@@ -341,7 +341,7 @@ internal sealed class SimHost : IDisposable
                 if (down.Reason == "dead-peer" && _world.IsRunning && _world.Plan.IsPerfect && this != _world.Impostor && !_world.HasDone(Deed.Crash) && !_world.HasDone(Deed.Roam) && (!_world.HasDone(Deed.Rebind) || (_world.Plan.Window == 1 && _world.Plan.Dpd > TimeSpan.Zero && _world.Plan.Mode != DpdMode.Optimized))) _world.Fail($"{Name} takes its peer for dead on a perfect network");
                 break;
             case IkeSaReauthenticated:
-                _world.Reach("authenticated anew");
+                _world.Reach(_world.Plan.IsV1 ? "phase 1 anew" : "authenticated anew");
                 break;
             case ChildUp up:
                 _world.Startle(this, up.Child);

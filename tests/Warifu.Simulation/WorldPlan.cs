@@ -95,7 +95,7 @@ internal sealed class WorldPlan
             // what IKEv1 has not
             (Cookies, HasTokens, Mobike, HasRoaming, HasVirtualAddress, HasLargeMessages, Window, LeftFrequency, RightFrequency) = (false, false, false, false, false, false, 1, 0, 0);
             // nobody answers a delete: where one is lost, only packets tell that a pair is gone
-            IsQuiet &= IsPerfect;
+            IsQuiet &= IsPerfect && !HasNat;
             Script.RemoveAll(act => act.Deed == Deed.Roam);
             Aggressive = luck.Chance(0.35);
             (LeftIke, RightIke) = luck.Below(5) switch
