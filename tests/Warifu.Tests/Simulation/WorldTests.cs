@@ -38,7 +38,7 @@ public sealed class WorldTests
         ("request repeated on a new path", 20),
         ("several requests at once", 50),
         ("message sent in fragments", 100),
-        ("message too large for the path", 50),
+        ("message too large for the path", 40),
         ("smaller fragments tried", 30),
         ("host crashed", 100),
         ("initial contact", 50),
@@ -88,7 +88,7 @@ public sealed class WorldTests
         ("impostor refused", 10),
         ("soft limit of packets", 15),
         ("signature", 50),
-        ("stranger answered", 20),
+        ("stranger answered", 12),
         ("drop BadIntegrity", 10),
         ("drop OutOfWindow", 20),
     ];
