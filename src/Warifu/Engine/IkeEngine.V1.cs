@@ -54,9 +54,6 @@ internal sealed partial class IkeEngine
 
     public bool HasOther(IsakmpSa sa) => OfIsakmp(sa.Connection.Name).Any(other => other != sa && other.State is IsakmpState.Established or IsakmpState.Passive && other.Remote.Address == sa.Remote.Address);
 
-    /// <summary>Those that gave their children to this one, and wait for their end.</summary>
-    public IsakmpSa[] ReplacedBy(IsakmpSa sa) => [.. OfIsakmp(sa.Connection.Name).Where(other => other.Successor == sa && other.State == IsakmpState.Replaced)];
-
     /// <summary>Which SA tells the peer of a delete: the newest that has keys.</summary>
     public IsakmpSa? CarrierOf(IsakmpSa sa)
     {

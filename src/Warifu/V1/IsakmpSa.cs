@@ -348,12 +348,6 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
         var wanted = PhaseLifetimes.WantedAfter(this, reason);
         if (!quiet) Engine.EndReplacedBy(this);
         State = IsakmpState.Closed;
-        foreach (var older in Engine.ReplacedBy(this))
-        {
-            if (Successor is { } next) older.Successor = next;
-            else older.Close("reauthenticated", "what replaced it has ended");
-        }
-
         foreach (var child in Children.Values.ToArray()) RemoveChild(child, reason, text);
         EndExchanges(reason, text);
         PhaseLifetimes.TellWaiting(this, new CommandResult(false, text));
