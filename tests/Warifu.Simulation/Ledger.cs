@@ -3,7 +3,6 @@ using System.Collections.Generic;
 using System.Linq;
 using Warifu.Engine;
 using Warifu.Primitives;
-using Warifu.V2;
 
 namespace Warifu.Simulation;
 

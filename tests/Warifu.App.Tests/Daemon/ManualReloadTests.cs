@@ -2,7 +2,6 @@ using System;
 using System.Linq;
 using System.Threading.Tasks;
 using Warifu.App.Vici;
-using Warifu.Engine;
 using Xunit;
 
 namespace Warifu.App.Tests.Daemon;

@@ -81,7 +81,7 @@ public sealed class StrongSwanV1Tests
         await bundle.ProveAllAsync(Peer);
     }
 
-    /// <summary>A site of one way to authenticate; <see cref="Certificates"/> puts the files there.</summary>
+    /// <summary>A site of one way to authenticate; its files are put there by the layout.</summary>
     internal static Site SiteOf(string key, bool aggressive)
     {
         var site = Site with { Connection = aggressive ? "aggressive = yes" : "", LeftConnection = aggressive && key.Length == 0 ? "aggressive_psk = yes" : "" };
