@@ -67,6 +67,7 @@ internal static class CoverageTable
 
         foreach (var mode in new[] { "tunnel", "transport" }) yield return new(UmlKernelTests.Peer, $"native AH, {mode} mode", Wanted.V4);
         yield return new(UmlKernelTests.Peer, "native AH, transport mode, IKEv1", Wanted.V4 | Wanted.OnlyOurs);
+        yield return new(UmlKernelTests.Peer, "native AH, tunnel mode, IKEv1", Wanted.V6 | Wanted.OnlyPeers);
         yield return new(UmlKernelTests.Peer, "transport mode, we are behind a NAT", Wanted.V4 | Wanted.OnlyOurs);
         foreach (var word in SuiteWordTests.GmacWords) yield return new(NativeEspTests.ShimmedStrongSwan, word.Scenario, Wanted.V4);
     }
