@@ -24,7 +24,7 @@ public sealed class FragmentTests
     public async Task Fragments_to_where_some_ports_are_protected_do_not_leave_in_clear(bool v6)
     {
         await using var world = new World();
-        var net = new Net(v6);
+        var net = new Lans(v6);
         using var outer = world.Watch(world.Router, "tol");
         using var lan = world.Watch(world.Near, "lan");
         using var near = world.Udp(world.Near, net.Near, Port);
@@ -82,7 +82,7 @@ public sealed class FragmentTests
         lan.Clear();
         for (var i = 0; i < 3; i++) outer.Inject(net.Fragment(net.Far, net.Near, 17, 1480, false), World.LeftStation);
         Assert.True(await World.Until(() => left.UnprotectedDrops == before + 3));
-        Assert.Equal(0, lan.Count(packet => Net.IsFragment(packet)));
+        Assert.Equal(0, lan.Count(packet => Lans.IsFragment(packet)));
     }
 
     [LabFact]
@@ -90,7 +90,7 @@ public sealed class FragmentTests
     {
         await using var world = new World();
         var clean = RoutingTests.State(world.Left);
-        var net = new Net(false);
+        var net = new Lans(false);
         var site = new Site { Children = [new SiteChild("whole", [net.LeftNet], [net.RightNet]) { LeftStart = StartAction.Trap }] };
         var left = await world.StartAsync(left: true, site);
         Assert.DoesNotContain("hook output", world.Left.Exec("nft list table inet warifu"), StringComparison.Ordinal);
@@ -117,7 +117,7 @@ public sealed class FragmentTests
     }
 
     /// <summary>Packets of the LANs pass the outer link.</summary>
-    private static async Task<bool> Sees(Capture outer, Net net, Action action)
+    private static async Task<bool> Sees(Capture outer, Lans net, Action action)
     {
         outer.Clear();
         try
@@ -132,7 +132,7 @@ public sealed class FragmentTests
         return await World.Until(() => outer.Count(net.Inner) > 0, 300);
     }
 
-    private static void SendRaw(Namespace where, Net net, uint mark)
+    private static void SendRaw(Namespace where, Lans net, uint mark)
     {
         using var socket = where.Run(() => new Socket(net.V6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork, SocketType.Raw, ProtocolType.Raw));
         // IPV6_HDRINCL, IP_HDRINCL
@@ -142,7 +142,7 @@ public sealed class FragmentTests
     }
 
     /// <summary>The LANs of one family, and fragments between them.</summary>
-    private sealed record Net(bool V6)
+    private sealed record Lans(bool V6)
     {
         public string[] Inner { get; } = V6 ? ["fd10::/16"] : ["10.10.0.0/16"];
 
