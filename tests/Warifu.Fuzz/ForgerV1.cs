@@ -2,7 +2,6 @@ using System;
 using System.Linq;
 using Warifu.Crypto;
 using Warifu.Primitives;
-using Warifu.Simulation;
 using Warifu.V1;
 using Warifu.Wire;
 using Warifu.Wire.V1;
