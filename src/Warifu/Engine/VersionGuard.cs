@@ -36,16 +36,18 @@ internal sealed class VersionGuard
             ? $"{remote} speaks IKEv{version}; no connection here is for it"
             : $"{remote} speaks IKEv{version}, connection {connection.Name} is IKEv{(int)connection.Version}: refused, and nothing falls back; at the peer: set this connection to IKEv{(int)connection.Version}; or here: set connections.{connection.Name}.version = {version}";
         engine.Raise(new Notice(NoticeLevel.Warning, text) { Connection = connection?.Name ?? "" });
-        if (connection is null) return;
         var report = new ReportBuilder(engine.Now, initiator: false);
         report.Add(engine.Now, StepDirection.In, $"a message of IKEv{version}");
-        engine.Raise(new NegotiationEnded(report.Build(connection.Name, null, local, remote, engine.Now, new NegotiationFailure(
-            "version",
-            $"{remote} speaks IKEv{version}, connection {connection.Name} is IKEv{(int)connection.Version}: nothing falls back",
-            [$"IKEv{version}"],
-            [$"IKEv{(int)connection.Version}"],
-            [],
-            $"here: set connections.{connection.Name}.version = {version}; or at the peer: set this connection to IKEv{(int)connection.Version}"))) { Connection = connection.Name });
+        var failure = connection is null
+            ? new NegotiationFailure("no-connection", $"no connection here is for {local.Address} and {remote.Address}", [], [], [], $"here: add a connection whose remote_addrs contains {remote.Address} (and whose version is {version})")
+            : new NegotiationFailure(
+                "version",
+                $"{remote} speaks IKEv{version}, connection {connection.Name} is IKEv{(int)connection.Version}: nothing falls back",
+                [$"IKEv{version}"],
+                [$"IKEv{(int)connection.Version}"],
+                [],
+                $"here: set connections.{connection.Name}.version = {version}; or at the peer: set this connection to IKEv{(int)connection.Version}");
+        engine.Raise(new NegotiationEnded(report.Build(connection?.Name ?? "", null, local, remote, engine.Now, failure)) { Connection = connection?.Name ?? "" });
     }
 
     private static Connection? First(IkeEngine engine, Endpoint local, Endpoint remote, IkeVersion version) => engine.Index.FirstCandidates(local.Address, remote.Address, version).FirstOrDefault();

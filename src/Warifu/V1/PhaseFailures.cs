@@ -15,7 +15,7 @@ internal static class PhaseFailures
         SuiteChoice.Print(offers),
         SuiteChoice.Print(ours),
         SuiteChoice.WhyNot(ours, offers),
-        $"here: add to connections.{connection.Name}.proposals what the peer offers; or at the peer: add one of ours");
+        $"here: add to connections.{connection.Name}.proposals what the peer offers, or change connections.{connection.Name}.local.auth and connections.{connection.Name}.remote.auth where it is the method that differs; or at the peer: add one of ours");
 
     /// <summary>The peer refused ours; in clear, so that it may also have been somebody else.</summary>
     public static NegotiationFailure Refused(IsakmpSa sa, ImmutableArray<IsakmpSuite> ours, NotifyV1 error, int sent) => error == NotifyV1.NoProposalChosen

@@ -24,7 +24,7 @@ internal static class QuickFailures
             [$"local {local}, remote {remote}"],
             [.. ours.Take(16).Select(child => $"{child.Name}: local {Selectors.Print(child.Local)}, remote {Selectors.Print(child.Remote)}")],
             [.. ours.Take(16).Select(child => $"{child.Name}: {(child.Local.Contains(local) ? $"remote {Selectors.Print(child.Remote)} against {remote}" : child.Remote.Contains(remote) ? $"local {Selectors.Print(child.Local)} against {local}" : "both differ")}")],
-            nearest.Name is null ? $"here: give connection {sa.Connection.Name} a child" : $"here: set connections.{sa.Connection.Name}.children.{nearest.Name}.local_ts = {local} and remote_ts = {remote}; or at the peer: set its proxy IDs to local {Selectors.Print(nearest.Remote)}, remote {Selectors.Print(nearest.Local)}");
+            nearest.Name is null ? $"here: give connection {sa.Connection.Name} a child" : $"here: set connections.{sa.Connection.Name}.children.{nearest.Name}.local_ts = {local} and connections.{sa.Connection.Name}.children.{nearest.Name}.remote_ts = {remote}; or at the peer: set its proxy IDs to local {Selectors.Print(nearest.Remote)}, remote {Selectors.Print(nearest.Local)}");
     }
 
     public static NegotiationFailure OtherIds(IsakmpSa sa, Child config, TrafficSelector local, TrafficSelector remote, string theirs) => new(
@@ -33,7 +33,7 @@ internal static class QuickFailures
         [$"{local} and {remote}"],
         [theirs],
         [],
-        $"at the peer: it must return the proxy IDs as they are (RFC 2409 section 5.5); or here: set local_ts and remote_ts of connections.{sa.Connection.Name}.children.{config.Name} to its own");
+        $"at the peer: it must return the proxy IDs as they are (RFC 2409 section 5.5); or here: set connections.{sa.Connection.Name}.children.{config.Name}.local_ts and connections.{sa.Connection.Name}.children.{config.Name}.remote_ts to its own");
 
     public static NegotiationFailure NoProposal(IsakmpSa sa, Child config, ImmutableArray<QuickSuite> ours, ImmutableArray<(ProposalV1 Proposal, TransformV1 Transform, QuickSuite Suite)> offers)
     {
@@ -46,7 +46,7 @@ internal static class QuickFailures
             [.. offers.Select(offer => offer.Suite.ToString()).Distinct().Take(16)],
             [.. ours.Take(16).Select(suite => suite.ToString())],
             [.. ours.Take(16).Select(own => $"{own}: {WhyNot(own, offers)}")],
-            $"here: add to esp_proposals of connections.{sa.Connection.Name}.children.{config.Name} what the peer offers; or at the peer: {(withoutPfs ? "enable PFS" : "add one of ours")}");
+            $"here: add to connections.{sa.Connection.Name}.children.{config.Name}.{Word(config)} what the peer offers; or at the peer: {(withoutPfs ? "enable PFS" : "add one of ours")}");
     }
 
     public static NegotiationFailure WrongMode(IsakmpSa sa, Child config, bool transport) => new(
@@ -82,14 +82,14 @@ internal static class QuickFailures
             [$"local {local}, remote {remote}"],
             [],
             [],
-            $"here: set local_ts and remote_ts of connections.{sa.Connection.Name}.children.{config.Name} to exactly what the peer has; or at the peer: set its proxy IDs to local {remote}, remote {local}"),
+            $"here: set connections.{sa.Connection.Name}.children.{config.Name}.local_ts and connections.{sa.Connection.Name}.children.{config.Name}.remote_ts to exactly what the peer has; or at the peer: set its proxy IDs to local {remote}, remote {local}"),
         NotifyV1.NoProposalChosen or NotifyV1.BadProposalSyntax or NotifyV1.AttributesNotSupported => new NegotiationFailure(
             "no-proposal",
             $"the peer refused our phase 2 proposals for child {config.Name} ({MessageNames.NameOf(error)})",
             [.. suites.Take(16).Select(suite => suite.ToString())],
             [],
             [],
-            $"here: change esp_proposals of connections.{sa.Connection.Name}.children.{config.Name} to what the peer has, its PFS group too; or at the peer: add one of ours"),
+            $"here: change connections.{sa.Connection.Name}.children.{config.Name}.{Word(config)} to what the peer has, its PFS group too; or at the peer: add one of ours"),
         _ => new NegotiationFailure("child-refused", $"the peer refused child {config.Name} with {MessageNames.NameOf(error)}", [], [], [], "at the peer: its log shows why"),
     };
 
@@ -111,6 +111,8 @@ internal static class QuickFailures
         if (own.Group != offer.Group) return (3, $"PFS group {Word(own.Group)} against {Word(offer.Group)}");
         return own.Esn != offer.Esn ? (4, "sequence numbers of 64 bits against 32") : (5, "");
     }
+
+    private static string Word(Child config) => config.IsAh ? "ah_proposals" : "esp_proposals";
 
     private static string Word(KeId group) => group == KeId.None ? "none" : ProposalKeywords.Word(Transform.Ke(group));
 }

@@ -73,7 +73,7 @@ internal sealed class QuickInitiator : Exchange
         if (sa.Report.Ended) sa.Report = new ReportBuilder(sa.Engine.Now, initiator: true);
         if (pairs.Count == 0)
         {
-            Refuse(sa, request, old, new NegotiationFailure("selectors", $"child {request.Config.Name} has no pair of selectors of the same IP version", [], [], [], $"here: set local_ts and remote_ts of connections.{sa.Connection.Name}.children.{request.Config.Name}"));
+            Refuse(sa, request, old, new NegotiationFailure("selectors", $"child {request.Config.Name} has no pair of selectors of the same IP version", [], [], [], $"here: set connections.{sa.Connection.Name}.children.{request.Config.Name}.local_ts and connections.{sa.Connection.Name}.children.{request.Config.Name}.remote_ts"));
             return;
         }
 
@@ -284,7 +284,7 @@ internal sealed class QuickInitiator : Exchange
 
         if (!ProxyId.TryWrite(local, out var idI) || !ProxyId.TryWrite(remote, out var idR))
         {
-            Refuse(sa, request, old, new NegotiationFailure("selectors", $"a proxy ID has one port or all, {local} === {remote} has a range", [], [], [], $"here: change local_ts and remote_ts of connections.{sa.Connection.Name}.children.{config.Name}"));
+            Refuse(sa, request, old, new NegotiationFailure("selectors", $"a proxy ID has one port or all, {local} === {remote} has a range", [], [], [], $"here: change connections.{sa.Connection.Name}.children.{config.Name}.local_ts and connections.{sa.Connection.Name}.children.{config.Name}.remote_ts"));
             return;
         }
 

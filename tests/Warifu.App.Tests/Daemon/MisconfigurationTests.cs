@@ -15,9 +15,10 @@ public sealed class MisconfigurationTests
 
     [Theory]
     [MemberData(nameof(Rows))]
-    public async Task The_exact_cause_is_named(string name, bool wrongInitiates)
+    public Task The_exact_cause_is_named(string name, bool wrongInitiates) => TryAsync(Mistakes.All.Single(mistake => mistake.Name == name), wrongInitiates);
+
+    internal static async Task TryAsync(Mistake mistake, bool wrongInitiates)
     {
-        var mistake = Mistakes.All.Single(mistake => mistake.Name == name);
         var (left, right) = (mistake.Both(Side.Left), mistake.Both(Side.Right));
         (left, right) = wrongInitiates ? (mistake.Wrong(left), mistake.Right(right)) : (mistake.Right(left), mistake.Wrong(right));
         await using var pair = await Pair.StartAsync(left, right);
@@ -66,5 +67,25 @@ public sealed class MisconfigurationTests
             Assert.True(place is not null, $"{setting} is not pointed at\n{text}");
             Assert.True(line.Length == 0 || place.Text("at")!.StartsWith(Side.PlaceOf(file, line), StringComparison.Ordinal), $"{setting}: {place.Text("at")}, expected {Side.PlaceOf(file, line)}\n{text}");
         }
+    }
+}
+
+/// <summary>As <see cref="MisconfigurationTests"/>, for IKEv1. The list is <see cref="MistakesV1"/>.</summary>
+[Trait("Item", "3.15")]
+public sealed class MisconfigurationV1Tests
+{
+    public static IEnumerable<TheoryDataRow<string, bool>> Rows => MistakesV1.All.SelectMany(mistake => new[] { true, false }.Select(initiates => new TheoryDataRow<string, bool>(mistake.Name, initiates)));
+
+    [Theory]
+    [MemberData(nameof(Rows))]
+    public Task The_exact_cause_is_named(string name, bool wrongInitiates) => MisconfigurationTests.TryAsync(MistakesV1.All.Single(mistake => mistake.Name == name), wrongInitiates);
+
+    [Fact]
+    public void There_are_thirty_and_each_is_named_where_it_can_be_known()
+    {
+        Assert.True(MistakesV1.All.Count >= 30, $"{MistakesV1.All.Count}");
+        Assert.Equal(MistakesV1.All.Count, MistakesV1.All.Select(mistake => mistake.Name).Distinct().Count());
+        // in each role one side at least says the exact cause
+        Assert.All(MistakesV1.All, mistake => Assert.True((mistake.AsInitiator ?? mistake.OtherResponds) is not null && (mistake.AsResponder ?? mistake.OtherInitiates) is not null, mistake.Name));
     }
 }
