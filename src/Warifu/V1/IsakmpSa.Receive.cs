@@ -137,7 +137,7 @@ internal sealed partial class IsakmpSa
         if (header.MessageId == 0 || IsUsed(header.MessageId)) return DropReason.OutOfWindow;
         var opened = Open(header, message[IkeHeader.Length..], ExchangeIv(header.MessageId), null, out var view, out _);
         // in aggressive mode it is the first that a peer with another pre-shared key encrypts
-        if (opened == DropReason.BadIntegrity) Mode?.NotAuthentic(null);
+        if (opened == DropReason.BadIntegrity && Mode is AggressiveMode mode) mode.NotAuthentic(null);
         if (opened != DropReason.None) return opened;
         Accept(header.MessageId, local, remote);
         if (MessageRules.Check(MessageKind.Informational, view) is not null) return DropReason.Malformed;

@@ -243,6 +243,7 @@ public sealed class PeerAttackTests
         Connection With(Connection connection) => connection with { Aggressive = aggressive, AggressivePsk = true };
         pair.Load(With(V1Pair.Left()), With(V1Pair.Right()));
         var noise = new byte[96];
+        var told = new List<NotifyV1?>();
         pair.Wire = (_, from, message) =>
         {
             var to = from == pair.Left ? pair.Right : pair.Left;
@@ -263,7 +264,9 @@ public sealed class PeerAttackTests
                     }
                 }
 
-                Assert.Equal(sent, to.Outbox.Count);
+                // in aggressive mode what the peer encrypts may be noise for another pre-shared key: it is told so, once
+                told.AddRange(to.Outbox.Skip(sent).Select(answer => Attack.ErrorIn(answer.Message)));
+                Assert.True(told.Count == 0 || (aggressive && told is [NotifyV1.PayloadMalformed]), string.Join(' ', told));
                 Assert.Equal(IsakmpState.Connecting, sa.State);
                 Assert.Empty(to.Installed);
             }

@@ -104,6 +104,8 @@ public sealed class StrangerAttackTests
             {
                 var message = whole.ToArray();
                 BinaryPrimitives.WriteUInt16BigEndian(message.AsSpan(at), (ushort)wrong);
+                // zeros at the end may be filling: then it is a right message
+                if (i == view.Count - 1 && wrong < right && wrong >= right - 3 && message.AsSpan(at - 2 + wrong).IndexOfAnyExcept((byte)0) < 0) continue;
                 Assert.Empty(Attack.Knock(pair, message));
             }
         }
