@@ -2,7 +2,6 @@ using System;
 using System.Linq;
 using Warifu.Engine;
 using Warifu.Fuzz;
-using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;

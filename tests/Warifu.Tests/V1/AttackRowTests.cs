@@ -22,7 +22,6 @@ public sealed class AttackRowTests
     {
         var answered = typeof(AttackRowTests).Assembly.GetTypes().SelectMany(type => type.GetMethods())
             .SelectMany(method => method.GetCustomAttributes<TraitAttribute>()).Where(trait => trait.Name == "Attack").Select(trait => trait.Value).ToHashSet(StringComparer.Ordinal);
-        Assert.Empty(s_rows.Where(row => !answered.Contains(row)));
-        Assert.Empty(answered.Where(row => !s_rows.Contains(row)));
+        Assert.Equal(s_rows.Order(StringComparer.Ordinal), answered.Order(StringComparer.Ordinal));
     }
 }

@@ -1,11 +1,9 @@
 using System;
 using System.Collections.Generic;
-using System.Linq;
 using System.Security.Cryptography;
 using Warifu.Crypto.Signatures;
 using Warifu.Engine;
 using Warifu.Policy;
-using Warifu.Primitives;
 using Warifu.Simulation;
 using Warifu.Tests.Crypto;
 using Xunit;

@@ -2,7 +2,6 @@ using System;
 using System.Buffers.Binary;
 using System.Linq;
 using System.Text;
-using Warifu.Engine;
 using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;

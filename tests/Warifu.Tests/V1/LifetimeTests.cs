@@ -7,7 +7,6 @@ using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
 using Warifu.V1;
-using Warifu.Wire;
 using Warifu.Wire.V1;
 using Xunit;
 

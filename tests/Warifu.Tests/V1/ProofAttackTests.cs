@@ -1,5 +1,4 @@
 using System;
-using System.Collections.Generic;
 using System.Linq;
 using Warifu.Engine;
 using Warifu.Fuzz;
@@ -7,7 +6,6 @@ using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
 using Warifu.Tests.Crypto;
-using Warifu.V1;
 using Warifu.Wire;
 using Warifu.Wire.V1;
 using Xunit;

@@ -1,7 +1,6 @@
 using System;
 using System.Linq;
 using Warifu.Engine;
-using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;

@@ -1,9 +1,7 @@
 using System;
-using System.Collections.Generic;
 using System.Linq;
 using Warifu.Engine;
 using Warifu.Fuzz;
-using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;

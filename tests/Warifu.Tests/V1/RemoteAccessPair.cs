@@ -1,9 +1,6 @@
 using System;
-using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Linq;
-using Warifu.Crypto.Signatures;
-using Warifu.Engine;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;

@@ -3,10 +3,8 @@ using System.Linq;
 using Warifu.Engine;
 using Warifu.Fuzz;
 using Warifu.Ipsec;
-using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
-using Warifu.Wire;
 using Warifu.Wire.V1;
 using Xunit;
 

@@ -1,8 +1,6 @@
 using System;
 using System.Collections.Immutable;
 using System.Linq;
-using Warifu.Engine;
-using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;

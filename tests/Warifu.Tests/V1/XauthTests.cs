@@ -3,7 +3,6 @@ using System.Collections.Generic;
 using System.Linq;
 using System.Text;
 using Warifu.Engine;
-using Warifu.Ipsec;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;

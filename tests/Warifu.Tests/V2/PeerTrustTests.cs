@@ -9,7 +9,6 @@ using Warifu.Primitives;
 using Warifu.Simulation;
 using Warifu.Tests.Pki;
 using Warifu.V2;
-using Warifu.V2.Exchanges;
 using Xunit;
 
 namespace Warifu.Tests.V2;
