@@ -123,8 +123,12 @@ internal static class MistakesV1
             var one = difference.Length == 0;
             yield return new($"phase 2: {name}", side => side with { Esp = wrong })
             {
-                Both = V1, Right = side => side with { Esp = right }, AsInitiator = initiator, OtherResponds = responder,
-                AsResponder = one ? responder with { Why = ["phase 2 proposals", "PFS group"] } : responder, OtherInitiates = initiator,
+                Both = V1,
+                Right = side => side with { Esp = right },
+                AsInitiator = initiator,
+                OtherResponds = responder,
+                AsResponder = one ? responder with { Why = ["phase 2 proposals", "PFS group"] } : responder,
+                OtherInitiates = initiator,
             };
         }
 

@@ -19,8 +19,16 @@ public sealed partial class V1SampleTests
     /// <summary>Junos names and ours.</summary>
     private static readonly Dictionary<string, string> s_words = new(StringComparer.Ordinal)
     {
-        ["aes-256-cbc"] = "aes256", ["aes-256-gcm"] = "aes256gcm16", ["sha-256"] = "sha256", ["sha-384"] = "sha384", ["hmac-sha-256-128"] = "sha256", ["group14"] = "modp2048", ["group20"] = "ecp384",
-        ["pre-shared-keys"] = "psk", ["rsa-signatures"] = "pubkey", ["ecdsa-signatures-384"] = "pubkey",
+        ["aes-256-cbc"] = "aes256",
+        ["aes-256-gcm"] = "aes256gcm16",
+        ["sha-256"] = "sha256",
+        ["sha-384"] = "sha384",
+        ["hmac-sha-256-128"] = "sha256",
+        ["group14"] = "modp2048",
+        ["group20"] = "ecp384",
+        ["pre-shared-keys"] = "psk",
+        ["rsa-signatures"] = "pubkey",
+        ["ecdsa-signatures-384"] = "pubkey",
     };
 
     private static readonly TestCa s_rsaCa = TestCa.Root("Lab RSA CA of samples", "rsa", 2048);

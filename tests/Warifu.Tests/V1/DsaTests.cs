@@ -91,7 +91,9 @@ public sealed class DsaTests
         {
             host.AddKey(Of(own));
             var named = AuthConstraints.Parse("dsa");
-            host.Load(new PolicySet { Connections =
+            host.Load(new PolicySet
+            {
+                Connections =
             [
                 connection with
                 {
@@ -99,7 +101,8 @@ public sealed class DsaTests
                     Local = connection.Local with { Kind = AuthKind.PublicKey, PublicKeys = [[.. Of(own).Public.Spki.Span]], Schemes = named },
                     Remote = connection.Remote with { Kind = AuthKind.PublicKey, PublicKeys = [[.. Of(peer).Public.Spki.Span]], Constraints = named },
                 },
-            ] }, pair.Now);
+            ]
+            }, pair.Now);
         }
 
         return pair;
