@@ -28,10 +28,16 @@ internal sealed class VersionGuard
     {
         Mismatches++;
         if (_told.TryGetValue(remote.Address, out var last) && engine.Now - last < s_pause) return;
-        if (_told.Count >= MaxPeers && !TryMakeRoom(engine.Now)) return;
         if (!engine.MayReportRefusal()) return;
+        if (_told.Count >= MaxPeers && !TryMakeRoom(engine.Now)) return;
         _told[remote.Address] = engine.Now;
         var connection = First(engine, local, remote, IkeVersion.V2) ?? First(engine, local, remote, IkeVersion.V1);
+        if (version is not (1 or 2))
+        {
+            engine.Raise(new Notice(NoticeLevel.Warning, $"{remote} sends messages of version {version}, which is none of IKE: dropped") { Connection = connection?.Name ?? "" });
+            return;
+        }
+
         var text = connection is null
             ? $"{remote} speaks IKEv{version}; no connection here is for it"
             : $"{remote} speaks IKEv{version}, connection {connection.Name} is IKEv{(int)connection.Version}: refused, and nothing falls back; at the peer: set this connection to IKEv{(int)connection.Version}; or here: set connections.{connection.Name}.version = {version}";

@@ -49,7 +49,7 @@ public sealed class PoolTextTests
     [InlineData("server", "10.1.0.9", "INTERNAL_IP4_SERVER 10.1.0.9", "0a010009")]
     [InlineData("p_cscf", "10.1.0.9", "P_CSCF_IP4_ADDRESS 10.1.0.9", "0a010009")]
     [InlineData("7", "Warifu 1", "APPLICATION_VERSION Warifu 1", "5761726966752031")]
-    [InlineData("28672", "hello", "28672 68656c6c6f", "68656c6c6f")]
+    [InlineData("28672", "hello", "UNITY_BANNER hello", "68656c6c6f")]
     [InlineData("20", "10.1.0.9", "P_CSCF_IP4_ADDRESS 10.1.0.9", "0a010009")]
     [InlineData("25", "corp.example", "INTERNAL_DNS_DOMAIN corp.example", "636f72702e6578616d706c65")]
     [InlineData("16390", "0xDEADBEEF", "16390 deadbeef", "deadbeef")]
