@@ -197,7 +197,8 @@ internal sealed class AggressiveMode(IsakmpSa sa) : PhaseOne(sa)
 
     private void OnInitiatorProof(scoped in ChainView view)
     {
-        var initialContact = view.TryGetNotify(NotifyV1.InitialContact, out _);
+        // the proof does not cover notifies: in clear anybody may have put it there (RFC 2407 section 4.6.3)
+        var initialContact = WasSealed && view.TryGetNotify(NotifyV1.InitialContact, out _);
         if (PeerProof.Read(Sa, view) is not { } proof)
         {
             Fail(PhaseFailures.NoProof(Sa), NotifyV1.InvalidHashInformation);

@@ -119,6 +119,7 @@ internal sealed partial class IsakmpSa
         // from 500 to 4500 where there is a NAT (RFC 3947 section 4)
         if (!Initiator && kind is MessageKind.Main5 or MessageKind.Aggressive3) (Local, Remote) = (local, remote);
         Trace(StepDirection.In, kind, view);
+        mode.WasSealed = encrypted;
         mode.Receive(view);
         Reschedule();
         return DropReason.None;

@@ -29,6 +29,9 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
     /// <summary>An answer of the host is awaited.</summary>
     public bool IsBusy { get; protected set; }
 
+    /// <summary>The message that is taken came encrypted.</summary>
+    public bool WasSealed { get; set; }
+
     /// <summary>The message that may come next; null = none.</summary>
     public abstract MessageKind? Expected { get; }
 

@@ -1,6 +1,7 @@
 using System;
 using System.Linq;
 using Warifu.Engine;
+using Warifu.Fuzz;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
@@ -93,6 +94,52 @@ public sealed class AggressiveModeTests
         Assert.True(pair.Up().Success);
         pair.Run(TimeSpan.FromMinutes(3));
         V1Pair.AssertQuiet(pair);
+    }
+
+    /// <summary>Nobody answers message 3: a peer that is not heard at all gets it four times, and no more.</summary>
+    [Fact]
+    public void The_third_message_goes_four_times_to_a_peer_that_is_silent()
+    {
+        using var pair = new EnginePair();
+        pair.Load(Left() with { Children = [] }, Right());
+        pair.Wire = (number, _, _) => number < 2 ? 1 : 0;
+        pair.Left.Up("net", null, pair.Now);
+        pair.Run(TimeSpan.FromMinutes(10));
+        Assert.Equal("ESTABLISHED", pair.Left.Engine.Snapshot().IkeSas.Single().State);
+        Assert.Equal(4, V1Pair.Messages(pair, pair.Left).Count(message => message[18] == (byte)ExchangeType.Aggressive && (message[19] & 1) == 1));
+    }
+
+    /// <summary>RFC 2407 section 4.6.3: a status notify counts only under protection. Message 3 may come in clear, and what it says beside its proof is nobody's word: what the peer has stays.</summary>
+    [Theory]
+    [Trait("Item", "3.10")]
+    [Trait("Attack", "INITIAL-CONTACT")]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void INITIAL_CONTACT_counts_only_under_encryption(bool isSealed)
+    {
+        using var pair = V1Pair.Up(Left(), Right());
+        var old = pair.Right.Installed.Keys.Single();
+        using var fresh = new EngineHost(IpAddress.Parse("192.0.2.2"), 99, pair.Now);
+        fresh.SetPsk("ike-1", EnginePair.Secret);
+        fresh.Load(PolicySet.Of(Left()), pair.Now);
+        fresh.Up("net", "net", pair.Now);
+        var first = fresh.Outbox.Dequeue();
+        pair.Right.Receive(Attack.Right, Attack.Left, first.Message, pair.Now);
+        fresh.Receive(Attack.Left, Attack.Right, pair.Right.Outbox.Dequeue().Message, pair.Now);
+        var third = fresh.Outbox.Dequeue().Message;
+        var own = fresh.Engine.IsakmpSas.Single();
+        IkeHeader.TryRead(third, out var header);
+        if (!isSealed)
+        {
+            var victim = pair.Right.Engine.IsakmpSas.Single(sa => sa.CookieI == own.CookieI);
+            Assert.Equal(ParseError.None, ChainView.TryParse((PayloadV1)third[16], ForgerV1.Open(own, third, ForgerV1.FirstIv(victim, victim.Mode!)), decrypted: true, out var view));
+            Assert.True(view.TryGetNotify(NotifyV1.InitialContact, out _));
+            third = ForgerV1.Rebuild(view, (_, type, body) => (type, body)).ToMessage(header with { Flags = 0 });
+        }
+
+        pair.Right.Receive(Attack.Right, Attack.Left, third, pair.Now);
+        Assert.Equal(2, pair.Right.Events.OfType<IkeSaUp>().Count());
+        Assert.Equal(!isSealed, pair.Right.Installed.ContainsKey(old));
     }
 
     /// <summary>R60: the answer would let anybody guess the key.</summary>
