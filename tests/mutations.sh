@@ -1,10 +1,10 @@
 #!/bin/bash
 # Plants the bugs of tests/mutations.txt in a copy of the sources, all in one build, and plays worlds with each, then crossings: at least 15 must come to a bad end.
 # Those that survive show what the worlds do not reach yet.
-# Usage: tests/mutations.sh [WORLDS]      (300 worlds at most for each unless told; the first bad end counts)
+# Usage: tests/mutations.sh [WORLDS [FIRST [LAST]]]      (300 worlds at most for each unless told; the first bad end counts; with FIRST only the bugs from that number on, and no least number of deaths)
 set -euo pipefail
 root=$(dirname "$(dirname "$(realpath "$0")")")
-worlds=${1:-300}
+worlds=${1:-300} first=${2:-1} last=${3:-999}
 . "$root/build/env.sh"
 copy=$(mktemp -d); trap 'rm -rf "$copy"' EXIT
 mkdir -p "$copy/src" "$copy/tests"
@@ -38,13 +38,17 @@ program=$copy/artifacts/bin/Warifu.Simulation/release/Warifu.Simulation
 alive=0; dead=0
 WARIFU_MUTANT=0 "$program" --worlds 300 > /dev/null || { echo "without a planted bug worlds end badly: repair that first"; exit 1; }
 while read -r _ number what; do
+  [ "$number" -ge "$first" ] && [ "$number" -le "$last" ] || continue
   # each in the worlds that speak its version
   ike=2; [[ $what != "IKEv1: "* ]] || ike=1
   if said=$(WARIFU_MUTANT=$number timeout 120 "$program" --ike $ike --worlds "$worlds" 2>&1 > /dev/null) && said=$(WARIFU_MUTANT=$number timeout 120 "$program" --ike $ike --crossings 2>&1); then
     alive=$((alive + 1)); echo "ALIVE $number $what"
+  elif [ -z "$said" ]; then
+    # a machine that is too slow has found nothing
+    alive=$((alive + 1)); echo "SLOW  $number $what: no end within two minutes"
   else
     dead=$((dead + 1)); printf 'dead  %-2s %s: world %s: %s\n' "$number" "$what" "$(grep -o -- '--world [0-9]*' <<<"$said" | head -n 1 | cut -d' ' -f2)" "$(head -n 1 <<<"$said" | sed -E 's/^at [0-9:.]+: //' | cut -c1-110)"
   fi
 done < <(grep '^= ' "$root/tests/mutations.txt")
 echo "$dead planted bugs died, $alive survived"
-[ $dead -ge 15 ]
+[ $# -gt 1 ] || [ $dead -ge 15 ]
