@@ -1,5 +1,6 @@
 using System;
 using System.Buffers.Binary;
+using System.Collections.Generic;
 using Warifu.Primitives;
 
 namespace Warifu.Simulation;
@@ -11,6 +12,9 @@ internal sealed class SeededEntropy(ulong seed) : IEntropy
 
     /// <summary>First octet of everything that is as long as a nonce: tests say which of several nonces is the lowest.</summary>
     public byte? Lead { get; set; }
+
+    /// <summary>What is drawn next as a number of four octets: tests say which message ID or SPI comes up.</summary>
+    public Queue<uint> Words { get; } = [];
 
     public ulong Next()
     {
@@ -26,6 +30,12 @@ internal sealed class SeededEntropy(ulong seed) : IEntropy
 
     public void Fill(Span<byte> destination)
     {
+        if (destination.Length == 4 && Words.TryDequeue(out var word))
+        {
+            BinaryPrimitives.WriteUInt32BigEndian(destination, word);
+            return;
+        }
+
         var start = destination;
         Span<byte> block = stackalloc byte[8];
         while (!destination.IsEmpty)

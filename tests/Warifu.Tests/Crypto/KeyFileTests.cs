@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Formats.Asn1;
 using System.Linq;
+using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Text;
 using Org.BouncyCastle.Crypto.Generators;
@@ -10,6 +11,7 @@ using Org.BouncyCastle.Security;
 using Org.BouncyCastle.X509;
 using Warifu.Crypto;
 using Warifu.Crypto.Signatures;
+using Warifu.Primitives;
 using Warifu.Tests.Pki;
 using Xunit;
 
@@ -224,6 +226,33 @@ public sealed class KeyFileTests
         using var managed = PrivateKey.FromPkcs8(pkcs8, Provider.Managed);
         Assert.True(managed.Public.Equals(key.Public), kind);
     }
+
+    /// <summary>A key that is given up leaves no octet of itself in memory, computes nothing and cannot be copied; a copy that was made before is its own.</summary>
+    [Theory]
+    [InlineData("p256", false)]
+    [InlineData("p256", true)]
+    [InlineData("rsa", false)]
+    [InlineData("ed25519", true)]
+    public void A_disposed_key_is_zeroed_and_of_no_use(string kind, bool native)
+    {
+        using var pkcs8 = KeyFile.ToPkcs8(Keys.Pkcs8(kind), default);
+        var key = PrivateKey.FromPkcs8(pkcs8, native ? Provider.Processor : Provider.Managed);
+        using var copy = key.Clone();
+        var scheme = SchemeOf(kind);
+        var octets = OctetsOf(key).Span;
+        Assert.Equal(pkcs8.Span.ToArray(), octets.ToArray());
+        key.Dispose();
+        Assert.Equal(-1, octets.IndexOfAnyExcept((byte)0));
+        Assert.Throws<ObjectDisposedException>(() => key.Sign(scheme, [1, 2, 3]));
+        Assert.Throws<ObjectDisposedException>(() => key.Clone());
+        Assert.True(copy.Public.Verify(scheme, [1, 2, 3], copy.Sign(scheme, [1, 2, 3])));
+        key.Dispose();
+    }
+
+    private static SignatureScheme SchemeOf(string kind) => kind switch { "rsa" => SignatureScheme.RsaPss(HashId.Sha256), "ed25519" => SignatureScheme.Ed25519, _ => SignatureScheme.Ecdsa(HashId.Sha256) };
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_pkcs8")]
+    private static extern ref Secret OctetsOf(PrivateKey key);
 
     private static void Refuses(ReadOnlySpan<byte> file, ReadOnlySpan<byte> passphrase, string sentence)
     {

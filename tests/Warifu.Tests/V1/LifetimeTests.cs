@@ -65,6 +65,36 @@ public sealed class LifetimeTests
         Assert.InRange((pair.Left.Engine.Snapshot().IkeSas.Single().ReauthAt!.Value - pair.Now).TotalSeconds, 300, 595);
     }
 
+    /// <summary>A lifetime that is told behind phase 1 or quick mode names what it is for, and only shortens (RFC 2407 section 4.6.3.1).</summary>
+    [Fact]
+    public void A_lifetime_that_is_told_later_shortens_what_it_names_and_nothing_else()
+    {
+        using var pair = V1Pair.Up(V1Pair.Left() with { RekeyTime = TimeSpan.FromHours(1) }, V1Pair.Right());
+        var theirs = pair.Right.Engine.IsakmpSas.Single();
+        var (sa, id) = (pair.Left.Engine.IsakmpSas.Single(), 0u);
+        var spi = BitConverter.GetBytes(System.Buffers.Binary.BinaryPrimitives.ReverseEndianness(pair.Right.Installed.Values.Single().InboundSpi.Value));
+        Instant Ike() => pair.Left.Engine.Snapshot().IkeSas.Single().ExpireAt!.Value;
+        Instant Child() => pair.Left.Engine.Snapshot().IkeSas.Single().Children.Single().ExpireAt!.Value;
+        void Say(ProtocolId protocol, byte[] of, ulong seconds) => Tell(pair, theirs, id++, new ChainBuilder().Notify(protocol, of, NotifyV1.ResponderLifetime, Lifetime.Write((ushort)(protocol == ProtocolId.Ike ? (ushort)IsakmpAttribute.LifeType : (ushort)IpsecAttribute.LifeType), seconds, 0)));
+        var (ike, child) = (Ike(), Child());
+        byte[] others = [.. sa.Cookies().Select(octet => (byte)(octet ^ 1))], other = [.. spi.Select(octet => (byte)(octet ^ 1))];
+        Say(ProtocolId.Ike, others, 600);
+        Say(ProtocolId.Ike, [], 600);
+        Say(ProtocolId.Ike, sa.Cookies(), 360_000);
+        Say(ProtocolId.Esp, other, 600);
+        Say(ProtocolId.Esp, [], 600);
+        Say(ProtocolId.Esp, spi, 360_000);
+        Assert.Equal((ike, child), (Ike(), Child()));
+        Assert.InRange(sa.Suite!.Seconds, 1UL, 4000UL);
+        Say(ProtocolId.Esp, spi, 600);
+        Assert.Equal((ike, pair.Now + TimeSpan.FromSeconds(600)), (Ike(), Child()));
+        Say(ProtocolId.Ike, sa.Cookies(), 900);
+        Assert.Equal((pair.Now + TimeSpan.FromSeconds(900), pair.Now + TimeSpan.FromSeconds(600)), (Ike(), Child()));
+        pair.Run(TimeSpan.FromSeconds(600));
+        V1Pair.AssertSame(pair);
+        V1Pair.AssertQuiet(pair);
+    }
+
     /// <summary>A lifetime of phase 1 in kilobytes counts what is encrypted with its keys: it is done anew before the end, not sooner than ten seconds after it began, and ends then.</summary>
     [Fact]
     public void Kilobytes_of_phase_1_make_it_be_done_anew()

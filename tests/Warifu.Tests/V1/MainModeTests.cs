@@ -121,6 +121,22 @@ public sealed class MainModeTests
         Assert.Empty(pair.Right.Installed);
     }
 
+    /// <summary>The identity of message 5 leads to the connection, and that one allows what was negotiated, or it is not the one.</summary>
+    [Theory]
+    [Trait("Item", "3.2")]
+    [InlineData("aes256-sha256-ecp256", false)]
+    [InlineData("aes128-sha256-ecp256", true)]
+    public void An_identity_leads_only_to_a_connection_that_allows_what_was_negotiated(string ike, bool isRight)
+    {
+        using var pair = new EnginePair();
+        var anybody = V1Pair.Right() with { Name = "other", RemoteAddresses = [], Remote = new RemoteAuth { Id = IdentityPattern.Of(Identity.Fqdn("other.example.org")) } };
+        pair.Left.Load(PolicySet.Of(V1Pair.Left()), pair.Now);
+        pair.Right.Load(PolicySet.Of(anybody, V1Pair.Right(ike) with { RemoteAddresses = [] }), pair.Now);
+        Assert.Equal(isRight, pair.Up().Success);
+        Assert.Equal(isRight ? 1 : 0, pair.Right.Installed.Count);
+        if (!isRight) Assert.Equal("identity", pair.Right.LastReport!.Failure!.Reason);
+    }
+
     /// <summary>R39: nothing outside of the list is accepted, weaker or stronger.</summary>
     [Theory]
     [InlineData("aes256-sha256-ecp256")]

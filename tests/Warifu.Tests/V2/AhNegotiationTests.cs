@@ -125,15 +125,16 @@ public sealed class AhNegotiationTests
     [Theory]
     [InlineData(StartAction.None)]
     [InlineData(StartAction.Start)]
+    [InlineData(StartAction.Trap)]
     [Trait("Item", "2.13")]
     public void On_a_path_that_turns_out_to_have_a_NAT_it_ends_and_ESP_goes_on(StartAction close)
     {
         var (next, outside) = (IpAddress.Parse("192.0.2.77"), new Endpoint(IpAddress.Parse("203.0.113.1"), 1717));
         using var pair = new EnginePair();
-        Connection Roaming(Connection one) => one with { Mobike = true, LocalAddresses = [], KeyingTries = close == StartAction.Start ? 0 : 1, Children = [With(one, "sha256").Children[0] with { Name = "ah", StartAction = close, CloseAction = close }, .. one.Children] };
+        Connection Roaming(Connection one) => one with { Mobike = true, LocalAddresses = [], KeyingTries = close == StartAction.Start ? 0 : 1, Children = [With(one, "sha256").Children[0] with { Name = "ah", StartAction = close == StartAction.Start ? close : StartAction.None, CloseAction = close }, .. one.Children] };
         pair.Load(Roaming(EnginePair.LeftGateway()), Roaming(EnginePair.RightGateway() with { RemoteAddresses = [] }));
         Assert.True(pair.Up().Success);
-        if (close == StartAction.None) Assert.True(pair.Up("ah").Success);
+        if (close != StartAction.Start) Assert.True(pair.Up("ah").Success);
         pair.Run(TimeSpan.FromSeconds(1));
         Assert.Equal([ProtocolId.Ah, ProtocolId.Esp], pair.Left.Installed.Values.Select(sa => sa.Protocol).Order());
         var home = pair.Left.Address;
@@ -150,6 +151,8 @@ public sealed class AhNegotiationTests
         }
 
         Assert.Single(pair.Left.Engine.Snapshot().IkeSas);
+        // that is no end that anybody asked for: it counts as expired, and close_action says what then
+        if (close != StartAction.Start) Assert.All([pair.Left, pair.Right], side => Assert.Equal(close == StartAction.Trap, side.Policies.ContainsKey(("net", "ah"))));
         // back where there is none: who wants it all the time has it again
         pair.Nat = null;
         MoveTo(home);

@@ -191,6 +191,43 @@ public sealed class SignatureAuthTests : IDisposable
         Assert.True(SignatureChoice.FitsCurve(AuthMethod.DigitalSignature, Keys.Of(kind).Public));
     }
 
+    /// <summary>A peer that says one method of RFC 4754 and signs with a key of another curve, which is known here.</summary>
+    [Theory]
+    [InlineData("p256", "p256", true)]
+    [InlineData("p256", "p384", false)]
+    [InlineData("p256", "p521", false)]
+    [InlineData("p384", "p256", false)]
+    [InlineData("p384", "p384", true)]
+    [InlineData("p521", "p256", false)]
+    public void A_signature_by_a_method_of_another_curve_is_refused(string method, string kind, bool good)
+    {
+        _pair = Old();
+        var (own, used) = (method + ".wrong1", kind + ".wrong2");
+        var left = Raw(Left("p256"), own, "p256.wrong3") with { SendCert = SendCertificates.Never };
+        Load(left, Raw(Right("p256"), "p256.wrong3", used) with { SendCert = SendCertificates.Never });
+        _pair.Left.HeldAsks = [];
+        _pair.Left.Up("net", "net", _pair.Now);
+        while (true)
+        {
+            _pair.Settle();
+            if (_pair.Left.HeldAsks.Count == 0) break;
+            var (id, question) = _pair.Left.HeldAsks[0];
+            _pair.Left.HeldAsks.RemoveAt(0);
+            if (question is not Ask.Sign sign)
+            {
+                _pair.Left.Answer(id, question, _pair.Now);
+                continue;
+            }
+
+            Assert.True(sign.Scheme.Raw);
+            _pair.Left.Engine.Handle(new Answer.Octets(id, new Secret(Keys.Of(used).Sign(sign.Scheme, sign.Octets.AsSpan()))), _pair.Now);
+            _pair.Left.Drain(_pair.Now);
+        }
+
+        Assert.Equal(good ? 1 : 0, _pair.Right.Installed.Count);
+        if (!good) Assert.Equal("authentication-failed", _pair.Right.LastReport!.Failure!.Reason);
+    }
+
     [Fact]
     [Trait("Item", "2.2")]
     public void A_policy_that_is_loaded_anew_brings_its_new_chain()
