@@ -41,12 +41,12 @@ internal static class CoverageTable
     {
         foreach (var way in StrongSwanV1Tests.Ways) yield return V1(way.Scenario, way.Scenario == StrongSwanV1Tests.Ways[0].Scenario ? Wanted.V4 | Wanted.V6 | Wanted.Mixed : Wanted.V4);
         foreach (var suite in StrongSwanV1Tests.Suites) yield return V1(StrongSwanV1Tests.SuiteScenario(suite), Wanted.V4);
-        foreach (var cell in V1RemoteAccessTests.Cells) yield return V1(cell.Scenario, Wanted.V4);
-        yield return V1("XAuth, wrong password", Wanted.V4);
+        foreach (var (scenario, _) in StrongSwanV1Tests.ProxyIds) yield return V1(scenario, Wanted.V4);
+        foreach (var scenario in V1RemoteAccessTests.Scenarios) yield return V1(scenario, Wanted.V4);
         foreach (var scenario in V1FailureTests.Scenarios) yield return V1(scenario, Wanted.V4);
         foreach (var scenario in new[]
         {
-            "main mode, identities are addresses", "version 2 on the same ports", "rekeying on command", "rekeying on command, PFS", "rekeying on command, aggressive mode", "rekeying on command, RSA", "deletes", "deletes, aggressive mode",
+            "main mode, identities are addresses", "version 2 on the same ports", "rekeying on command", "rekeying on command, PFS", "rekeying on command, aggressive mode", "rekeying on command, RSA", "deletes", "deletes, aggressive mode", "several children, begun by both at once",
             "peer killed: dead peer detection", "peer killed: dpd_action restart", "peer restarted: INITIAL-CONTACT", "we are killed: INITIAL-CONTACT", "we are killed: its dead peer detection", "rekeying under traffic", "fragmentation",
             "NAT: initiator behind it", "NAT: responder behind a port forward", "NAT: both behind one",
         }) yield return V1(scenario, Wanted.V4);

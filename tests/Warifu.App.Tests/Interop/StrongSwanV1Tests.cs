@@ -59,6 +59,13 @@ public sealed class StrongSwanV1Tests
         ("aggressive mode, ECDSA P-256", "p256", true),
     ];
 
+    /// <summary>Forms of client identities beside addresses and networks: scenario, site.</summary>
+    internal static IReadOnlyList<(string Scenario, Site Site)> ProxyIds { get; } =
+    [
+        ("proxy IDs: ranges", Site with { LeftTs = "range", RightTs = "range" }),
+        ("proxy IDs: one protocol", Site with { LeftTs = "[icmp]", RightTs = "[icmp]" }),
+    ];
+
     internal static Site Site => new() { Version = 1, Ike = "aes256-sha256-modp2048", Esp = "aes256-sha256" };
 
     internal static string SuiteScenario((string Ike, string Esp) suite) => $"suite {suite.Ike} / {suite.Esp}";
@@ -75,6 +82,7 @@ public sealed class StrongSwanV1Tests
     {
         var strands = InBothRoles(Ways.Select(way => (way.Scenario, SiteOf(way.Key, way.Aggressive))))
             .Concat(InBothRoles(new[] { (false, true), (true, false), (true, true) }.Select(families => ("main mode, pre-shared key", Site with { OuterV6 = families.Item1, InnerV6 = families.Item2 }))))
+            .Concat(InBothRoles(ProxyIds).Select(strand => strand with { HasRange = strand.Site.LeftTs == "range" }))
             .Concat(InBothRoles([("version 2 on the same ports", Site with { Version = 2 })]))
             .Concat(InBothRoles([("main mode, identities are addresses", Site)]).Select(strand => strand with { ByAddress = true }));
         await using var bundle = await StartAsync([.. strands]);

@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Warifu.App.Tests.Interop;
 
-/// <summary>What becomes of IKEv1 tunnels with strongSwan: rekeying of both phases on command from either side while a ping loses nothing, and deletes from either side.</summary>
+/// <summary>What becomes of IKEv1 tunnels with strongSwan: several quick modes, rekeying of both phases on command from either side while a ping loses nothing, and deletes from either side.</summary>
 [Trait("Area", "interop")]
 [Trait("Item", "3.11")]
 public sealed class V1LifeTests
@@ -85,6 +85,53 @@ public sealed class V1LifeTests
             }
         });
         Assert.Equal("", (await Tool.RunAsync("ip", ["-n", bundle.Lab.Left, "route", "show", "table", "8757"])).Output);
+    }
+
+    /// <summary>Three at once, the first by who began phase 1, one by the other side; each counts for itself, and one goes while the others stay.</summary>
+    [StrongSwanFact]
+    public async Task Several_quick_modes_at_once_and_from_either_side()
+    {
+        Strand[] strands = [.. StrongSwanV1Tests.InBothRoles([("several children, begun by both at once", StrongSwanV1Tests.Site)]).Select((strand, index) => strand with
+        {
+            Site = strand.Site with { More = [("second", $"10.10.11.{10 + index}/32", $"10.10.12.{10 + index}/32"), ("third", $"10.10.21.{10 + index}/32", $"10.10.22.{10 + index}/32")] },
+        })];
+        await using var bundle = await Bundle.StartAsync(strands, new Layout { Prepare = AddAsync });
+        await bundle.EachAsync(StrongSwanV1Tests.Peer, async strand =>
+        {
+            await bundle.UpAsync(strand);
+            await bundle.SettledAsync(strand);
+            var begun = await Task.WhenAll(BeginAsync(strand.WeInitiate, "second"), BeginAsync(!strand.WeInitiate, "third"));
+            Assert.All(begun, answer => Assert.True(answer.Bool("success"), answer.Text("errmsg")));
+            var (ours, peers) = await Until.HoldsAsync(
+                "three pairs of one phase 1",
+                async () => (await bundle.OursAsync(strand), await bundle.PeersAsync(strand)),
+                seen => seen.Item1 is [{ Children.Count: 3 } sa] && seen.Item2 is [{ Children.Count: 3 } other] && sa.Children.Concat(other.Children).All(child => child.State == "INSTALLED"));
+            Assert.Equal(ours[0].Children.Select(child => child.SpiIn).Order(), peers[0].Children.Select(child => child.SpiOut).Order());
+            (string Name, string Left, string Right)[] ways = [("net", strand.Site.LeftInner, strand.Site.RightInner), .. strand.Site.More.Select(more => (more.Name, more.Left.Split('/')[0], more.Right.Split('/')[0]))];
+            foreach (var way in ways) Assert.True(await bundle.PingBothAsync(strand, way.Left, way.Right), way.Name);
+            var sas = Assert.Single(await bundle.OursAsync(strand));
+            Assert.All(sas.Children, child => Assert.True(child is { PacketsIn: >= 6 and <= 9, PacketsOut: >= 6 and <= 9, Drops: 0 }, $"{child.Name} {child.PacketsIn} {child.PacketsOut} {child.Drops}"));
+
+            Assert.True((await bundle.Ours.RequestAsync("terminate", new ViciMessage().Add("child-id", IdOf(sas.Children.Single(child => child.Name == "second").Body)).Add("timeout", 5000))).Bool("success"));
+            await Until.HoldsAsync("the two others", async () => (await bundle.OursAsync(strand), await bundle.PeersAsync(strand)), seen => seen.Item1 is [{ Children.Count: 2 }] && seen.Item2 is [{ Children.Count: 2 }]);
+            Assert.True(await bundle.PingBothAsync(strand, ways[2].Left, ways[2].Right), "pings through the third");
+
+            Task<ViciMessage> BeginAsync(bool byUs, string child)
+            {
+                var message = new ViciMessage().Add("ike", strand.Site.Name).Add("child", child).Add("timeout", 15_000);
+                return byUs ? bundle.Ours.RequestAsync("initiate", message) : bundle.Peer.RequestAsync("initiate", message);
+            }
+        });
+
+        // kernel-libipsec wants an address of its own in each local selector
+        async Task AddAsync(Topology lab)
+        {
+            foreach (var more in strands.SelectMany(strand => strand.Site.More))
+            {
+                (await Tool.RunAsync("ip", ["-n", lab.Left, "addr", "add", more.Left, "dev", "lan"])).OrThrow("addr add");
+                (await Tool.RunAsync("ip", ["-n", lab.Right, "addr", "add", more.Right, "dev", "lan"])).OrThrow("addr add");
+            }
+        }
     }
 
     private static async Task RekeyAsync(Bundle bundle, Strand strand, bool byUs, bool child)

@@ -38,6 +38,8 @@ public sealed class VpncTests
         Assert.Contains("CISCO_SPLIT_INC_0_ADDR=10.10.2.0", told);
         Assert.Contains("CISCO_SPLIT_INC_0_MASKLEN=24", told);
 
+        // it reads its device only after its script has ended
+        await Until.HoldsAsync("the first answer", () => Topology.PingAsync(lab.Left, address, "10.10.2.1", count: 1, wait: 1), one => one.Received == 1, _ => client.Output + ours.Log);
         var counts = (await Topology.PingAsync(lab.Left, address, "10.10.2.1"), await Topology.PingAsync(lab.Right, "10.10.2.1", address), await Topology.PingAsync(lab.Left, address, "10.10.2.1", count: 3, size: 1200));
         Assert.True(counts == ((5, 5), (5, 5), (3, 3)), $"{counts}\n{client.Output}\n{ours.Log}");
         var sa = Assert.Single(await ours.SasAsync());

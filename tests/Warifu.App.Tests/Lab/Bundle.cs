@@ -23,18 +23,25 @@ internal sealed record Strand(string Scenario, bool WeInitiate, Site Site)
     /// <summary>The identities are the outer addresses.</summary>
     public bool ByAddress { get; init; }
 
+    /// <summary>Its inner addresses have three free ones behind them.</summary>
+    public bool HasRange { get; init; }
+
     public override string ToString() => $"{Scenario}, {(WeInitiate ? "we initiate" : "the peer initiates")} ({Site.Name})";
 }
 
 /// <summary>Our gateway and strongSwan with many connections between them at the same time, each with addresses and identities of its own: so many negotiations cost the start of two programs.</summary>
 internal sealed class Bundle : IAsyncDisposable
 {
-    private const int FirstHost = 10;
+    /// <summary>Number of the first strand's addresses, and of its name.</summary>
+    public const int FirstHost = 10;
+
+    private const int FirstRange = 100;
+
 
     private readonly SemaphoreSlim _pings = new(8);
 
-    /// <summary>strongSwan has a thread wait for each negotiation that it is told to begin, and it has sixteen.</summary>
-    private readonly SemaphoreSlim _begun = new(8);
+    /// <summary>strongSwan has a thread wait for each negotiation that it is told to begin, and some of its thirty-two never come free.</summary>
+    private readonly SemaphoreSlim _begun = new(16);
 
     private readonly SemaphoreSlim _starting = new(1);
     private readonly Layout _layout;
@@ -184,14 +191,14 @@ internal sealed class Bundle : IAsyncDisposable
     /// <summary>Without pairs that were rekeyed, and without a phase 1 that gave its children to a newer one: strongSwan keeps it for ten seconds.</summary>
     private static IReadOnlyList<IkeSaView> Live(IReadOnlyList<IkeSaView> sas) => [.. sas.Select(sa => sa with { Rekeyed = false }).Where(sa => sas.Count == 1 || sa.State is not ("REKEYED" or "REKEYING" or "DELETING") || sa.Children.Count > 0)];
 
-    /// <summary>(sent, received) both ways.</summary>
-    public async Task<bool> PingBothAsync(Strand strand)
+    /// <summary>Whether all pings are answered, both ways.</summary>
+    public async Task<bool> PingBothAsync(Strand strand, string? left = null, string? right = null)
     {
         await _pings.WaitAsync();
         try
         {
-            var site = strand.Site;
-            return await Topology.PingAsync(Lab.Left, site.LeftInner, site.RightInner, count: 3) == (3, 3) && await Topology.PingAsync(Lab.Right, site.RightInner, site.LeftInner, count: 3) == (3, 3);
+            var (from, to) = (left ?? strand.Site.LeftInner, right ?? strand.Site.RightInner);
+            return await Topology.PingAsync(Lab.Left, from, to, count: 3) == (3, 3) && await Topology.PingAsync(Lab.Right, to, from, count: 3) == (3, 3);
         }
         finally
         {
@@ -213,8 +220,8 @@ internal sealed class Bundle : IAsyncDisposable
     private static Strand Place(Strand strand, int index)
     {
         var (site, number) = (strand.Site, (FirstHost + index).ToString(CultureInfo.InvariantCulture));
-        var (left, right) = (site.InnerV6 ? "fd10:1::" + number : "10.10.1." + number, site.InnerV6 ? "fd10:2::" + number : "10.10.2." + number);
-        var bits = site.InnerV6 ? "/128" : "/32";
+        var inner = strand.HasRange ? (FirstRange + (4 * index)).ToString(CultureInfo.InvariantCulture) : number;
+        var (left, right) = (site.InnerV6 ? "fd10:1::" + inner : "10.10.1." + inner, site.InnerV6 ? "fd10:2::" + inner : "10.10.2." + inner);
         var (leftHost, rightHost) = ((site.OuterV6 ? "2001:db8:1::" : "192.0.2.") + number, (site.OuterV6 ? "2001:db8:2::" : "198.51.100.") + number);
         return strand with
         {
@@ -225,13 +232,23 @@ internal sealed class Bundle : IAsyncDisposable
                 RightHostIs = rightHost,
                 LeftInnerIs = left,
                 RightInnerIs = right,
-                LeftTs = site.LeftTs == "wide" ? Wider(left) : site.LeftTs ?? left + bits,
-                RightTs = site.RightTs ?? right + bits,
+                LeftTs = Selector(site.LeftTs, left),
+                RightTs = Selector(site.RightTs, right),
                 LeftId = strand.ByAddress ? leftHost : site.LeftId ?? Identity("left", index),
                 RightId = strand.ByAddress ? rightHost : site.RightId ?? Identity("right", index),
             },
         };
     }
+
+    /// <summary>Words of selectors: "wide" has one bit less, "range" has three addresses; what is in brackets follows the address.</summary>
+    private static string Selector(string? selector, string address) => selector switch
+    {
+        null => address + (address.Contains(':', StringComparison.Ordinal) ? "/128" : "/32"),
+        "wide" => Wider(address),
+        "range" => $"{address}-{address[..(address.LastIndexOf('.') + 1)]}{int.Parse(address[(address.LastIndexOf('.') + 1)..], CultureInfo.InvariantCulture) + 2}",
+        ['[', ..] => address + "/32" + selector,
+        _ => selector,
+    };
 
     private async Task AddAddressesAsync()
     {

@@ -116,6 +116,38 @@ internal sealed record Site
     /// <summary>Own addresses of the left side, when it has more than the one.</summary>
     public string? LeftLocal { get; init; }
 
+    /// <summary>The sides have changed places.</summary>
+    public Site Turned() => this with
+    {
+        LeftHostIs = RightHostIs,
+        RightHostIs = LeftHostIs,
+        LeftInnerIs = RightInnerIs,
+        RightInnerIs = LeftInnerIs,
+        LeftId = RightId,
+        RightId = LeftId,
+        LeftTs = RightTs,
+        RightTs = LeftTs,
+        LeftIke = RightIke,
+        RightIke = LeftIke,
+        LeftEsp = RightEsp,
+        RightEsp = LeftEsp,
+        LeftAuth = RightAuth,
+        RightAuth = LeftAuth,
+        LeftExpects = RightExpects,
+        RightExpects = LeftExpects,
+        LeftRounds = RightRounds,
+        RightRounds = LeftRounds,
+        LeftSections = RightSections,
+        RightSections = LeftSections,
+        LeftSecret = RightSecret,
+        RightSecret = LeftSecret,
+        LeftConnection = RightConnection,
+        RightConnection = LeftConnection,
+        LeftChild = RightChild,
+        RightChild = LeftChild,
+        More = [.. More.Select(more => (more.Name, more.Right, more.Left))],
+    };
+
     public string Left(string daemon = "") => File(LeftLocal ?? LeftHost, RightSeenAt ?? RightHost, LeftId ?? "left.example.org", RightId ?? RightName + ".example.org", LeftIke ?? Ike, LeftEsp ?? Esp, LeftNet, RightNet, LeftSecret, LeftConnection, LeftChild, More.Select(more => (more.Name, more.Left, more.Right)), daemon, LeftAuth, LeftExpects, LeftRounds, LeftSections);
 
     public string Right(string daemon = "") => File(RightHost, LeftFromAnywhere ? "%any" : LeftHost, RightId ?? RightName + ".example.org", LeftId ?? "left.example.org", RightIke ?? Ike, RightEsp ?? Esp, RightNet, LeftNet, RightSecret, RightConnection, RightChild, More.Select(more => (more.Name, more.Right, more.Left)), daemon, RightAuth, RightExpects, RightRounds, RightSections);

@@ -59,6 +59,7 @@ internal sealed class StrongSwan : IAsyncDisposable
     internal static string Settings(string folder, string socket, bool userSpaceEsp, string extra) => $$"""
             charon-systemd {
               load_modular = yes
+              threads = 32
               install_virtual_ip_on = lo
               install_routes = {{(userSpaceEsp ? "yes" : "no")}}
               multiple_authentication = yes
