@@ -10,7 +10,7 @@ internal static class CoverageTable
 
     public static IReadOnlyList<CoverageRow> Rows { get; } = [.. StrongSwanRows(), .. StrongSwanV1Rows(), .. CredentialRows(), .. FeatureRows(), .. NativeRows(), .. LibreswanRows(), .. LibreswanV1Rows(), .. OpenIkedRows()];
 
-    public static bool IsThere(string peer) => peer switch { StrongSwanName or StrongSwanV1Tests.Peer => StrongSwan.IsThere, NativeEspTests.ShimmedStrongSwan => Can("strongswan gcc"), NativeLibreswanTests.Peer or LibreswanV1Tests.Peer => Can(LibreswanTests.Needs), VpncTests.Peer => Can(VpncTests.Peer), OpenIkedTests.Peer => Can(OpenIkedTests.Needs), UmlKernelTests.Peer => Can(UmlKernelTests.Needs), _ => false };
+    public static bool IsThere(string peer) => peer switch { StrongSwanName or StrongSwanV1Tests.Peer => StrongSwan.IsThere, NativeEspTests.ShimmedStrongSwan => Can("strongswan gcc"), NativeLibreswanTests.Peer or LibreswanV1Tests.Peer => Can(LibreswanTests.Needs), VpncTests.Peer => Can(VpncTests.Peer), OpenIkedTests.Peer => Can(OpenIkedTests.Needs), UmlKernelTests.Peer or ManualKernelTests.Peer => Can(UmlKernelTests.Needs), _ => false };
 
     private static bool Can(string needs) => PeersTheoryAttribute.WhyNot(needs) is null;
 
@@ -68,6 +68,13 @@ internal static class CoverageTable
         foreach (var mode in new[] { "tunnel", "transport" }) yield return new(UmlKernelTests.Peer, $"native AH, {mode} mode", Wanted.V4);
         yield return new(UmlKernelTests.Peer, "native AH, transport mode, IKEv1", Wanted.V4 | Wanted.OnlyOurs);
         yield return new(UmlKernelTests.Peer, "native AH, tunnel mode, IKEv1", Wanted.V6 | Wanted.OnlyPeers);
+        yield return new(UmlKernelTests.Peer, "native ESP, tunnel mode, IKEv1", Wanted.V4 | Wanted.OnlyOurs);
+        yield return new(UmlKernelTests.Peer, "native ESP, transport mode, IKEv1", Wanted.V4 | Wanted.OnlyPeers);
+        foreach (var protocol in new[] { "ESP", "AH" })
+        {
+            foreach (var mode in new[] { "tunnel", "transport" }) yield return new(ManualKernelTests.Peer, $"{protocol}, {mode} mode", Wanted.V4 | Wanted.V6 | Wanted.OnlyOurs);
+        }
+
         yield return new(UmlKernelTests.Peer, "transport mode, we are behind a NAT", Wanted.V4 | Wanted.OnlyOurs);
         foreach (var word in SuiteWordTests.GmacWords) yield return new(NativeEspTests.ShimmedStrongSwan, word.Scenario, Wanted.V4);
     }
@@ -108,8 +115,9 @@ internal static class CoverageTable
 
     private static IEnumerable<CoverageRow> LibreswanV1Rows()
     {
-        foreach (var scenario in new[] { "main mode, pre-shared key", "rekeying by us", "delete by who initiated", "main mode, RSA, PFS", "aggressive mode, pre-shared key, PFS", "AH" }) yield return new(LibreswanV1Tests.Peer, scenario, Wanted.V4);
-        yield return new(LibreswanV1Tests.Peer, "XAuth", Wanted.V4 | Wanted.OnlyPeers);
+        foreach (var scenario in new[] { "main mode, pre-shared key", "rekeying by us", "delete by who initiated" }) yield return new(LibreswanV1Tests.Peer, scenario, Wanted.V4);
+        foreach (var scenario in new[] { "main mode, RSA, PFS", "AH" }) yield return new(LibreswanV1Tests.Peer, scenario, Wanted.V4 | Wanted.OnlyOurs, Wanted.V4);
+        foreach (var scenario in new[] { "aggressive mode, pre-shared key, PFS", "rekeying by the peer", "XAuth" }) yield return new(LibreswanV1Tests.Peer, scenario, Wanted.V4 | Wanted.OnlyPeers, Wanted.V4);
         yield return new(VpncTests.Peer, "aggressive mode, XAuth, Mode Config", Wanted.V4 | Wanted.OnlyPeers);
         yield return new(VpncTests.Peer, "wrong password", Wanted.V4 | Wanted.OnlyPeers);
     }

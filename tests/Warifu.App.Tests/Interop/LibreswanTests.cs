@@ -126,7 +126,7 @@ public sealed class LibreswanTests
 
         private KeyShim Shim => shim;
 
-        public static async Task<Run> StartAsync(bool weInitiate, Site site, string auth, Action<string>? files = null, Credential? own = null, Credential? authority = null, string secrets = "", string version = Version2)
+        public static async Task<Run> StartAsync(bool weInitiate, Site site, string auth, Action<string>? files = null, Credential? own = null, Credential? authority = null, string secrets = "", string version = Version2, (string Name, string Password)? user = null)
         {
             var lab = await Topology.CreateAsync();
             var run = new Run(lab, site, weInitiate, new KeyShim(Path.Combine(lab.Folder, "sa.json")));
@@ -146,7 +146,7 @@ public sealed class LibreswanTests
                     esn=no
                     auto=add
                     """;
-                run.Pluto = await Libreswan.StartAsync(lab.Right, Path.Combine(lab.Folder, "peer"), connection, Site.Secret, run.Shim, own, authority, secrets);
+                run.Pluto = await Libreswan.StartAsync(lab.Right, Path.Combine(lab.Folder, "peer"), connection, Site.Secret, run.Shim, own, authority, secrets, user);
                 var folder = Path.Combine(lab.Folder, "ours");
                 files?.Invoke(folder);
                 run.Ours = await Gateway.StartAsync(lab.Left, folder, site.Left());

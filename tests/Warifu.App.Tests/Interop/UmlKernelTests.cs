@@ -45,7 +45,12 @@ public sealed class UmlKernelTests(KernelFixture fixture)
         new("sha256-esn", false, false, true, "transport") { IsAh = true },
         new("aesxcbc", false, false, false, "transport") { IsAh = true },
         new("sha256-esn", true, true, false, "transport") { IsAh = true },
+        new("aes256-sha256", false, false, true, "tunnel") { Version = 1 },
+        new("aes128gcm16", false, false, false, "transport") { Version = 1 },
+        new("3des-md5", true, true, false, "tunnel") { Version = 1 },
+        new("aes192-sha512-esn", false, true, true, "tunnel") { Version = 1 },
         new("sha256", false, false, true, "transport") { IsAh = true, Version = 1 },
+        new("sha512-esn", false, false, false, "transport") { IsAh = true, Version = 1 },
         new("sha1", true, true, false, "tunnel") { IsAh = true, Version = 1 },
     ];
 
@@ -74,9 +79,11 @@ public sealed class UmlKernelTests(KernelFixture fixture)
         {
             var up = one.WeInitiate ? await ours.CliAsync("up", name + "/" + name) : await kernel.RunAsync($"swanctl --initiate --child {name} --timeout 10 --uri unix:///run/charon.vici");
             Assert.True(up.Ok, $"{up.All}\n{ours.Log}\n{kernel.CharonLog}");
-            var there = await Topology.PingAsync(lab.Left, left, right);
-            var large = await Topology.PingAsync(lab.Left, left, right, count: 3, size: 1201);
-            var back = await kernel.RunAsync($"ping -n -q -c 5 -i 0.1 -w 3 -I {right} {left}; {KernelView.Look}");
+            // who answers quick mode has its SAs only after the third message
+            if (one is { Version: 1, WeInitiate: true }) (await kernel.RunAsync("for i in $(seq 50); do ip xfrm policy | grep -q 'dir in' && break; sleep 0.1; done")).OrThrow("policies");
+            var there = await Topology.PingAsync(lab.Left, left, right, interval: 0.05);
+            var large = await Topology.PingAsync(lab.Left, left, right, count: 3, interval: 0.05, size: 1201);
+            var back = await kernel.RunAsync($"ping -n -q -c 5 -i 0.05 -w 3 -I {right} {left}; {KernelView.Look}");
             var sas = (await ours.CliAsync("list", "sas", "--json")).Output;
             var child = (await ours.SasAsync()).Single(sa => sa.Connection == name).Children.Single();
             Assert.True(there == (5, 5) && large == (3, 3) && back.Output.Contains(" packets transmitted, 5 received", StringComparison.Ordinal), $"{there} {large}\n{back.Output}\n{sas}\n{ours.Log}");
@@ -96,7 +103,7 @@ public sealed class UmlKernelTests(KernelFixture fixture)
 
         Assert.Equal("", (await kernel.RunAsync("ip xfrm state")).Output);
         Coverage.Passed(Peer, $"native {one.Protocol.ToUpperInvariant()}, {one.Mode} mode{(one.Version == 1 ? ", IKEv1" : "")}", one.WeInitiate, one.OuterV6, one.InnerV6);
-        if (!one.IsAh && !one.OuterV6 && !one.InnerV6 && one.Algorithms.EndsWith("-esn", StringComparison.Ordinal)) Coverage.Passed(Peer, "native ESP, ESN", one.WeInitiate);
+        if (!one.IsAh && one.Version == 2 && !one.OuterV6 && !one.InnerV6 && one.Algorithms.EndsWith("-esn", StringComparison.Ordinal)) Coverage.Passed(Peer, "native ESP, ESN", one.WeInitiate);
     }
 
     [PeersFact(Needs)]

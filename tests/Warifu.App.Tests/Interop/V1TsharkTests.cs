@@ -22,12 +22,23 @@ public sealed class V1TsharkTests
 
     private static readonly TestCa s_ca = TestCa.Root("Lab CA of dissected IKEv1");
 
+    /// <summary>Ciphers with and without PFS, all ways to authenticate; those that say most without WARIFU_LONG.</summary>
+    public static IEnumerable<TheoryDataRow<string, string, string, bool, string>> Rows =>
+    [
+        new("aes256-sha256-modp2048", "aes256gcm16-ecp256", "", false, "Pre-shared key"),
+        new("aes192-sha512-ecp384", "aes192-sha384", "ecdsa", true, "ECDSA with SHA-256 on the P-256 curve"),
+        .. Tool.IsLong ? s_more : [],
+    ];
+
+    private static readonly TheoryDataRow<string, string, string, bool, string>[] s_more =
+    [
+        new("3des-md5-modp1024", "3des-md5", "", true, "Pre-shared key"),
+        new("des-sha1-modp1024", "aes128-sha1", "", false, "Pre-shared key"),
+        new("aes128-sha1-modp1536", "aes256-sha256-modp2048", "rsa", false, "RSA signatures"),
+    ];
+
     [PeersTheory("tshark tcpdump")]
-    [InlineData("aes256-sha256-modp2048", "aes256gcm16-ecp256", "", false, "Pre-shared key")]
-    [InlineData("3des-md5-modp1024", "3des-md5", "", true, "Pre-shared key")]
-    [InlineData("des-sha1-modp1024", "aes128-sha1", "", false, "Pre-shared key")]
-    [InlineData("aes128-sha1-modp1536", "aes256-sha256-modp2048", "rsa", false, "RSA signatures")]
-    [InlineData("aes192-sha512-ecp384", "aes192-sha384", "ecdsa", true, "ECDSA with SHA-256 on the P-256 curve")]
+    [MemberData(nameof(Rows))]
     public async Task Every_packet_decodes_and_decrypts(string ike, string esp, string key, bool aggressive, string method)
     {
         await using var lab = await Topology.CreateAsync();
@@ -76,8 +87,8 @@ public sealed class V1TsharkTests
         Assert.Equal(["esp_sa", "ikev1_decryption_table"], Directory.GetFiles(keys).Select(Path.GetFileName).Order());
         Assert.All(Directory.GetFiles(keys), file => Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(file)));
         var packets = await Tshark.ReadAsync(capture.File, keys);
-        var shown = await Tshark.ShowAsync(capture.File, keys);
-        Assert.All(packets, packet => Assert.False(packet.Malformed || packet.Expert.Length > 0, $"packet {packet.Number}: {string.Join(", ", packet.Expert)} {string.Join(':', packet.Protocols)}\n{shown}"));
+        var bad = packets.Where(packet => packet.Malformed || packet.Expert.Length > 0).Select(packet => $"packet {packet.Number}: {string.Join(", ", packet.Expert)} {string.Join(':', packet.Protocols)}").ToList();
+        Assert.True(bad.Count == 0, bad.Count == 0 ? "" : string.Join('\n', bad) + "\n" + await Tshark.ShowAsync(capture.File, keys));
         Assert.Equal(16, packets.Count(packet => packet.IsEsp && packet.ShowsIcmp && packet.IcvGood));
 
         // two phases 1, two quick modes, what is within each
@@ -97,7 +108,7 @@ public sealed class V1TsharkTests
         // R-U-THERE and its answer
         Assert.Contains(others, packet => packet.Notifies.Contains(36136));
         Assert.Contains(others, packet => packet.Notifies.Contains(36137));
-        var decoded = (await Tool.RunAsync("env", ["WIRESHARK_CONFIG_DIR=" + keys, "tshark", "-n", "-r", capture.File, "-V", "-Y", "isakmp"], TimeSpan.FromSeconds(40))).Output;
+        var decoded = (await Tool.RunAsync("env", ["WIRESHARK_CONFIG_DIR=" + keys, "tshark", "-n", "-r", capture.File, "-c", "2", "-V", "-Y", "isakmp"], TimeSpan.FromSeconds(40))).Output;
         Assert.True(decoded.Contains(method, StringComparison.Ordinal), string.Join('\n', decoded.Split('\n').Where(line => line.Contains("uthentication", StringComparison.Ordinal))));
 
         // without the keys nothing of it can be seen

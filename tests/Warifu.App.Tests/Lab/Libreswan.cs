@@ -34,11 +34,18 @@ internal sealed class Libreswan : IAsyncDisposable
     /// <param name="own">Certificate and key, which the connection calls by the name "own"; null = none.</param>
     /// <param name="authority">The CA that it trusts.</param>
     /// <param name="secrets">Further lines of ipsec.secrets.</param>
-    public static async Task<Libreswan> StartAsync(string ns, string folder, string connection, string secret, KeyShim shim, Credential? own = null, Credential? authority = null, string secrets = "")
+    /// <param name="user">Name and password of a user of XAuth.</param>
+    public static async Task<Libreswan> StartAsync(string ns, string folder, string connection, string secret, KeyShim shim, Credential? own = null, Credential? authority = null, string secrets = "", (string Name, string Password)? user = null)
     {
         foreach (var name in new[] { "run", "nss", "d/cacerts", "d/crls", "d/policies" }) Directory.CreateDirectory(Path.Combine(folder, name));
         await File.WriteAllTextAsync(Path.Combine(folder, "ipsec.conf"), $"config setup\n    protostack=xfrm\n    uniqueids=no\n    ikev1-policy=accept\nconn net\n    {connection.ReplaceLineEndings("\n    ")}\n");
         await File.WriteAllTextAsync(Path.Combine(folder, "ipsec.secrets"), $"%any %any : PSK \"{secret}\"\n{secrets}\n");
+        if (user is { } known)
+        {
+            var hash = (await Tool.RunAsync("openssl", ["passwd", "-6", known.Password])).OrThrow("openssl passwd").Output.Trim();
+            await File.WriteAllTextAsync(Path.Combine(folder, "d", "passwd"), $"{known.Name}:{hash}:net\n");
+        }
+
         (await RunAsync(ns, $"certutil -N -d sql:{folder}/nss --empty-password")).OrThrow("certutil");
         if (authority is not null)
         {
