@@ -96,6 +96,24 @@ public sealed class AggressiveModeTests
         V1Pair.AssertQuiet(pair);
     }
 
+    /// <summary>Amplification: an answer that is more than three times as long as what it answers is not given, whatever makes it long.</summary>
+    [Theory]
+    [Trait("Item", "3.10")]
+    [Trait("Attack", "T69")]
+    [InlineData(20, true)]
+    [InlineData(1000, false)]
+    public void An_identity_that_makes_the_answer_too_long_is_not_told(int length, bool isRight)
+    {
+        using var pair = new EnginePair();
+        var own = Identity.Fqdn(new string('r', length) + ".example.org");
+        pair.Load(Left() with { Remote = new RemoteAuth { Id = IdentityPattern.Of(own) } }, Right() with { Local = new LocalAuth { Id = own } });
+        Assert.Equal(isRight, pair.Up().Success);
+        if (isRight) return;
+        Assert.DoesNotContain(pair.Sent, sent => sent.From == pair.Right);
+        Assert.Contains(pair.Right.Events.OfType<NegotiationEnded>(), ended => ended.Report.Failure?.Reason == "amplification");
+        Assert.Empty(pair.Right.Engine.IsakmpSas);
+    }
+
     /// <summary>Nobody answers message 3: a peer that is not heard at all gets it four times, and no more.</summary>
     [Fact]
     public void The_third_message_goes_four_times_to_a_peer_that_is_silent()

@@ -152,6 +152,7 @@ public sealed class AroundTests
         using var pair = V1Pair.Up(V1Pair.Left() with { ForceEncapsulation = true }, V1Pair.Right());
         Assert.True(pair.Left.Installed.Values.Single().UdpEncapsulation);
         Assert.True(pair.Right.Installed.Values.Single().UdpEncapsulation);
+        Assert.Equal(3, ModeIn(pair));
     }
 
     /// <summary>Drafts 02 and 03 have the same payloads under other numbers (R161).</summary>
@@ -175,6 +176,7 @@ public sealed class AroundTests
         Assert.Contains(pair.Sent, sent => Has(sent.Message.Message, PayloadV1.NatDDraft));
         Assert.DoesNotContain(pair.Sent, sent => Has(sent.Message.Message, PayloadV1.NatD));
         Assert.True(pair.Left.Installed.Values.Single().UdpEncapsulation);
+        Assert.Equal(61443, ModeIn(pair));
     }
 
     /// <summary>Drafts 00 and 01, and older ones: recognised and told, not spoken.</summary>
@@ -216,6 +218,7 @@ public sealed class AroundTests
         Assert.Equal([TrafficSelector.Of(outer)], right.RemoteSelectors);
         Assert.Equal([TrafficSelector.Of(server)], left.RemoteSelectors);
         Assert.Equal((inner, server), (right.OriginalRemote, left.OriginalRemote));
+        Assert.Equal(draft is null ? 4 : 61444, ModeIn(pair));
         if (draft is null) Assert.Equal((server, outer), (right.OriginalLocal, left.OriginalLocal));
         else Assert.True(right.OriginalLocal.IsNone && left.OriginalLocal.IsNone);
     }
@@ -348,6 +351,19 @@ public sealed class AroundTests
 
         Assert.True(pair.Left.Results[id].Success);
         V1Pair.AssertSame(pair);
+    }
+
+    /// <summary>The encapsulation mode that the left side offers, as it goes over the wire (RFC 3947 section 5.1, draft-ietf-ipsec-nat-t-ike-03 section 5.1).</summary>
+    private static int ModeIn(EnginePair pair)
+    {
+        const ushort Mode = 4;
+        var own = pair.Left.Engine.IsakmpSas.Single();
+        var message = V1Pair.Messages(pair, pair.Left).First(sent => sent[18] == (byte)ExchangeType.QuickMode);
+        IkeHeader.TryRead(message, out var header);
+        Assert.Equal(ParseError.None, ChainView.TryParse(PayloadV1.Hash, ForgerV1.Open(own, message, own.ExchangeIv(header.MessageId)), decrypted: true, out var view));
+        Assert.True(view.TryGet(PayloadV1.Sa, out var body));
+        Assert.Equal(ParseError.None, SaBody.TryParse(body, out var offer));
+        return (int)offer[0].Transforms[0].Attributes.Single(attribute => attribute.Type == Mode).Value;
     }
 
     private static bool Has(byte[] message, PayloadV1 type) => (message[19] & 1) == 0 && ChainView.TryParse((PayloadV1)message[16], message.AsSpan(IkeHeader.Length), false, out var view) == ParseError.None && view.IndexOf(type) >= 0;

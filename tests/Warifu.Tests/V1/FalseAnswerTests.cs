@@ -97,6 +97,26 @@ public sealed class FalseAnswerTests
         Attack.AssertUnharmed(victim);
     }
 
+    /// <summary>One peer has only so many pairs.</summary>
+    [Fact]
+    [Trait("Item", "3.10")]
+    public void A_peer_has_no_more_than_so_many_children()
+    {
+        using var pair = Attack.Peer(out var own);
+        var victim = pair.Right.Engine.IsakmpSas.Single();
+        var made = victim.Children.Values.Single();
+        for (var i = 2u; i <= ProtocolTimes.ChildrenPerIke; i++)
+        {
+            if (i == ProtocolTimes.ChildrenPerIke) Assert.Equal((byte)ExchangeType.QuickMode, Assert.Single(Attack.Knock(pair, ForgerV1.Hashed(own, ExchangeType.QuickMode, 0x70, Quick(own, 0x9000))))[18]);
+            else victim.Children.Add(new ChildState { Id = 0xF0_0000 + i, Config = made.Config, Inbound = new ChildSpi(0xF000_0000 + i), Outbound = new ChildSpi(0xE000_0000 + i), Proposal = made.Proposal, Mode = made.Mode, Encapsulated = false, Local = made.Local, Remote = [EnginePair.Ts("10.77.0.0/16").Selector], Installed = made.Installed });
+        }
+
+        Assert.Equal(ProtocolTimes.ChildrenPerIke, victim.Children.Count);
+        Assert.Equal((byte)ExchangeType.InformationalV1, Assert.Single(Attack.Knock(pair, ForgerV1.Hashed(own, ExchangeType.QuickMode, 0x7F, Quick(own, 0x9100))))[18]);
+        Assert.Equal(2, pair.Right.Installed.Count);
+        Assert.Equal("no-additional-sas", pair.Right.LastReport!.Failure!.Reason);
+    }
+
     /// <summary>HASH(3) proves that the initiator is alive (RFC 2409 section 5.5): until then the responder does not send on the pair.</summary>
     [Fact]
     public void A_third_message_with_a_wrong_HASH_does_not_make_the_responder_send()

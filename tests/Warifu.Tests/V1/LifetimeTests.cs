@@ -104,7 +104,7 @@ public sealed class LifetimeTests
         Tell(pair, theirs, 1, new ChainBuilder().Notify(ProtocolId.Ike, theirs.Cookies(), NotifyV1.ResponderLifetime, Lifetime.Write((ushort)IsakmpAttribute.LifeType, 0, 8)));
         Assert.Equal(8UL, pair.Left.Engine.IsakmpSas.Single().Suite!.Kilobytes);
         var before = pair.Left.Engine.IsakmpSas.Single();
-        for (var i = 2u; before.Octets < 7400; i++) Tell(pair, theirs, i, new ChainBuilder().VendorId(new byte[100]));
+        for (var i = 2u; before.Octets < 7400 && i < 100; i++) Tell(pair, theirs, i, new ChainBuilder().VendorId(new byte[100]));
         Assert.Empty(pair.Left.Outbox);
         pair.Run(TimeSpan.FromSeconds(30));
         Assert.Single(pair.Left.Events.OfType<IkeSaReauthenticated>());

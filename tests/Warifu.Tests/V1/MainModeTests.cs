@@ -1,6 +1,7 @@
 using System;
 using System.Linq;
 using Warifu.Engine;
+using Warifu.Fuzz;
 using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
@@ -119,6 +120,61 @@ public sealed class MainModeTests
         Assert.Equal("identity", pair.Right.LastReport!.Failure!.Reason);
         Assert.Contains("has a pre-shared key of its own", pair.Right.LastReport.Failure.Sentence, StringComparison.Ordinal);
         Assert.Empty(pair.Right.Installed);
+    }
+
+    /// <summary>The responder picks one of what was offered (RFC 2409 section 5): anything else ends it, in both modes.</summary>
+    [Theory]
+    [Trait("Item", "3.2")]
+    [InlineData(1, 5u, false)]
+    [InlineData(14, 256u, false)]
+    [InlineData(14, 256u, true)]
+    [InlineData(2, 2u, false)]
+    [InlineData(2, 2u, true)]
+    [InlineData(4, 20u, false)]
+    [InlineData(3, 3u, false)]
+    [InlineData(3, 3u, true)]
+    public void A_choice_that_was_not_offered_is_refused(int attribute, uint value, bool aggressive)
+    {
+        var type = (IsakmpAttribute)attribute;
+        using var pair = new EnginePair();
+        Connection With(Connection connection) => connection with { Aggressive = aggressive, AggressivePsk = true };
+        pair.Load(With(V1Pair.Left()), With(V1Pair.Right()));
+        pair.Wire = (number, _, message) =>
+        {
+            if (number != 1) return 1;
+            IkeHeader.TryRead(message.Message, out var header);
+            var writer = new WireWriter();
+            SaBody.Write(writer, Attack.Offer(Attack.Suite((type, value), (IsakmpAttribute.KeyLength, type == IsakmpAttribute.Encryption ? 0u : type == IsakmpAttribute.KeyLength ? value : 128))));
+            var other = ForgerV1.Rebuild(Attack.View(message.Message), (_, kind, body) => (kind, kind == PayloadV1.Sa ? writer.ToArray() : body));
+            pair.Left.Receive(message.Remote, message.Local, other.ToMessage(header), pair.Now);
+            return 0;
+        };
+        Assert.False(pair.Up().Success);
+        Assert.Equal("no-proposal", pair.Left.LastReport!.Failure!.Reason);
+        Assert.Contains("answered with something that we did not offer", pair.Left.LastReport.Failure.Sentence, StringComparison.Ordinal);
+        Assert.Empty(pair.Left.Engine.IsakmpSas);
+    }
+
+    /// <summary>Who knows the cookies and is elsewhere has no part in it: its message 3 is not taken, and the true one is.</summary>
+    [Fact]
+    [Trait("Item", "3.10")]
+    public void A_message_of_phase_1_from_another_address_is_dropped()
+    {
+        using var pair = new EnginePair();
+        pair.Load(V1Pair.Left(), V1Pair.Right() with { RemoteAddresses = [] });
+        pair.Wire = (number, from, message) =>
+        {
+            if (number == 0) return 1;
+            var host = from == pair.Left ? pair.Right : pair.Left;
+            var before = host.Engine.Counters.Drops[(int)DropReason.UnexpectedResponse];
+            if (message.Message[18] != (byte)ExchangeType.IdentityProtection) return 1;
+            host.Receive(message.Remote, new Endpoint(IpAddress.Parse("203.0.113.66"), 500), message.Message, pair.Now);
+            Assert.Equal(before + 1, host.Engine.Counters.Drops[(int)DropReason.UnexpectedResponse]);
+            Assert.Empty(host.Outbox);
+            return 1;
+        };
+        Assert.True(pair.Up().Success);
+        V1Pair.AssertQuiet(pair);
     }
 
     /// <summary>The identity of message 5 leads to the connection, and that one allows what was negotiated, or it is not the one.</summary>

@@ -99,6 +99,22 @@ public sealed class ModeConfigTests
         V1Pair.AssertSame(pair);
     }
 
+    /// <summary>Only the client can say who it is and what it has: a gateway never does phase 1 anew, and its shorter lifetime is the client's.</summary>
+    [Theory]
+    [InlineData(AccessProof.None)]
+    [InlineData(AccessProof.Psk)]
+    public void A_gateway_leaves_it_to_the_client_to_do_phase_1_anew(AccessProof proof)
+    {
+        var (client, gateway) = RemoteAccessPair.WithPool(RemoteAccessPair.Client(proof), RemoteAccessPair.Gateway(proof));
+        using var pair = RemoteAccessPair.Up(client with { RekeyTime = TimeSpan.FromHours(1) }, gateway with { RekeyTime = TimeSpan.FromMinutes(10) });
+        Assert.Null(pair.Right.Engine.Snapshot().IkeSas.Single().ReauthAt);
+        Assert.InRange((pair.Left.Engine.Snapshot().IkeSas.Single().ReauthAt!.Value - pair.Now).TotalMinutes, 5, 10);
+        pair.Run(TimeSpan.FromMinutes(12));
+        Assert.Single(pair.Right.Events.OfType<IkeSaReauthenticated>());
+        Assert.All(pair.Right.Events.OfType<IkeSaUp>(), up => Assert.False(up.Initiator));
+        V1Pair.AssertQuiet(pair);
+    }
+
     [Fact]
     public void A_client_that_comes_back_gets_what_it_had()
     {
@@ -149,6 +165,9 @@ public sealed class ModeConfigTests
         Assert.Equal("no-address", pair.Left.LastReport!.Failure!.Reason);
         Assert.Contains(pair.Right.Events.OfType<NegotiationEnded>(), ended => ended.Report.Failure?.Reason == "no-address");
         Assert.Empty(pair.Left.Configured);
+        // the gateway, for which phase 1 was up, is told that it is over
+        Assert.Single(pair.Right.Events.OfType<IkeSaUp>());
+        Assert.Empty(pair.Right.Engine.Snapshot().IkeSas);
     }
 
     /// <summary>A gateway must not give us loopback, multicast or what we have not asked for.</summary>
@@ -231,12 +250,16 @@ public sealed class ModeConfigTests
         }
     }
 
-    [Fact]
-    public void Everything_is_refused_to_clients_without_an_address()
+    /// <summary>A client that knows Unity, too: the networks are meant for its virtual address.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Everything_is_refused_to_clients_without_an_address(bool knowsUnity)
     {
-        var client = RemoteAccessPair.Client(AccessProof.None);
+        var client = RemoteAccessPair.Client(AccessProof.None) with { Pools = knowsUnity ? ["p"] : [] };
         using var pair = RemoteAccessPair.Make(client with { Children = [client.Children[0] with { RemoteSelectors = [SelectorPattern.Parse("0.0.0.0/0")] }] }, RemoteAccessPair.Gateway(AccessProof.None) with { Pools = ["p"] });
         Assert.False(pair.Up().Success);
+        Assert.Equal(knowsUnity, pair.Right.Engine.IsakmpSas.Single().Peer.Unity);
         Assert.Equal("selectors", pair.Right.LastReport!.Failure!.Reason);
     }
 

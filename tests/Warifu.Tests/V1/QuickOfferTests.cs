@@ -109,6 +109,28 @@ public sealed class QuickOfferTests
         Assert.Equal(0x5503u, pair.Right.Installed.Values.Last().OutboundSpi.Value);
     }
 
+    /// <summary>A few peers leave the key length of AES out and mean 128 bits (RFC 3602 section 2.2 calls that the default): nothing longer comes of it, and the transform goes back as it came.</summary>
+    [Theory]
+    [InlineData("aes128", true)]
+    [InlineData("aes256", false)]
+    public void Without_a_key_length_AES_has_128_bits(string cipher, bool isRight)
+    {
+        using var stranger = Attack.Stranger(right => right with { Proposals = EnginePair.Proposals(ProtocolId.Ike, cipher + "-sha256-ecp256") });
+        var answer = Attack.View(Assert.Single(Attack.Knock(stranger, Attack.First(builder => builder.Sa(Attack.Offer(Attack.Suite((IsakmpAttribute.KeyLength, 0)))), padding: 40))));
+        Assert.Equal(isRight, answer.TryGet(PayloadV1.Sa, out var body));
+        if (isRight)
+        {
+            Assert.Equal(ParseError.None, SaBody.TryParse(body, out var chosen));
+            Assert.DoesNotContain(chosen[0].Transforms[0].Attributes, attribute => attribute.Type == (ushort)IsakmpAttribute.KeyLength);
+            Assert.Equal(128, stranger.Right.Engine.IsakmpSas.Single().Suite!.KeyBits);
+        }
+
+        using var pair = Attack.Peer(out var own, connection => connection with { Children = [connection.Children[0] with { Proposals = EnginePair.Proposals(ProtocolId.Esp, cipher + "-sha256") }] });
+        Attack.Knock(pair, ForgerV1.Hashed(own, ExchangeType.QuickMode, 0x63, Quick(own, new ProposalV1(1, ProtocolId.Esp, [0, 0, 0x55, 0x04], [new TransformV1(1, 12, [.. Attack.Attributes((4, 1), (5, 5))])]))));
+        Assert.Equal(isRight ? 2 : 1, pair.Right.Installed.Count);
+        Assert.All(pair.Right.Installed.Values, sa => Assert.Equal(isRight ? 128 : 256, sa.EncrKeyBits));
+    }
+
     /// <summary>R65: the commit bit is tolerated, and so is CONNECTED, which comes under the message ID of quick mode (RFC 2408 section 3.1).</summary>
     [Fact]
     public void The_commit_bit_is_tolerated()

@@ -205,11 +205,7 @@ public sealed class XauthTests
         var (client, gateway) = RemoteAccessPair.WithPool(RemoteAccessPair.Client(AccessProof.Psk, aggressive: true), RemoteAccessPair.Gateway(AccessProof.Psk, aggressive: true));
         using var pair = RemoteAccessPair.Make(client, gateway with { RemoteAddresses = [], Unique = UniquePolicy.Replace });
         Assert.True(pair.Up().Success, RemoteAccessPair.Why(pair));
-        using var other = new EngineHost(IpAddress.Parse("192.0.2.9"), 7, pair.Now);
-        other.SetPsk("ike-1", EnginePair.Secret);
-        other.Passwords["dave"] = "dave's own";
-        var dave = client with { LocalAddresses = [], LocalRounds = [new LocalAuth { Kind = AuthKind.Xauth, XauthId = Identity.Fqdn("dave") }] };
-        other.Load(PolicySet.Of(dave), pair.Now);
+        using var other = Dave(client, pair, "192.0.2.9");
         var id = other.Up("net", "net", pair.Now);
         Carry(pair, other);
         Assert.True(other.Results[id].Success, other.LastReport?.Failure?.Sentence);
@@ -218,15 +214,44 @@ public sealed class XauthTests
         Assert.Equal(2, pair.Right.Leases.Status().Single().Online);
         Assert.Equal(2, pair.Right.Installed.Values.Select(sa => sa.RemoteSelectors.Single()).Distinct().Count());
         // the same user once more replaces its own, and nobody else's
-        using var again = new EngineHost(IpAddress.Parse("192.0.2.10"), 8, pair.Now);
-        again.SetPsk("ike-1", EnginePair.Secret);
-        again.Passwords["dave"] = "dave's own";
-        again.Load(PolicySet.Of(dave), pair.Now);
+        using var again = Dave(client, pair, "192.0.2.10", seed: 8);
         id = again.Up("net", "net", pair.Now);
         Carry(pair, again);
         Assert.True(again.Results[id].Success, again.LastReport?.Failure?.Sentence);
         Assert.Equal(["carol", "dave"], pair.Right.Engine.Snapshot().IkeSas.Select(sa => Identities.Print(sa.RemoteUser)).Order());
         Assert.Equal(2, pair.Right.Leases.Status().Single().Online);
+    }
+
+    /// <summary>Several users of one host: one address, one identity of the group, and yet each has its own phase 1 and its own pair.</summary>
+    [Fact]
+    public void Users_at_one_address_keep_their_own_children()
+    {
+        var (client, gateway) = RemoteAccessPair.WithPool(RemoteAccessPair.Client(AccessProof.Psk, aggressive: true), RemoteAccessPair.Gateway(AccessProof.Psk, aggressive: true));
+        using var pair = RemoteAccessPair.Make(client, gateway);
+        Assert.True(pair.Up().Success, RemoteAccessPair.Why(pair));
+        using var other = Dave(client, pair, "192.0.2.2");
+        var id = other.Up("net", "net", pair.Now);
+        Carry(pair, other);
+        Assert.True(other.Results[id].Success, other.LastReport?.Failure?.Sentence);
+        Assert.Equal([("carol", 1, "ESTABLISHED"), ("dave", 1, "ESTABLISHED")], pair.Right.Engine.Snapshot().IkeSas.Select(sa => (Identities.Print(sa.RemoteUser), sa.Children.Length, sa.State)).Order());
+        Assert.Equal(2, pair.Right.Installed.Count);
+        Assert.Empty(pair.Right.Events.OfType<IkeSaReauthenticated>());
+    }
+
+    /// <summary>In phase 1 a user has the identity of its group only: whoever stops there, with the group's key and no password, keeps nobody out.</summary>
+    [Fact]
+    [Trait("Item", "3.10")]
+    public void Whoever_has_not_proved_itself_keeps_nobody_of_its_group_out()
+    {
+        var (client, gateway) = RemoteAccessPair.WithPool(RemoteAccessPair.Client(AccessProof.Psk, aggressive: true), RemoteAccessPair.Gateway(AccessProof.Psk, aggressive: true));
+        using var pair = RemoteAccessPair.Make(client with { Unique = UniquePolicy.Never }, gateway with { RemoteAddresses = [], Unique = UniquePolicy.Keep });
+        Hold(pair);
+        Assert.Equal(0, pair.Right.Claims.Count);
+        using var other = Dave(client with { Unique = UniquePolicy.Never }, pair, "192.0.2.9");
+        var id = other.Up("net", "net", pair.Now);
+        Carry(pair, other);
+        Assert.True(other.Results[id].Success, other.LastReport?.Failure?.Sentence);
+        Assert.Equal(1, pair.Right.Claims.Count);
     }
 
     [Fact]
@@ -453,6 +478,15 @@ public sealed class XauthTests
         pair.Left.Drain(pair.Now);
         pair.Settle();
         pair.Run(TimeSpan.FromSeconds(5));
+    }
+
+    private static EngineHost Dave(Connection client, EnginePair pair, string address, ulong seed = 7)
+    {
+        var dave = new EngineHost(IpAddress.Parse(address), seed, pair.Now);
+        dave.SetPsk("ike-1", EnginePair.Secret);
+        dave.Passwords["dave"] = "dave's own";
+        dave.Load(PolicySet.Of(client with { LocalAddresses = [], LocalRounds = [new LocalAuth { Kind = AuthKind.Xauth, XauthId = Identity.Fqdn("dave") }] }), pair.Now);
+        return dave;
     }
 
     private static void Carry(EnginePair pair, EngineHost other)
