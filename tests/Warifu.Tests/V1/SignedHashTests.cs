@@ -3,7 +3,6 @@ using System.Collections.Generic;
 using System.Linq;
 using System.Numerics;
 using System.Security.Cryptography;
-using Warifu.Crypto.Signatures;
 using Warifu.Engine;
 using Warifu.Fuzz;
 using Warifu.Pki;

@@ -222,14 +222,16 @@ public sealed class XauthTests
         Assert.Equal(2, pair.Right.Leases.Status().Single().Online);
     }
 
-    /// <summary>Several users of one host: one address, one identity of the group, and yet each has its own phase 1 and its own pair.</summary>
-    [Fact]
-    public void Users_at_one_address_keep_their_own_children()
+    /// <summary>Several users of one host: one address, one identity of the group, and yet each has its own phase 1 and its own pair, whether the second one says that it has lost everything or not.</summary>
+    [Theory]
+    [InlineData(UniquePolicy.No)]
+    [InlineData(UniquePolicy.Never)]
+    public void Users_at_one_address_keep_their_own_children(UniquePolicy unique)
     {
         var (client, gateway) = RemoteAccessPair.WithPool(RemoteAccessPair.Client(AccessProof.Psk, aggressive: true), RemoteAccessPair.Gateway(AccessProof.Psk, aggressive: true));
         using var pair = RemoteAccessPair.Make(client, gateway);
         Assert.True(pair.Up().Success, RemoteAccessPair.Why(pair));
-        using var other = Dave(client, pair, "192.0.2.2");
+        using var other = Dave(client with { Unique = unique }, pair, "192.0.2.2");
         var id = other.Up("net", "net", pair.Now);
         Carry(pair, other);
         Assert.True(other.Results[id].Success, other.LastReport?.Failure?.Sentence);
