@@ -93,6 +93,7 @@ internal sealed class Peer : IDisposable
 
     private void Command(IkeCommand command)
     {
+        LastResult = null;
         Begin();
         var now = Libc.Now();
         Engine.Handle(command, now);

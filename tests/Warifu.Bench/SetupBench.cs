@@ -75,7 +75,7 @@ internal static class SetupBench
             right.ResetCounters();
             var clock = Stopwatch.GetTimestamp();
             left.Up(connection);
-            var (messages, trips) = Peer.Count(left, right, () => right.Path.Sad.Count == 1 && left.LastResult is { Success: true });
+            var (messages, trips) = Peer.Count(left, right, () => left.Path.Sad.Count == 1 && right.Path.Sad.Count == 1 && left.LastResult is { Success: true });
             seconds += Stopwatch.GetElapsedTime(clock).TotalSeconds;
             Peer.Settle(left, right);
             if (left.LastResult is not { Success: true } || left.Path.Sad.Count != 1 || right.Path.Sad.Count != 1) throw new InvalidOperationException($"{way.Name}: no tunnel: {left.LastResult?.Message}");
