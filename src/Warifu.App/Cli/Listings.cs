@@ -141,11 +141,11 @@ internal static class Listings
         if (sa.Items("local-vips").Any()) yield return $"  our virtual addresses {string.Join(' ', sa.Items("local-vips"))}";
         if (sa.Items("remote-vips").Any()) yield return $"  its virtual addresses {string.Join(' ', sa.Items("remote-vips"))}";
         if (sa.Text("encr-alg") is not null) yield return $"  {Suite(sa)}";
-        if (sa.Text("established") is { } since) yield return $"  established {since}s ago{(sa.Text("rekey-time") is { } rekey ? $", rekeying in {rekey}s" : "")}";
+        if (sa.Text("established") is { } since) yield return $"  established {since}s ago{(sa.Text("rekey-time") is { } rekey ? $", rekeying in {rekey}s" : "")}{(sa.Text("reauth-time") is { } again ? $", authenticating anew in {again}s" : "")}";
         foreach (var element in sa.Section("child-sas")?.Elements ?? [])
         {
             var child = element.Section!;
-            yield return $"  {child.Text("name")}: #{child.Text("uniqueid")}, {child.Text("state")}, {child.Text("mode")}{(child.Text("encap") is null ? "" : "-in-UDP")}, {child.Text("protocol")}:{Suite(child)}";
+            yield return $"  {child.Text("name")}: #{child.Text("uniqueid")}, {child.Text("state")}, {child.Text("mode")}{(child.Text("encap") is null ? "" : "-in-UDP")}, {child.Text("protocol")}:{Suite(child)}{(child.Text("x-suite") is { } known ? $" ({known})" : "")}";
             yield return $"    installed {child.Text("install-time")}s ago{(child.Text("rekey-time") is { } next ? $", rekeying in {next}s" : "")}{(child.Text("life-time") is { } end ? $", expires in {end}s" : "")}";
             yield return $"    in  {child.Text("spi-in")}, {child.Text("bytes-in"),10} bytes, {child.Text("packets-in"),6} packets{(child.Text("use-in") is { } use ? $", {use}s ago" : "")}";
             yield return $"    out {child.Text("spi-out")}, {child.Text("bytes-out"),10} bytes, {child.Text("packets-out"),6} packets{(child.Text("use-out") is { } used ? $", {used}s ago" : "")}";
@@ -154,7 +154,8 @@ internal static class Listings
         }
     }
 
-    private static string Suite(ViciMessage sa) => string.Join('/', new[] { sa.Text("encr-alg") + (sa.Text("encr-keysize") is { } bits ? "-" + bits : ""), sa.Text("integ-alg"), sa.Text("prf-alg"), sa.Text("dh-group"), sa.Text("esn") is null ? null : "ESN" }.Where(part => part is not null));
+    // AH has no cipher
+    private static string Suite(ViciMessage sa) => string.Join('/', new[] { sa.Text("encr-alg") is { } cipher ? cipher + (sa.Text("encr-keysize") is { } bits ? "-" + bits : "") : null, sa.Text("integ-alg"), sa.Text("prf-alg"), sa.Text("dh-group"), sa.Text("esn") is null ? null : "ESN" }.Where(part => part is not null));
 
     internal static IEnumerable<string> Connection(string name, ViciMessage connection)
     {
@@ -187,9 +188,15 @@ internal static class Listings
     private static IEnumerable<string> Policy(string name, ViciMessage policy) =>
         [$"{name}: {policy.Text("mode")}", $"  local:  {string.Join(' ', policy.Items("local-ts"))}", $"  remote: {string.Join(' ', policy.Items("remote-ts"))}"];
 
-    private static IEnumerable<string> Counters(ViciMessage answer)
+    internal static IEnumerable<string> Counters(ViciMessage answer)
     {
         foreach (var element in answer.Section("counters")?.Elements is [{ Section: { } counters }, ..] ? counters.Elements : []) yield return $"{element.Name,-24} {Value(element)}";
+        yield return "IKEv1:";
+        foreach (var element in answer.Section("x-messages-v1")?.Elements ?? [])
+        {
+            if (Value(element) != "0") yield return $"  {element.Name,-22} {Value(element)}";
+        }
+
         yield return "drops:";
         foreach (var element in answer.Section("x-drops")?.Elements ?? [])
         {

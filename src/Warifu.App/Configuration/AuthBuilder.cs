@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Collections.Immutable;
 using System.Linq;
 using Warifu.Policy;
+using Warifu.Primitives;
 
 namespace Warifu.App.Configuration;
 
@@ -121,11 +122,28 @@ internal sealed class AuthBuilder(ConfigSection connection, List<Diagnostic> fin
             return (AuthKind.Eap, AuthConstraints.Any);
         }
 
-        if (AuthConstraints.TryParse(method, out var words, out var error)) return (AuthKind.PublicKey, words);
+        if (AuthConstraints.TryParse(method, out var words, out var error))
+        {
+            WarnOfWeak(reader, method, words);
+            return (AuthKind.PublicKey, words);
+        }
+
         var begins = new[] { "pubkey", "rsa", "ecdsa", "ed25519", "ed448", "dsa", "ike:" }.Any(word => method.StartsWith(word, StringComparison.Ordinal));
         if (begins) reader.Error("auth", $"auth: {error}", "");
         else reader.Error("auth", $"unknown authentication '{method}'", "one of psk, pubkey, eap, xauth, or a list of signature schemes such as ecdsa-256-sha256");
         return (AuthKind.PublicKey, AuthConstraints.Any);
+    }
+
+    /// <summary>What is weak is used and accepted when it is named, and warned of.</summary>
+    private void WarnOfWeak(SectionReader reader, string method, AuthConstraints words)
+    {
+        var path = $"{reader.Section.Name}.auth = {method} of connection '{connection.Name}'";
+        var rules = words.Ike.Concat(words.Chain).ToList();
+        if (rules.Find(rule => rule.Key is AuthKey.Rsa or AuthKey.RsaPss && rule.MinBits is > 0 and < 2048) is { MinBits: > 0 } small) Weak($"RSA keys of {small.MinBits} bits: they are within reach of large attackers", "rsa-2048 or more");
+        if (rules.Exists(rule => rule.Hashes.Contains(HashId.Sha1))) Weak("SHA-1 in signatures: collisions are practical (RFC 8247, RFC 9155)", "sha256");
+        if (rules.Exists(rule => rule.Key == AuthKey.Dsa)) Weak("DSA: one bad random number gives the key away, and IKEv1 has it with SHA-1 alone", "rsa or ecdsa");
+
+        void Weak(string what, string instead) => findings.Add(new Diagnostic(Severity.Warning, reader.Section.Find("auth")!.ValuePosition, $"WEAK: {path} names {what}", $"write {instead} instead"));
     }
 
     private void Unused(SectionReader reader, params ReadOnlySpan<string> keys)

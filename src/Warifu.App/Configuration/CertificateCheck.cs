@@ -4,6 +4,7 @@ using System.Collections.Immutable;
 using System.Linq;
 using Warifu.Crypto.Signatures;
 using Warifu.Policy;
+using Warifu.V1;
 
 namespace Warifu.App.Configuration;
 
@@ -25,7 +26,12 @@ internal static class CertificateCheck
                 {
                     own = Candidates(local, built.Credentials.Certificates).Select(der => CertificateReader.KeyOf(der.AsMemory())).OfType<PublicKey>().ToList();
                     // those that a connection names itself were judged where it names them
+                    CheckFit(built, connection, local, own, Severity.Warning, findings);
                     if (Suite.All.FirstOrDefault(suite => suite.Name == connection.Suite) is { } suite && own.Count > 0 && own.TrueForAll(key => suite.Misfit(key) is not null)) findings.Add(new Diagnostic(Severity.Error, position, $"{suite.Misfit(own[0])}: the certificate for {Identities.Print(local.Id)}, which connection '{connection.Name}' would use", $"get us a certificate with {suite.WantedKey}"));
+                }
+                else
+                {
+                    CheckFit(built, connection, local, own, Severity.Error, findings);
                 }
 
                 if (own.Count == 0) findings.Add(new Diagnostic(Severity.Warning, position, $"connection '{connection.Name}' has no certificate of its own", "add 'certs = FILE' or 'pubkeys = FILE' to its section 'local', or load one for its id by other means"));
@@ -38,6 +44,32 @@ internal static class CertificateCheck
             {
                 if (!trusted && remote.CaCertificates.IsEmpty && remote.Certificates.IsEmpty && remote.PublicKeys.IsEmpty) findings.Add(new Diagnostic(Severity.Warning, position, $"connection '{connection.Name}' trusts nobody: there is no authority in this configuration", "put the certificate of the peer's CA into the folder 'x509ca', name it in cacerts, or name the peer's certificate in certs"));
             }
+        }
+    }
+
+    /// <summary>Of several keys the one that fits is used: one must. Suites have their own words for it.</summary>
+    private static void CheckFit(BuiltConfiguration built, Connection connection, LocalAuth local, List<PublicKey> own, Severity severity, List<Diagnostic> findings)
+    {
+        if (own.Count == 0 || Suite.All.FirstOrDefault(suite => suite.Name == connection.Suite) is { Auth: not null }) return;
+        var path = $"connections.{connection.Name}.local.auth";
+        var position = built.Places.GetValueOrDefault(connection.Name)?.Named(path).FirstOrDefault() is { Path: not null } place ? place.Position : built.PositionOf(connection.Name);
+        var kinds = string.Join(", ", own.Select(key => key.ToString()).Distinct());
+        var fitting = own.Where(local.Schemes.AllowsIkeKey).ToList();
+        if (fitting.Count == 0)
+        {
+            findings.Add(new Diagnostic(severity, position, $"{path} = {local.Schemes.Text}, and no certificate of connection '{connection.Name}' has such a key: {kinds}", "name another certificate in certs, or change auth"));
+        }
+        else if (connection.Version == IkeVersion.V1 && fitting.TrueForAll(key => IsakmpSuite.AuthOf(key) == 0))
+        {
+            findings.Add(new Diagnostic(severity, position, $"IKEv1 has no signatures of {kinds}, and connection '{connection.Name}' has no other certificate", "get one with an RSA or ECDSA key, or write version = 2"));
+        }
+        else if (connection is { Version: IkeVersion.V1, Remote.Kind: AuthKind.Xauth } && fitting.TrueForAll(key => key.Kind != PublicKeyKind.Rsa))
+        {
+            findings.Add(new Diagnostic(severity, position, $"hybrid authentication wants an RSA certificate of the gateway, and connection '{connection.Name}' has {kinds}", "get one with an RSA key"));
+        }
+        else if (connection.Version == IkeVersion.V1 && connection.LocalRounds.Length + connection.RemoteRounds.Length > 0 && fitting.TrueForAll(key => IsakmpSuite.WithXauth(IsakmpSuite.AuthOf(key), userInitiates: true) == 0))
+        {
+            findings.Add(new Diagnostic(severity, position, $"XAuth goes with pre-shared keys, RSA and DSS only, and connection '{connection.Name}' has {kinds}", "get a certificate with an RSA key"));
         }
     }
 

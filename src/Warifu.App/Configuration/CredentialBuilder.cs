@@ -34,12 +34,21 @@ internal static class CredentialBuilder
         foreach (var data in set.Keys)
         {
             var (key, inside, error) = Open(data);
-            if (error is not null) findings.Add(new Diagnostic(Severity.Limit, data.Position, error, data.Passwords.Count == 0 ? "if it is encrypted, give its password in a section of 'secrets'; else put an unencrypted key there" : "correct the password in 'secrets', or the file"));
+            if (error is not null) findings.Add(Cannot(data, error));
             if (key is not null) keys.Add((data.Name, key));
             certificates.AddRange(inside);
         }
 
         return new Credentials { Certificates = [.. certificates.Distinct()], Keys = keys.ToImmutable() };
+    }
+
+    /// <summary>What can be done is said once: by whoever read the file, or here.</summary>
+    private static Diagnostic Cannot(KeyData data, string error)
+    {
+        var (text, remedy) = error.Split("; ", 2) is [var what, var how] ? (what, how) : (error, "");
+        if (text.EndsWith("is encrypted", StringComparison.Ordinal)) remedy = "give its password in a section of 'secrets' whose name begins with that of the folder: file and secret";
+        else if (remedy.Length == 0) remedy = data.Passwords.Count == 0 ? "if it is encrypted, give its password in a section of 'secrets'; else put an unencrypted key there" : "correct the password in 'secrets', or the file";
+        return new Diagnostic(Severity.Limit, data.Position, text, remedy);
     }
 
     /// <summary>The certificates of one file. One that says that it is a CA is a CA only where CAs are loaded.</summary>

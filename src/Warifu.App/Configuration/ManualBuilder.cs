@@ -208,7 +208,8 @@ internal sealed class ManualBuilder
         var found = _reader.Has(key) ? key : "spi";
         if (_reader.Has(key) && _reader.Has("spi")) Error(key, $"spi is for both directions, and {key} for one", $"keep spi, or spi_in and spi_out");
         if (_reader.NumberOrNull(found) is { } value) return value;
-        if (!_reader.Has(found)) _reader.Add(Severity.Error, _section.Position, $"manual SA '{_section.Name}' has no {key}", "add spi = NUMBER for both directions, or spi_in and spi_out; 256..16639 suits every peer");
+        // one that is out of range was told already
+        if (_section.Find(found) is null) _reader.Add(Severity.Error, _section.Position, $"manual SA '{_section.Name}' has no {key}", "add spi = NUMBER for both directions, or spi_in and spi_out; 256..16639 suits every peer");
         return 256;
     }
 

@@ -77,14 +77,16 @@ internal static class PolicyBuilder
         var kept = keep != "no" || section.Section("children")?.Sections.Exists(child => child.Find("keep")?.Text is "up" or "on-demand") == true;
         var rekey = reader.Time("rekey_time", TimeSpan.FromHours(4));
         if (!reader.Has("rekey_time") && reader.Time("reauth_time", default) > TimeSpan.Zero) rekey = TimeSpan.Zero;
-        if (reader.Text("version") == "1" && reader.Has("reauth_frequency")) reader.Error("reauth_frequency", "re-authentication by frequency is for IKEv2; IKEv1 authenticates anew at each rekeying", "remove it");
-        if (reader.Number("reauth_frequency", 0) > 0 && rekey == TimeSpan.Zero) reader.Error("reauth_frequency", "re-authentication by frequency counts rekeyings, and rekey_time = 0 makes none", "set rekey_time, or use reauth_time instead of reauth_frequency");
-        if (reader.Has("dpd_mode") && reader.Time("dpd_delay", kept ? TimeSpan.FromSeconds(30) : TimeSpan.Zero) == TimeSpan.Zero) reader.Error("dpd_mode", "dpd_mode says when to check liveness, and dpd_delay = 0 switches the checks off", "set dpd_delay");
-        if (reader.Has("reauth_frequency") && reader.Time("reauth_time", default) > TimeSpan.Zero) reader.Error("reauth_frequency", "reauth_time already says when to authenticate anew", "keep one of them");
+        var isV1 = reader.Text("version") == "1";
+        if (isV1 && reader.Has("reauth_frequency")) reader.Error("reauth_frequency", "re-authentication by frequency is for IKEv2; IKEv1 authenticates anew at each rekeying", "remove it");
+        else if (reader.Number("reauth_frequency", 0) > 0 && rekey == TimeSpan.Zero) reader.Error("reauth_frequency", "re-authentication by frequency counts rekeyings, and rekey_time = 0 makes none", "set rekey_time, or use reauth_time instead of reauth_frequency");
+        TimesCheck.OfConnection(reader, rekey, kept);
+        if (!isV1 && reader.Has("reauth_frequency") && reader.Time("reauth_time", default) > TimeSpan.Zero) reader.Error("reauth_frequency", "reauth_time already says when to authenticate anew", "keep one of them");
         if (reader.YesNo("encap", false) && !reader.YesNo("nat_traversal", true)) reader.Error("encap", "encap = yes puts ESP into UDP, which the peer learns by NAT payloads, and nat_traversal = no sends none", "keep one of them");
-        var weak = new WeaknessWarnings(section.Name, findings);
+        var weak = new WeaknessWarnings(section.Name, isV1, findings);
         weak.Find(reader, "proposals", reader.Proposals("proposals", ProtocolId.Ike));
         ImmutableArray<Child> children = [.. ChildrenOf(section, keep, weak, findings)];
+        if (reader.YesNo("encap", false) && children.FirstOrDefault(child => child.IsAh) is { } ah) reader.Error("encap", $"encap = yes puts packets into UDP, and child '{ah.Name}' has ah_proposals: AH cannot go in UDP", "remove encap, or use ESP: esp_proposals = aes256gmac is integrity alone");
         if (kept && reader.Has("keyingtries")) reader.Error("keyingtries", "keep already says how long to try: for ever", "remove keyingtries or keep");
         var dscp = reader.Text("dscp");
         var connection = new Connection
@@ -94,7 +96,7 @@ internal static class PolicyBuilder
             RemoteAddresses = reader.Hosts("remote_addrs"),
             LocalPort = (ushort)(reader.NumberOrNull("local_port") is { } port && port != 500 ? port : 0),
             RemotePort = (ushort)reader.Number("remote_port", 500),
-            Version = reader.Text("version") == "1" ? IkeVersion.V1 : IkeVersion.V2,
+            Version = isV1 ? IkeVersion.V1 : IkeVersion.V2,
             Aggressive = reader.YesNo("aggressive", false),
             AggressivePsk = reader.YesNo("aggressive_psk", false),
             Proposals = reader.Proposals("proposals", ProtocolId.Ike),
@@ -120,6 +122,7 @@ internal static class PolicyBuilder
             DpdDelay = reader.Time("dpd_delay", kept ? TimeSpan.FromSeconds(30) : TimeSpan.Zero),
             DpdMode = reader.Word("dpd_mode", "probe-idle-tunnel") switch { "optimized" => DpdMode.Optimized, "always-send" => DpdMode.AlwaysSend, _ => DpdMode.ProbeIdleTunnel },
             DpdThreshold = (int)reader.Number("dpd_threshold", 0),
+            DpdTimeout = isV1 ? reader.Time("dpd_timeout", TimeSpan.Zero) : TimeSpan.Zero,
             KeyingTries = kept ? 0 : (int)Math.Min(reader.Number("keyingtries", 1), int.MaxValue),
             Unique = reader.Word("unique", "no") switch { "never" => UniquePolicy.Never, "keep" => UniquePolicy.Keep, "replace" => UniquePolicy.Replace, _ => UniquePolicy.No },
             ForceEncapsulation = reader.YesNo("encap", false),
@@ -195,6 +198,7 @@ internal static class PolicyBuilder
         var life = reader.TimeOrNull("life_time");
         var rekey = reader.TimeOrNull("rekey_time") ?? (life is { } limit ? limit / 1.1 : TimeSpan.FromHours(1));
         if (life is { } hard && reader.Has("rekey_time") && hard != TimeSpan.Zero && hard < rekey) reader.Error("life_time", "life_time is shorter than rekey_time: the pair would be gone before it is rekeyed", "make it longer, or rekey_time shorter");
+        TimesCheck.OfChild(reader, rekey);
         var window = (int)reader.Number("replay_window", 64);
         if (window is > 0 and < 32) reader.Error("replay_window", $"'{window}' is too small a window", "write 0 (off) or 32..8192");
         var mss = reader.Text("mss");
@@ -407,7 +411,7 @@ internal static class PolicyBuilder
 }
 
 /// <summary>Warns of weak algorithms that a connection names, once for each.</summary>
-internal sealed class WeaknessWarnings(string connection, List<Diagnostic> findings)
+internal sealed class WeaknessWarnings(string connection, bool isV1, List<Diagnostic> findings)
 {
     private readonly HashSet<string> _seen = new(StringComparer.Ordinal);
 
@@ -416,7 +420,15 @@ internal sealed class WeaknessWarnings(string connection, List<Diagnostic> findi
         foreach (var weakness in proposals.SelectMany(proposal => proposal.Transforms).Select(WeakAlgorithms.Of).OfType<Weakness>())
         {
             if (!_seen.Add(weakness.Name)) continue;
-            findings.Add(new Diagnostic(Severity.Warning, reader.Section.Find(key)?.ValuePosition ?? reader.Section.Position, $"WEAK: connection '{connection}' names {weakness.Name} in {key}: {weakness.Why}", $"write {weakness.Instead} instead"));
+            findings.Add(new Diagnostic(Severity.Warning, reader.Section.Find(key)?.ValuePosition ?? reader.Section.Position, $"WEAK: connection '{connection}' names {weakness.Name} in {key}: {weakness.Why}", $"write {InsteadOf(weakness, key)} instead"));
         }
+    }
+
+    /// <summary>IKEv1 has no AEAD in phase 1, no PRFs of their own and no Curve25519.</summary>
+    private string InsteadOf(Weakness weakness, string key)
+    {
+        if (!isV1) return weakness.Instead;
+        var words = weakness.Instead.Replace("x25519 or ", "", StringComparison.Ordinal).Replace("prfsha", "sha", StringComparison.Ordinal);
+        return key == "proposals" ? words.Replace("aes256gcm16", "aes256", StringComparison.Ordinal) : words;
     }
 }

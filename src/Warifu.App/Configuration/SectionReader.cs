@@ -81,7 +81,8 @@ internal sealed class SectionReader
         {
             _bad.Add(setting.Key);
             var place = KeyRegistry.PlaceOf(setting.Key);
-            Add(Severity.Error, setting.Position, $"unknown key '{setting.Key}' in {what}", place is null ? $"nearest known key: '{KeyRegistry.Nearest(_scope, setting.Key)}'" : $"its place is {place}");
+            if (_scope == Scope.Manual && KeyRegistry.Find(Scope.Child, setting.Key) is not null) Add(Severity.Error, setting.Position, $"{what} has no '{setting.Key}': it is never rekeyed, nothing checks against replay, and nothing is negotiated", "remove it, or use a connection");
+            else Add(Severity.Error, setting.Position, $"unknown key '{setting.Key}' in {what}", place is null ? $"nearest known key: '{KeyRegistry.Nearest(_scope, setting.Key)}'" : $"its place is {place}");
             return;
         }
 

@@ -72,7 +72,7 @@ internal static class SuiteCheck
         void CheckVersion1()
         {
             if (ike.NeedsVersion2) Error(section, "version", $"{ike.Name} is for IKEv2 only: IKEv1 has no AEAD (RFC 5282)", "write version = 2");
-            else findings.Add(new Diagnostic(Severity.Warning, section.Find("version")!.ValuePosition, $"{ike.Name} with IKEv1: RFC 6380 section 8 forbids it between Suite B systems", "write version = 2"));
+            else if (!strict) findings.Add(new Diagnostic(Severity.Warning, section.Find("version")!.ValuePosition, $"{ike.Name} with IKEv1: RFC 6380 section 8 forbids it between Suite B systems", "write version = 2"));
         }
 
         void CheckStrict()

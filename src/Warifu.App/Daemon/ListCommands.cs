@@ -113,6 +113,7 @@ internal static class ListCommands
             for (var reason = 1; reason < (int)PacketDrop.Count; reason++) drops.Add("esp-" + Words(((PacketDrop)reason).ToString()), path.Drops((PacketDrop)reason));
         }
 
+        if (!request.Message.Bool("all")) answer.Add("x-messages-v1", ViciListings.CountersV1(request.Message.Text("name") is { } named ? snapshot.OfConnections[named] : snapshot.Counters));
         return answer.Add("x-drops", drops.Add("unprotected", daemon.Node.UnprotectedDrops).Add("fragments-in-clear", daemon.Node.FragmentDrops)).Add("x-key-exchanges", snapshot.Counters.KeyExchanges);
     }
 
@@ -175,7 +176,7 @@ internal static class ListCommands
         var current = sas.Find(sa => sa.State is "ESTABLISHED" or "REKEYING");
         var body = new ViciMessage().Add("state", current is not null ? "up" : sas.Count > 0 ? "connecting" : "down");
         if (current is null && daemon.Events.DownReason(connection.Name) is { } reason) body.Add("reason", reason);
-        if (current is not null && Next((current.RekeyAt, "rekey"), (current.ReauthAt, "reauthentication"), (current.ExpireAt, "expires"), now) is { } next) body.Add("next", next);
+        if (current is not null && Next((current.RekeyAt, connection.Version == IkeVersion.V1 ? "reauthentication" : "rekey"), (current.ReauthAt, "reauthentication"), (current.ExpireAt, "expires"), now) is { } next) body.Add("next", next);
         else if (current is null && snapshot.Retries.TryGetValue(connection.Name, out var retry)) body.Add("next", $"tries again in {Seconds(retry - now)}");
         var certificates = CertificateListings.Own(connection, DateTimeOffset.UtcNow).ToList();
         if (certificates.Count > 0) body.Add("certificates", certificates);
@@ -185,12 +186,24 @@ internal static class ListCommands
             var up = sas.SelectMany(sa => sa.Children).LastOrDefault(one => one.Name == child.Name && one.State is "INSTALLED" or "REKEYING");
             var held = snapshot.Policies.Contains((connection.Name, child.Name));
             var section = new ViciMessage().Add("state", up is not null ? "up" : child.Mode is ChildMode.Pass or ChildMode.Drop ? child.Mode.ToString().ToLowerInvariant() : held && child.StartAction is not StartAction.Start ? "waiting for traffic" : "down");
-            if (up is null && daemon.Events.DownReason(connection.Name, child.Name) is { } why) section.Add("reason", why);
+            var why = daemon.Events.DownReason(connection.Name, child.Name);
+            if (up is null && why is not null) section.Add("reason", why);
+            else if (up is not null && IsInPart(connection, child, sas) is var (live, wanted)) section.Add("reason", $"{live} of its {wanted} pairs of selectors are up{(why is null ? "" : $": {why}")}");
             if (up is not null && Next((up.RekeyAt, "rekey"), (null, ""), (up.ExpireAt, "expires"), now) is { } then) section.Add("next", then);
             children.Add(child.Name, section);
         }
 
         return body.Add("children", children);
+    }
+
+    /// <summary>IKEv1: each pair of selectors is negotiated for itself. Null: all are up.</summary>
+    private static (int Live, int Wanted)? IsInPart(Connection connection, Child child, List<IkeSaSnapshot> sas)
+    {
+        var wanted = child.LocalSelectors.Length * child.RemoteSelectors.Length;
+        if (connection.Version != IkeVersion.V1 || wanted < 2 || child.LocalSelectors.Concat(child.RemoteSelectors).Any(pattern => pattern.IsDynamic)) return null;
+        wanted = child.LocalSelectors.Sum(local => child.RemoteSelectors.Count(remote => remote.Selector.Version == local.Selector.Version));
+        var live = sas.SelectMany(sa => sa.Children).Where(one => one.Name == child.Name && one.State is "INSTALLED" or "REKEYING").Select(one => (one.Local[0], one.Remote[0])).Distinct().Count();
+        return live < wanted ? (live, wanted) : null;
     }
 
     private static string? Next((Instant? At, string What) first, (Instant? At, string What) second, (Instant? At, string What) last, Instant now)

@@ -25,6 +25,8 @@ internal static class ViciListings
         .. new[] { "ike-init", "ike-auth", "create-child", "info" }.SelectMany(exchange => new[] { "in-req", "in-resp", "out-req", "out-resp" }.Select(direction => $"{exchange}-{direction}")),
     ];
 
+    private static readonly string[] s_countersV1 = [.. new[] { "main-mode", "aggressive-mode", "quick-mode", "transaction", "informational" }.SelectMany(exchange => new[] { exchange + "-in", exchange + "-out" })];
+
     /// <summary>Body of list-sa: one IKE SA.</summary>
     /// <param name="sa">The IKE SA.</param>
     /// <param name="counters">Of its pairs.</param>
@@ -57,12 +59,13 @@ internal static class ViciListings
         if (!sa.TasksActive.IsEmpty) body.Add("tasks-active", sa.TasksActive);
         if (children is null) return body;
         var section = new ViciMessage();
-        foreach (var child in sa.Children.Where(children)) section.Add(string.Create(CultureInfo.InvariantCulture, $"{child.Name}-{child.Id}"), ChildBody(sa.Connection, child, counters, reqIds, now));
+        foreach (var child in sa.Children.Where(children)) section.Add(string.Create(CultureInfo.InvariantCulture, $"{child.Name}-{child.Id}"), ChildBody(sa.Connection, child, counters, reqIds, now, SuiteOf(sa.Proposal, child.Proposal)));
         return body.Add("child-sas", section);
     }
 
     /// <summary>One pair of SAs.</summary>
-    public static ViciMessage ChildBody(string connection, ChildSnapshot child, CounterSource counters, ReqIds reqIds, Instant now)
+    /// <param name="suite">Name of the suite that the algorithms are; null = none.</param>
+    public static ViciMessage ChildBody(string connection, ChildSnapshot child, CounterSource counters, ReqIds reqIds, Instant now, string? suite = null)
     {
         var body = new ViciMessage().Add("name", child.Name).Add("uniqueid", child.Id).Add("reqid", reqIds.Of(connection, child.Name)).Add("state", child.State)
             .Add("mode", child.Mode == IpsecMode.Tunnel ? "TUNNEL" : "TRANSPORT").Add("protocol", child.Protocol == ProtocolId.Ah ? "AH" : "ESP").Flag("encap", child.Encapsulated)
@@ -77,7 +80,17 @@ internal static class ViciListings
         if (child.ExpireAt is { } expire) body.Add("life-time", Seconds(expire - now));
         body.Add("install-time", Seconds(now - child.Installed)).Add("local-ts", child.Local.Select(Print)).Add("remote-ts", child.Remote.Select(Print));
         // keys of our own, after all that others know
+        if (suite is not null) body.Add("x-suite", suite);
         return body.Add("x-replay-drops", used.ReplayDrops).Add("x-integrity-drops", used.IntegrityDrops).Add("x-selector-drops", used.SelectorDrops);
+    }
+
+    /// <summary>The suite of RFC 6379 whose algorithms both halves have, whatever words they were configured with; with PFS its group is that of the IKE half (RFC 6380 section 8).</summary>
+    public static string? SuiteOf(Proposal? ike, Proposal child)
+    {
+        if (ike is null || child.Protocol != ProtocolId.Esp) return null;
+        return Suite.All.FirstOrDefault(suite => suite.IsSuiteB && IsSame(ike, suite.Ike[0]) && child.Find(TransformType.Encr) == suite.Esp[0].Find(TransformType.Encr) && child.Find(TransformType.Ke) is var group && (group.Id == 0 || group == suite.Ike[0].Find(TransformType.Ke)))?.Name;
+
+        static bool IsSame(Proposal one, Proposal other) => one.Transforms.Length == other.Transforms.Length && other.Transforms.All(one.Transforms.Contains);
     }
 
     /// <summary>Body of list-conn.</summary>
@@ -91,6 +104,7 @@ internal static class ViciListings
         if (connection.Suite.Length > 0) body.Add("suite", connection.Suite);
         if (connection.ReauthFrequency > 0) body.Add("reauth_frequency", connection.ReauthFrequency);
         if (connection.DpdDelay > TimeSpan.Zero) body.Add("dpd_delay", Seconds(connection.DpdDelay));
+        if (connection.DpdTimeout > TimeSpan.Zero) body.Add("dpd_timeout", Seconds(connection.DpdTimeout));
         if (connection.PpkId is { } ppk) body.Add("ppk_id", Identities.Print(ppk));
         body.Flag("ppk_required", connection.PpkRequired);
         var round = 0;
@@ -151,6 +165,14 @@ internal static class ViciListings
         var values = CounterValues(counters);
         var body = new ViciMessage();
         for (var i = 0; i < values.Length; i++) body.Add(s_counters[i], values[i] - (floor.IsDefault ? 0 : floor[i]));
+        return body;
+    }
+
+    /// <summary>Messages of IKEv1, which the 21 do not know.</summary>
+    public static ViciMessage CountersV1(MessageCounters counters)
+    {
+        var body = new ViciMessage();
+        for (var i = 0; i < s_countersV1.Length; i++) body.Add(s_countersV1[i], counters.MessagesV1[i]);
         return body;
     }
 

@@ -51,6 +51,50 @@ internal sealed partial class IkeEngine
         return sa;
     }
 
+    /// <summary>A round of retransmissions of the first message had no answer: the peer's name may mean another address by now, and the way to it may begin at another one of ours.</summary>
+    public void TryAgain(IsakmpSa sa)
+    {
+        if (sa.Connection.RemoteAddresses.FirstOrDefault(pattern => pattern.Single is not null || pattern.DnsName is not null)?.DnsName is not { } name)
+        {
+            FindLocalAgain(sa);
+            return;
+        }
+
+        Ask(sa, new Ask.Resolve(name), answer =>
+        {
+            if (!sa.IsBetweenRounds) return;
+            if (answer is Answer.Addresses { Values: { Length: > 0 } found } && !found.Contains(sa.Remote.Address) && found.FirstOrDefault(address => address.Version == sa.Local.Address.Version) is { IsNone: false } first)
+            {
+                sa.Report.Add(Now, StepDirection.Here, $"{name} is {first} now");
+                sa.Remote = sa.Remote with { Address = first };
+            }
+
+            FindLocalAgain(sa);
+        });
+    }
+
+    private void FindLocalAgain(IsakmpSa sa)
+    {
+        // message 1 of aggressive mode says who we are: without an identity that is the address
+        if (sa.Connection.LocalAddresses.Any(pattern => pattern.Single is not null) || (sa.Connection.Aggressive && sa.Connection.Local.Id is null))
+        {
+            sa.BeginRound();
+            return;
+        }
+
+        Ask(sa, new Ask.SourceAddress(sa.Remote.Address), answer =>
+        {
+            if (!sa.IsBetweenRounds) return;
+            if (answer is Answer.Addresses { Values: [var best, ..] } && best != sa.Local.Address)
+            {
+                sa.Report.Add(Now, StepDirection.Here, $"the way to {sa.Remote.Address} begins at {best} now");
+                sa.Local = sa.Local with { Address = best };
+            }
+
+            sa.BeginRound();
+        });
+    }
+
     private IsakmpSa? CurrentV1(string connection)
     {
         if (!_isakmpByConnection.TryGetValue(connection, out var list)) return null;
@@ -152,9 +196,9 @@ internal sealed partial class IkeEngine
         RemoteVips = sa.Virtual?.Remote ?? [],
         Proposal = sa.Suite?.AsProposal(),
         Established = sa.Established == default ? null : sa.Established,
-        RekeyAt = null,
-        // in IKEv1 each new phase 1 is an authentication
-        ReauthAt = Known(sa.RekeyAt),
+        // in IKEv1 each new phase 1 is an authentication; who reads it knows the time by the name of the setting
+        RekeyAt = PhaseLifetimes.IsByReauthTime(sa.Connection) ? null : Known(sa.RekeyAt),
+        ReauthAt = PhaseLifetimes.IsByReauthTime(sa.Connection) ? Known(sa.RekeyAt) : null,
         ExpireAt = Known(sa.ExpireAt),
         TasksQueued = [.. sa.Wanted.Select(_ => "QUICK_MODE")],
         TasksActive = sa.Mode is { } mode ? [mode.Exchange == ExchangeType.Aggressive ? "AGGRESSIVE_MODE" : "MAIN_MODE"] : sa.Access is { } access ? [access.Task] : [.. sa.Exchanges.Where(exchange => !exchange.IsDone).Select(exchange => exchange.Task)],

@@ -124,6 +124,9 @@ internal class MessageCounters
     /// <summary>Messages by exchange: [IKE_SA_INIT, IKE_AUTH, CREATE_CHILD_SA, INFORMATIONAL] x [in request, in response, out request, out response].</summary>
     public long[] Messages { get; } = new long[16];
 
+    /// <summary>Messages of IKEv1, each once: [main, aggressive, quick mode, transaction, informational] x [in, out].</summary>
+    public long[] MessagesV1 { get; } = new long[10];
+
     /// <summary>Counts a message of one of the four exchanges.</summary>
     public void Count(ExchangeType exchange, bool isResponse, bool outgoing)
     {

@@ -106,7 +106,7 @@ public sealed record AuthConstraints
             }
             else if (ike.Count + chain.Count == 0)
             {
-                error = $"'{text}' does not begin with a kind of key; write pubkey, rsa, rsa/pss, ecdsa, ed25519 or ed448";
+                error = $"'{text}' does not begin with a kind of key; write psk, pubkey, rsa, rsa/pss, ecdsa, ed25519, ed448 or dsa";
                 return false;
             }
             else if (HashOf(token) is { } hash)

@@ -106,6 +106,9 @@ public sealed record Connection
     /// <summary>Time after which liveness is probed; what must happen in it says <see cref="DpdMode"/>.</summary>
     public TimeSpan DpdDelay { get; init; }
 
+    /// <summary>IKEv1: the peer is dead when nothing has come from it for so long; 0 = by <see cref="DpdThreshold"/> or the retransmissions.</summary>
+    public TimeSpan DpdTimeout { get; init; }
+
     /// <summary>When liveness is probed.</summary>
     public DpdMode DpdMode { get; init; }
 

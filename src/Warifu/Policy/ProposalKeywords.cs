@@ -29,6 +29,9 @@ public static class ProposalKeywords
     /// <summary>The proposals of the word "default" for IKEv1: each names one algorithm of a kind, and there are at most four.</summary>
     public static ImmutableArray<Proposal> DefaultIkeV1 { get; } = Defaults(ProtocolId.Ike, "aes256-sha256-ecp256", "aes256-sha256-modp2048", "aes128-sha256-ecp256", "aes128-sha256-modp2048");
 
+    /// <summary>Those of <see cref="DefaultIkeV1"/> with one group: aggressive mode cannot negotiate it.</summary>
+    internal static ImmutableArray<Proposal> DefaultAggressive { get; } = Defaults(ProtocolId.Ike, "aes256-sha256-modp2048", "aes128-sha256-modp2048");
+
     /// <summary>As <see cref="DefaultIkeV1"/> for ESP: without PFS as initiator, with or without it as responder.</summary>
     public static ImmutableArray<Proposal> DefaultEspV1 { get; } = Defaults(ProtocolId.Esp, "aes256gcm16-none-ecp256-modp2048", "aes128gcm16-none-ecp256-modp2048", "aes256-sha256-none-ecp256-modp2048", "aes128-sha256-none-ecp256-modp2048");
 
@@ -144,7 +147,7 @@ public static class ProposalKeywords
         if (protocol == ProtocolId.Ike)
         {
             exchanges.RemoveAll(transform => transform.Id == 0);
-            if (exchanges.Count == 0) return Fail($"'{text}' has no key exchange method; add one, for example -x25519", out error);
+            if (exchanges.Count == 0) return Fail($"'{text}' has no key exchange method; add one, for example -ecp256", out error);
             if (encryption.Find(transform => Algorithms.Encr[(EncrId)transform.Id].EspOnly) is { Type: TransformType.Encr } espOnly) return Fail($"'{Word(espOnly)}' is for ESP only", out error);
             if (prfs.Count == 0) prfs = [.. integrity.Select(PrfOf).Distinct()];
             if (prfs.Count == 0) return Fail($"'{text}' has no PRF; add one, for example -prfsha256", out error);

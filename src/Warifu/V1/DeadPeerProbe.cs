@@ -11,6 +11,7 @@ internal sealed class DeadPeerProbe
     private uint _sequence;
     private int _sent;
     private Instant _began;
+    private Instant _deadAt;
 
     /// <summary>When the question goes again; <see cref="Instant.Never"/> = none is open.</summary>
     public Instant NextAt { get; private set; } = Instant.Never;
@@ -35,7 +36,7 @@ internal sealed class DeadPeerProbe
             }
 
             var most = sa.Connection.DpdThreshold > 0 ? sa.Connection.DpdThreshold : sa.Engine.Options.RetransmitTries;
-            if (_sent > most)
+            if (sa.Connection.DpdTimeout > TimeSpan.Zero ? _deadAt <= now : _sent > most)
             {
                 Stop();
                 GiveUp(sa);
@@ -53,11 +54,12 @@ internal sealed class DeadPeerProbe
             if (sa.State != IsakmpState.Established) return;
             var (lastIn, lastOut) = answer is Answer.Traffic traffic ? (traffic.LastIn, traffic.LastOut) : default;
             var at = sa.Engine.Now;
-            (sa.DpdAt, sa.UnansweredSince) = LivenessClock.Next(sa.Connection.DpdMode, sa.Connection.DpdDelay, at, lastIn > sa.LastHeard ? lastIn : sa.LastHeard, lastOut, sa.UnansweredSince);
+            var heard = lastIn > sa.LastHeard ? lastIn : sa.LastHeard;
+            (sa.DpdAt, sa.UnansweredSince) = LivenessClock.Next(sa.Connection.DpdMode, sa.Connection.DpdDelay, at, heard, lastOut, sa.UnansweredSince);
             if (sa.DpdAt <= at)
             {
                 sa.DpdAt = at + (sa.Connection.DpdMode == Policy.DpdMode.Optimized ? sa.Connection.DpdDelay / LivenessClock.Looks : sa.Connection.DpdDelay);
-                if (!IsOpen) Begin(sa);
+                if (!IsOpen) Begin(sa, heard);
             }
 
             sa.Reschedule();
@@ -80,14 +82,18 @@ internal sealed class DeadPeerProbe
             return;
         }
 
-        sa.Close("dead-peer", $"{sa.Remote} does not answer any more: R-U-THERE was sent {_sent} times");
+        var time = sa.Connection.DpdTimeout > TimeSpan.Zero ? $" in dpd_timeout = {sa.Connection.DpdTimeout.TotalSeconds:0}s" : "";
+        sa.Close("dead-peer", $"{sa.Remote} does not answer any more: R-U-THERE was sent {_sent} times{time}");
     });
 
-    private void Begin(IsakmpSa sa)
+    private void Begin(IsakmpSa sa, Instant heard)
     {
         // section 6.2: random at first, then one more for each
         _sequence = _sequence == 0 ? sa.Engine.Entropy.NextUInt32() & 0x7FFF_FFFF : _sequence + 1;
         (_sent, _began) = (0, sa.Engine.Now);
+        // a timeout that is shorter than the delay leaves one question time for its answer
+        var soonest = sa.Engine.Now + sa.Engine.Options.RetransmitTimeout;
+        _deadAt = heard + sa.Connection.DpdTimeout > soonest ? heard + sa.Connection.DpdTimeout : soonest;
         Send(sa);
     }
 
@@ -97,8 +103,10 @@ internal sealed class DeadPeerProbe
         var data = new byte[4];
         BinaryPrimitives.WriteUInt32BigEndian(data, _sequence);
         sa.Inform(builder => builder.Notify(ProtocolId.Ike, sa.Cookies(), NotifyV1.RUThere, data));
-        var wait = sa.Connection.DpdThreshold > 0 ? sa.Connection.DpdDelay : sa.Engine.Options.RetransmitTimeout * Math.Pow(ProtocolTimes.RetransmitFactor, _sent - 1);
-        if (sa.Connection.DpdThreshold == 0 && wait > ProtocolTimes.RetransmitLongest) wait = ProtocolTimes.RetransmitLongest;
+        var wait = sa.Engine.Options.RetransmitTimeout * Math.Pow(ProtocolTimes.RetransmitFactor, _sent - 1);
+        if (wait > ProtocolTimes.RetransmitLongest) wait = ProtocolTimes.RetransmitLongest;
+        if (sa.Connection.DpdThreshold > 0 || sa.Connection.DpdTimeout > TimeSpan.Zero) wait = sa.Connection.DpdDelay;
         NextAt = sa.Engine.Now + wait;
+        if (sa.Connection.DpdTimeout > TimeSpan.Zero) NextAt = Instant.Min(NextAt, _deadAt);
     }
 }

@@ -407,13 +407,22 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
 
     public void Trace(StepDirection direction, MessageKind kind, PayloadV1 first, ReadOnlySpan<byte> chain)
     {
-        if (Report.Ended || ChainView.TryParse(first, chain, decrypted: false, out var view) != ParseError.None) return;
-        Trace(direction, kind, view);
+        if (!Report.Ended && ChainView.TryParse(first, chain, decrypted: false, out var view) == ParseError.None) Trace(direction, kind, view);
+        else Count(direction, kind);
     }
 
     public void Trace(StepDirection direction, MessageKind kind, scoped in ChainView view)
     {
+        Count(direction, kind);
         if (!Report.Ended) Report.Add(Engine.Now, direction, MessageNames.Describe(kind, view), MessageNames.Details(view));
+    }
+
+    private void Count(StepDirection direction, MessageKind kind)
+    {
+        var row = kind switch { <= MessageKind.Main6 => 0, <= MessageKind.Aggressive3 => 2, <= MessageKind.Quick3 => 4, MessageKind.Transaction => 6, _ => 8 };
+        var slot = row + (direction == StepDirection.Out ? 1 : 0);
+        Engine.Counters.MessagesV1[slot]++;
+        Engine.CountersOf(Connection.Name).MessagesV1[slot]++;
     }
 
     private IkeHeader Header(ExchangeType type, uint messageId) => new() { InitiatorSpi = CookieI, ResponderSpi = CookieR, MajorVersion = 1, Exchange = type, MessageId = messageId };
@@ -467,11 +476,18 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
 
         _phaseOne.Land();
         Mode?.NoAnswer(_phaseOne.Sent);
-        if (State == IsakmpState.Connecting && Mode is { Step: 1 })
-        {
-            _phaseOne.Launch(Engine, timed: true);
-            Transmit(_phaseOne.Messages);
-        }
+        if (State == IsakmpState.Connecting && Mode is { Step: 1 }) Engine.TryAgain(this);
+    }
+
+    /// <summary>The first message waits for its next round: no answer has come meanwhile.</summary>
+    public bool IsBetweenRounds => State == IsakmpState.Connecting && Mode is { Step: 1 } && _phaseOne.RetransmitAt == Instant.Never;
+
+    /// <summary>The first message goes to <see cref="Remote"/> anew.</summary>
+    public void BeginRound()
+    {
+        _phaseOne.Launch(Engine, timed: true);
+        Transmit(_phaseOne.Messages);
+        Reschedule();
     }
 
     private void Retransmit(Exchange exchange)

@@ -19,9 +19,9 @@ internal static class PhaseFailures
 
     /// <summary>The peer refused ours; in clear, so that it may also have been somebody else.</summary>
     public static NegotiationFailure Refused(IsakmpSa sa, ImmutableArray<IsakmpSuite> ours, NotifyV1 error, int sent) => error == NotifyV1.NoProposalChosen
-        ? new NegotiationFailure("no-proposal", $"{sa.Remote} accepts none of our phase 1 proposals (NO-PROPOSAL-CHOSEN, {sent} times asked)", SuiteChoice.Print(ours), [], [], $"here: change connections.{sa.Connection.Name}.proposals, .aggressive or .local.auth to what the peer has; or at the peer: add one of ours")
+        ? new NegotiationFailure("no-proposal", $"{sa.Remote} accepts none of our phase 1 proposals (NO-PROPOSAL-CHOSEN, {sent} times asked)", SuiteChoice.Print(ours), [], [], $"here: change connections.{sa.Connection.Name}.proposals, connections.{sa.Connection.Name}.aggressive or connections.{sa.Connection.Name}.local.auth to what the peer has; or at the peer: add one of ours")
         : sa.Connection.Aggressive && error is NotifyV1.AuthenticationFailed or NotifyV1.InvalidIdInformation
-            ? new NegotiationFailure("refused", $"{sa.Remote} refused phase 1 with {MessageNames.NameOf(error)}: it has nothing for {Identities.Print(sa.LocalId)} in aggressive mode", [Identities.Print(sa.LocalId)], [], [], $"here: compare connections.{sa.Connection.Name}.local.id and .aggressive with what the peer has; or at the peer: its log shows why")
+            ? new NegotiationFailure("refused", $"{sa.Remote} refused phase 1 with {MessageNames.NameOf(error)}: it has nothing for {Identities.Print(sa.LocalId)} in aggressive mode", [Identities.Print(sa.LocalId)], [], [], $"here: compare connections.{sa.Connection.Name}.local.id and connections.{sa.Connection.Name}.aggressive with what the peer has; or at the peer: its log shows why")
             : new NegotiationFailure("refused", $"{sa.Remote} refused phase 1 with {MessageNames.NameOf(error)}", [], [], [], "at the peer: its log shows why");
 
     public static NegotiationFailure WrongMode(Connection connection, bool peerIsAggressive) => new(

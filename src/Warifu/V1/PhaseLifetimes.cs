@@ -253,7 +253,7 @@ internal static class PhaseLifetimes
         if (mode.Suspect is { } suspect) return suspect;
         if (mode.Heard == NotifyV1.AuthenticationFailed && sa.Suite is { UsesPsk: false }) return PhaseFailures.Rejected(sa, NotifyV1.AuthenticationFailed);
         // message 5 of main mode is the first that the other key cannot read
-        if (sa.Suite is { UsesPsk: true } && mode.Step == 3) return PhaseFailures.WrongSecret(sa, "") with { Sentence = $"{sa.Remote} does not answer what we encrypt{(mode.Heard is { } said ? $", and said {MessageNames.NameOf(said)}" : "")}: as a rule the pre-shared keys differ, or it does not accept our identity {Identities.Print(sa.LocalId)}" };
+        if (sa.Suite is { UsesPsk: true } && mode.Step == 3) return PhaseFailures.WrongSecret(sa, mode.SecretName) with { Sentence = $"{sa.Remote} does not answer what we encrypt{(mode.Heard is { } said ? $", and said {MessageNames.NameOf(said)}" : "")}: as a rule the pre-shared keys differ, or it does not accept our identity {Identities.Print(sa.LocalId)}" };
         return new NegotiationFailure("timeout", $"{sa.Remote} stopped to answer in the middle of phase 1", [], [], [], $"at the peer: its log shows why{(mode.Heard is { } heard ? $" (it said {MessageNames.NameOf(heard)})" : "")}; or between: check that no firewall drops UDP {sa.Remote.Port}, and that IP fragments pass");
     }
 
@@ -282,11 +282,10 @@ internal static class PhaseLifetimes
         if (sa.RekeyAt != Instant.Never) sa.RekeyAt = IsTooShort(hard) ? Instant.Never : Instant.Min(sa.RekeyAt, sa.Established + (hard * 0.9));
     }
 
-    private static TimeSpan Soft(Connection connection) => (connection.RekeyTime, connection.ReauthTime) switch
-    {
-        var (rekey, reauth) when reauth > TimeSpan.Zero && (rekey == TimeSpan.Zero || reauth < rekey) => reauth,
-        var (rekey, _) => rekey,
-    };
+    /// <summary>The soft lifetime is reauth_time: it is set, and not longer than rekey_time.</summary>
+    public static bool IsByReauthTime(Connection connection) => connection.ReauthTime > TimeSpan.Zero && (connection.RekeyTime == TimeSpan.Zero || connection.ReauthTime < connection.RekeyTime);
+
+    private static TimeSpan Soft(Connection connection) => IsByReauthTime(connection) ? connection.ReauthTime : connection.RekeyTime;
 
     private static TimeSpan Over(Connection connection) => connection.OverTime ?? Soft(connection) * 0.1;
 

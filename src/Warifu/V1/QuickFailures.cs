@@ -46,7 +46,7 @@ internal static class QuickFailures
             [.. offers.Select(offer => offer.Suite.ToString()).Distinct().Take(16)],
             [.. ours.Take(16).Select(suite => suite.ToString())],
             [.. ours.Take(16).Select(own => $"{own}: {WhyNot(own, offers)}")],
-            $"here: add to connections.{sa.Connection.Name}.children.{config.Name}.{Word(config)} what the peer offers; or at the peer: {(withoutPfs ? "enable PFS" : "add one of ours")}");
+            $"here: add to connections.{sa.Connection.Name}.children.{config.Name}.{Word(config)} what the peer offers; or at the peer: {(withoutPfs ? $"enable PFS with {Word(ours[0].Group)}" : "add one of ours")}");
     }
 
     public static NegotiationFailure WrongMode(IsakmpSa sa, Child config, bool transport) => new(

@@ -284,7 +284,7 @@ internal sealed class QuickInitiator : Exchange
 
         if (!ProxyId.TryWrite(local, out var idI) || !ProxyId.TryWrite(remote, out var idR))
         {
-            Refuse(sa, request, old, new NegotiationFailure("selectors", $"a proxy ID has one port or all, {local} === {remote} has a range", [], [], [], $"here: change connections.{sa.Connection.Name}.children.{config.Name}.local_ts and connections.{sa.Connection.Name}.children.{config.Name}.remote_ts"));
+            Refuse(sa, request, old, new NegotiationFailure("selectors", $"IKEv1 cannot say {local} === {remote}: a proxy ID has one port or all, and knows neither ICMP types nor OPAQUE", [], [], [], $"here: write one port, or none, in connections.{sa.Connection.Name}.children.{config.Name}.local_ts and connections.{sa.Connection.Name}.children.{config.Name}.remote_ts"));
             return;
         }
 
@@ -296,7 +296,7 @@ internal sealed class QuickInitiator : Exchange
     private static void Refuse(IsakmpSa sa, ChildRequest request, ChildState? old, NegotiationFailure failure)
     {
         if (old is { Phase: ChildPhase.Rekeying, Table: not null }) QuickInstall.Revive(sa.Holder, old);
-        var report = sa.Engine.ReportDone(sa, request.Config.Name, failure);
+        var report = Tell(sa, request.Config, failure);
         sa.Engine.Complete(request.Command, new CommandResult(false, failure.Sentence, Report: report));
         sa.Engine.ChildRefused(sa.Connection, request.Config);
     }
@@ -349,10 +349,17 @@ internal sealed class QuickInitiator : Exchange
         }
 
         if (_old is { Phase: ChildPhase.Rekeying, Table: not null } old) QuickInstall.Revive(Sa.Holder, old);
-        var report = Sa.Engine.ReportDone(Sa, _request.Config.Name, failure);
+        var report = Tell(Sa, _request.Config, failure);
         Complete(new CommandResult(false, failure.Sentence, Report: report));
         // a pair that ended meanwhile is wanted anew
         if (_old is null or { Table: null }) Sa.Engine.ChildRefused(Sa.Connection, _request.Config);
+    }
+
+    /// <summary>Quick modes that were begun together share a report: each that fails after the first one is over has one of its own.</summary>
+    private static NegotiationReport? Tell(IsakmpSa sa, Child config, NegotiationFailure failure)
+    {
+        if (sa.Report.Ended) sa.Report = new ReportBuilder(sa.Engine.Now, initiator: true);
+        return sa.Engine.ReportDone(sa, config.Name, failure);
     }
 
     private void Release()

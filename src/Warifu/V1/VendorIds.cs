@@ -36,7 +36,7 @@ internal static class VendorIds
     private static readonly VendorId
         s_natT = VendorId.Of(VendorKind.NatTraversal, "NAT-T (RFC 3947)", "4a131c81070358455c5728f20e95452f"),
         s_natT03 = VendorId.Of(VendorKind.NatTraversalDraft, "draft-ietf-ipsec-nat-t-ike-03", "7d9419a65310ca6f2c179d9215529d56"),
-        s_natT02 = VendorId.Of(VendorKind.NatTraversalDraft, "draft-ietf-ipsec-nat-t-ike-02\\n", "90cb80913ebb696e086381b5ec427b1f"),
+        s_natT02 = VendorId.Of(VendorKind.NatTraversalDraft, "draft-ietf-ipsec-nat-t-ike-02 with a line feed", "90cb80913ebb696e086381b5ec427b1f"),
         s_xauth = VendorId.Of(VendorKind.Xauth, "XAuth", "09002689dfd6b712"),
         s_unity = VendorId.Of(VendorKind.Unity, "Cisco Unity", "12f5f28c457168a9702d9fe274cc"),
         s_deadPeer = VendorId.Of(VendorKind.DeadPeerDetection, "DPD", "afcad71368a1f1c96b8696fc77570100"),

@@ -261,13 +261,79 @@ public sealed class CertificateConfTests : IDisposable
         string Secrets(string password) => $"secrets {{\nprivate-1 {{\nfile = locked.pem\nsecret = \"{password}\"\n}}\n}}";
         const string Psk = "local {\nauth = psk\n}\nremote {\nauth = psk\n}";
         Assert.Single(Read(Psk, Secrets("correct horse")).Built.Credentials.Keys);
-        foreach (var secrets in new[] { Secrets("wrong"), "" })
+        foreach (var (secrets, said) in new[] { (Secrets("wrong"), "the passphrase does not open the private key; correct the password in 'secrets', or the file"), ("", "the private key is encrypted; give its password in a section of 'secrets' whose name begins with that of the folder: file and secret") })
         {
             var read = Read(Psk, secrets);
             Assert.Empty(read.Built.Credentials.Keys);
-            Assert.Contains(read.Findings, finding => finding.Severity == Severity.Limit && finding.Position.File.EndsWith("locked.pem", StringComparison.Ordinal));
+            Assert.EndsWith(said, Assert.Single(read.Findings, finding => finding.Severity == Severity.Limit && finding.Position.File.EndsWith("locked.pem", StringComparison.Ordinal)).ToString(), StringComparison.Ordinal);
             Assert.DoesNotContain(read.Findings, finding => finding.ToString().Contains("wrong horse", StringComparison.Ordinal));
         }
+    }
+
+    /// <summary>What can be done about a key that cannot be read is said once.</summary>
+    [Fact]
+    public void A_key_beyond_the_limits_is_told_with_one_remedy()
+    {
+        using (var key = System.Security.Cryptography.ECDsa.Create(System.Security.Cryptography.ECCurve.NamedCurves.nistP256))
+        {
+            var parameters = new System.Security.Cryptography.PbeParameters(System.Security.Cryptography.PbeEncryptionAlgorithm.Aes256Cbc, System.Security.Cryptography.HashAlgorithmName.SHA256, 1);
+            var der = key.ExportEncryptedPkcs8PrivateKey("correct horse", parameters);
+            // the count of iterations, in as many octets as a larger one needs, cannot be put there without rewriting the lengths: the cipher's name can
+            var at = der.AsSpan().IndexOf((ReadOnlySpan<byte>)[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x01, 0x2A]);
+            der[at + 8] = 0x2B;
+            Credential.Write(_folder, "private", "locked.pem", new string(System.Security.Cryptography.PemEncoding.Write("ENCRYPTED PRIVATE KEY", der)));
+        }
+
+        var read = Read("local {\nauth = psk\n}\nremote {\nauth = psk\n}", "secrets {\nprivate-1 {\nfile = locked.pem\nsecret = \"correct horse\"\n}\n}");
+        Assert.EndsWith("limit: the private key is encrypted with a cipher that is not supported; convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc", Assert.Single(read.Findings, finding => finding.Severity == Severity.Limit).ToString(), StringComparison.Ordinal);
+    }
+
+    /// <summary>Certificates that cannot do what auth asks for are found before anybody negotiates.</summary>
+    [Theory]
+    [InlineData("version = 2", "rsa", "ecdsa", "pubkey", "local.auth = rsa, and no certificate of connection 'gw' has such a key: ECDSA P-256; name another certificate in certs, or change auth")]
+    [InlineData("version = 2", "ecdsa-384", "ecdsa", "pubkey", "local.auth = ecdsa-384, and no certificate")]
+    [InlineData("version = 1", "rsa", "ecdsa", "pubkey", "local.auth = rsa, and no certificate")]
+    [InlineData("version = 1", "pubkey", "ed25519", "pubkey", "IKEv1 has no signatures of Ed25519, and connection 'gw' has no other certificate; get one with an RSA or ECDSA key, or write version = 2")]
+    [InlineData("version = 1", "pubkey", "ecdsa", "xauth", "hybrid authentication wants an RSA certificate of the gateway, and connection 'gw' has ECDSA P-256; get one with an RSA key")]
+    [InlineData("version = 1\nremote-users { auth = xauth }", "pubkey", "ecdsa", "pubkey", "XAuth goes with pre-shared keys, RSA and DSS only, and connection 'gw' has ECDSA P-256")]
+    [InlineData("version = 2", "ecdsa-256", "ecdsa", "pubkey", "")]
+    [InlineData("version = 2", "pubkey", "ed25519", "pubkey", "")]
+    [InlineData("version = 1", "pubkey", "ecdsa", "pubkey", "")]
+    public void Certificates_that_do_not_fit_auth_are_found(string connection, string auth, string kind, string remote, string error)
+    {
+        s_ca.Issue("left", kind).WriteTo(_folder);
+        s_ca.Own.TrustIn(_folder);
+        var file = Path.Combine(_folder, "warifu.conf");
+        File.WriteAllText(file, $"connections {{\ngw {{\n{connection}\nlocal {{\nauth = {auth}\nid = left.example.org\ncerts = left.pem\n}}\nremote {{\nauth = {remote}\nid = right.example.org\n}}\n}}\n}}\n");
+        var read = ConfigurationReader.Read(file);
+        var errors = read.Findings.Where(finding => finding.Severity == Severity.Error).ToList();
+        if (error.Length == 0)
+        {
+            Assert.Empty(errors);
+            return;
+        }
+
+        Assert.Contains(error, Assert.Single(errors).ToString(), StringComparison.Ordinal);
+        Assert.Equal($"auth = {auth}", File.ReadAllLines(file)[errors[0].Position.Line - 1]);
+        // one of the folder, which is found by its identity, may be replaced by other means
+        File.WriteAllText(file, File.ReadAllText(file).Replace("certs = left.pem\n", "", StringComparison.Ordinal));
+        Assert.Contains(ConfigurationReader.Read(file).Findings, finding => finding.Severity == Severity.Warning && finding.ToString().Contains(error, StringComparison.Ordinal));
+    }
+
+    /// <summary>Weak keys and hashes are accepted when auth names them, and warned of.</summary>
+    [Theory]
+    [InlineData("rsa-1024-sha1", "WEAK: remote.auth = rsa-1024-sha1 of connection 'gw' names RSA keys of 1024 bits: they are within reach of large attackers; write rsa-2048 or more instead", "names SHA-1 in signatures: collisions are practical (RFC 8247, RFC 9155); write sha256 instead")]
+    [InlineData("ike:rsa/pss-1536-sha256", "names RSA keys of 1536 bits", null)]
+    [InlineData("pubkey-sha1", "names SHA-1 in signatures", null)]
+    [InlineData("dsa", "names DSA: one bad random number gives the key away", null)]
+    [InlineData("rsa-2048-sha256-ecdsa-256-sha256", null, null)]
+    [InlineData("rsa", null, null)]
+    public void Weak_words_in_auth_are_warned_of(string auth, string? first, string? second)
+    {
+        var weak = Read($"local {{\nauth = pubkey\n}}\nremote {{\nauth = {auth}\nid = right.example.org\n}}").Findings.Where(finding => finding.Severity == Severity.Warning && finding.Text.StartsWith("WEAK", StringComparison.Ordinal)).Select(finding => finding.ToString()).ToList();
+        var expected = new[] { first, second }.OfType<string>().ToList();
+        Assert.Equal(expected.Count, weak.Count);
+        foreach (var (wanted, line) in expected.Zip(weak)) Assert.Contains(wanted, line, StringComparison.Ordinal);
     }
 
     private ConfigurationReader Read(string connection, string more = "")

@@ -261,6 +261,13 @@ public sealed class ManualTests
         Assert.True(store.FindManual("m").IsNone);
     }
 
+    /// <summary>A value that is out of range is not missing, and what manual SAs have not is said so.</summary>
+    [Theory]
+    [InlineData("spi = 255", "spi: '255' is no number of this range; write a number of 256..4294967295")]
+    [InlineData("replay_window = 64", "manual SA 'm' has no 'replay_window': it is never rekeyed, nothing checks against replay, and nothing is negotiated; remove it, or use a connection")]
+    [InlineData("rekey_time = 1h", "manual SA 'm' has no 'rekey_time'")]
+    public void A_mistake_in_a_manual_SA_is_told_once(string line, string error) => Assert.Contains(error, Assert.Single(Conf.Read(With(line)).Errors).ToString(), StringComparison.Ordinal);
+
     private static (Secret InboundEncr, Secret InboundInteg, Secret OutboundEncr, Secret OutboundInteg) Keys(Conf conf, ManualSa sa) => sa.Split(conf.Built.ManualKeys[sa.Name].Span);
 
     private static Conf Read(string kind, string algorithm, string key)

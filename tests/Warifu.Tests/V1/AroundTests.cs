@@ -79,6 +79,47 @@ public sealed class AroundTests
         Assert.Single(pair.Left.Policies);
     }
 
+    /// <summary>dpd_timeout: the peer is dead when nothing has come from it for so long; questions go every dpd_delay until then.</summary>
+    [Theory]
+    [InlineData(35, 34, 36, 3)]
+    [InlineData(5, 10, 12, 1)]
+    public void A_peer_is_dead_when_nothing_came_from_it_for_the_timeout(int timeout, int alive, int dead, int questions)
+    {
+        using var pair = V1Pair.Up(V1Pair.Left() with { DpdDelay = TimeSpan.FromSeconds(10), DpdTimeout = TimeSpan.FromSeconds(timeout) }, V1Pair.Right());
+        // alive: the last thing heard counts, not the beginning
+        pair.Run(TimeSpan.FromMinutes(2));
+        V1Pair.AssertQuiet(pair);
+        var heard = pair.Left.Engine.IsakmpSas.Single().LastHeard;
+        pair.Wire = (_, _, _) => 0;
+        var before = pair.Sent.Count;
+        pair.Run(heard + TimeSpan.FromSeconds(alive) - pair.Now);
+        Assert.Empty(pair.Left.Events.OfType<IkeSaDown>());
+        pair.Run(heard + TimeSpan.FromSeconds(dead) - pair.Now);
+        var down = Assert.Single(pair.Left.Events.OfType<IkeSaDown>());
+        Assert.Equal("dead-peer", down.Reason);
+        Assert.Contains($"R-U-THERE was sent {questions} times in dpd_timeout = {timeout}s", down.Text, StringComparison.Ordinal);
+        Assert.Equal(questions, pair.Sent.Skip(before).Count(sent => sent.From == pair.Left));
+    }
+
+    /// <summary>The peer's name may mean another address by the time of the next try.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_name_is_looked_up_again_at_each_try(bool aggressive)
+    {
+        using var pair = new EnginePair();
+        var left = V1Pair.Left() with { Aggressive = aggressive, KeyingTries = 0, LocalAddresses = [], RemoteAddresses = [HostPattern.Name("gw.example.org")] };
+        var away = IpAddress.Parse("203.0.113.9");
+        pair.Left.Names["gw.example.org"] = away;
+        pair.Load(left with { Children = [left.Children[0] with { StartAction = StartAction.Start }] }, V1Pair.Right() with { Aggressive = aggressive, AggressivePsk = aggressive });
+        pair.Wire = (_, from, message) => message.Remote.Address == pair.Right.Address || from == pair.Right ? 1 : 0;
+        pair.Run(TimeSpan.FromMinutes(3));
+        Assert.All(pair.Sent, sent => Assert.Equal(away, sent.Message.Remote.Address));
+        pair.Left.Names["gw.example.org"] = pair.Right.Address;
+        pair.Run(TimeSpan.FromMinutes(3));
+        V1Pair.AssertQuiet(pair);
+    }
+
     [Fact]
     public void INITIAL_CONTACT_closes_what_the_peer_has_lost()
     {

@@ -62,7 +62,7 @@ public sealed class LifetimeTests
         Connection With(Connection connection, int minutes) => connection with { Aggressive = aggressive, AggressivePsk = true, RekeyTime = TimeSpan.FromMinutes(minutes), OverTime = TimeSpan.Zero };
         using var pair = V1Pair.Up(With(V1Pair.Left(), 60), With(V1Pair.Right(), 10));
         foreach (var host in new[] { pair.Left, pair.Right }) Assert.InRange((host.Engine.Snapshot().IkeSas.Single().ExpireAt!.Value - pair.Now).TotalSeconds, 590, 601);
-        Assert.InRange((pair.Left.Engine.Snapshot().IkeSas.Single().ReauthAt!.Value - pair.Now).TotalSeconds, 300, 595);
+        Assert.InRange((pair.Left.Engine.Snapshot().IkeSas.Single().RekeyAt!.Value - pair.Now).TotalSeconds, 300, 595);
     }
 
     /// <summary>A lifetime that is told behind phase 1 or quick mode names what it is for, and only shortens (RFC 2407 section 4.6.3.1).</summary>

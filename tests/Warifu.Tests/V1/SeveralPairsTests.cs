@@ -117,6 +117,24 @@ public sealed class SeveralPairsTests
         Assert.Empty(pair.Right.Installed);
     }
 
+    /// <summary>Of several pairs the peer has one only: the other one's refusal is told, also behind the success of the first.</summary>
+    [Fact]
+    public void A_pair_that_is_refused_beside_one_that_is_up_is_told()
+    {
+        var left = V1Pair.Left();
+        left = left with { Children = [left.Children[0] with { LocalSelectors = [EnginePair.Ts("10.1.0.0/16"), EnginePair.Ts("10.3.0.0/16")] }] };
+        using var pair = new EnginePair();
+        pair.Load(left, V1Pair.Right());
+        pair.Up();
+        pair.Run(TimeSpan.FromSeconds(5));
+        Assert.Single(pair.Left.Installed);
+        foreach (var host in new[] { pair.Left, pair.Right })
+        {
+            var failed = Assert.Single(host.Events.OfType<NegotiationEnded>(), ended => ended.Report.Failure is not null);
+            Assert.Equal(("selectors", true), (failed.Report.Failure!.Reason, failed.Report.Failure.Sentence.Contains("10.3.0.0/16", StringComparison.Ordinal)));
+        }
+    }
+
     /// <summary>A packet asks for its own pair of selectors, not for all of the child; a command for those that are missing.</summary>
     [Fact]
     public void A_packet_brings_up_its_own_pair_and_a_command_the_rest()
