@@ -102,7 +102,8 @@ internal static class Version1Check
         void CheckRounds()
         {
             var (local, remote) = (connection.LocalRounds.Prepend(connection.Local).Select(round => round.Kind).ToArray(), connection.RemoteRounds.Prepend(connection.Remote).Select(round => round.Kind).ToArray());
-            if (local.Length > 2 || remote.Length > 2 || (local.Length == 2 && local[1] != AuthKind.Xauth) || (remote.Length == 2 && remote[1] != AuthKind.Xauth) || (local.Length == 2 && local[0] == AuthKind.Xauth) || (remote.Length == 2 && remote[0] == AuthKind.Xauth)) WrongAuth(null, "IKEv1 has no further authentication rounds but XAuth", "keep one section local and one section remote, and one more with auth = xauth on the side of the users");
+            if (local is [AuthKind.Xauth, not AuthKind.Xauth] || remote is [AuthKind.Xauth, not AuthKind.Xauth]) WrongAuth(AuthKind.Xauth, "XAuth comes behind phase 1, and the section with auth = xauth stands first", "put it behind the other one, or write round = 2 in it");
+            else if (local.Length > 2 || remote.Length > 2 || (local.Length == 2 && local[1] != AuthKind.Xauth) || (remote.Length == 2 && remote[1] != AuthKind.Xauth) || (local.Length == 2 && local[0] == AuthKind.Xauth) || (remote.Length == 2 && remote[0] == AuthKind.Xauth)) WrongAuth(null, "IKEv1 has no further authentication rounds but XAuth", "keep one section local and one section remote, and one more with auth = xauth on the side of the users");
             else if (local.Contains(AuthKind.Xauth) && remote.Contains(AuthKind.Xauth)) WrongAuth(AuthKind.Xauth, "XAuth is for users: one side of them has it, the other is the gateway", "write auth = xauth in local (we are the user) or in remote (the peers are)");
             else if (local[0] == AuthKind.Xauth != (remote[0] == AuthKind.Xauth) && (local[0] == AuthKind.Xauth ? remote : local)[0] != AuthKind.PublicKey) WrongAuth(AuthKind.Psk, "with XAuth alone (hybrid authentication) the gateway proves itself by a certificate", $"write auth = pubkey in {(local[0] == AuthKind.Xauth ? "remote" : "local")}, or auth = psk on both sides and auth = xauth in a second section");
             else if (local[0] != AuthKind.Xauth && remote[0] != AuthKind.Xauth && local[0] != remote[0]) WrongAuth(AuthKind.Psk, "in IKEv1 both sides authenticate in the same way", "write the same auth in local and remote");
@@ -162,7 +163,7 @@ internal static class Version1Check
     private static bool IsBad(ConfigSection section, Scope scope, string key) => section.Find(key) is { } setting && KeyRegistry.Find(scope, key) is { } info && ValueCheck.Find(info, setting) is not null;
 
     /// <summary>As it was written: without the hash that goes with the integrity.</summary>
-    private static string Print(Proposal proposal) => ProposalKeywords.Print(proposal.Transforms.Count(transform => transform.Type == TransformType.Integ) > 0 && HashesOf(proposal.Transforms) is null ? proposal with { Transforms = [.. proposal.Transforms.Where(transform => transform.Type != TransformType.Prf)] } : proposal);
+    private static string Print(Proposal proposal) => ProposalKeywords.Print(proposal.Transforms.Any(transform => transform.Type == TransformType.Integ) && HashesOf(proposal.Transforms) is null ? proposal with { Transforms = [.. proposal.Transforms.Where(transform => transform.Type != TransformType.Prf)] } : proposal);
 
     /// <summary>Integrity and hash that do not go together; null: they do.</summary>
     private static (string Integ, string Hash)? HashesOf(ImmutableArray<Transform> transforms)

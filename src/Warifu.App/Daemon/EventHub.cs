@@ -16,12 +16,14 @@ internal sealed class EventHub(ViciServer server, ReqIds reqIds, Action<NoticeLe
     private const int MaxLines = 2000;
     private const int ReportsPerConnection = 8;
     private const int MaxReportedConnections = 10_000;
+    private const int MaxGone = 1000;
 
     private readonly object _gate = new();
     private readonly Queue<LogLine> _lines = new();
     private readonly Dictionary<string, LinkedList<NegotiationReport>> _reports = new(StringComparer.Ordinal);
     private readonly Dictionary<(string Connection, string Child), string> _downReasons = [];
     private readonly Dictionary<uint, IkeSaSnapshot> _known = [];
+    private readonly Dictionary<uint, IkeSaSnapshot> _gone = [];
     private readonly List<Action<LogLine>> _watchers = [];
     private NegotiationReport? _last;
     private Channel<IkeEvent>? _channel;
@@ -153,6 +155,7 @@ internal sealed class EventHub(ViciServer server, ReqIds reqIds, Action<NoticeLe
         if (!server.IsWanted("ike-updown") && !server.IsWanted("child-updown") && !server.IsWanted("ike-rekey") && !server.IsWanted("child-rekey"))
         {
             _known.Clear();
+            _gone.Clear();
             return;
         }
 
@@ -160,8 +163,16 @@ internal sealed class EventHub(ViciServer server, ReqIds reqIds, Action<NoticeLe
         var before = new Dictionary<uint, IkeSaSnapshot>(_known);
         _known.Clear();
         foreach (var sa in (await node.SnapshotAsync()).IkeSas) _known[sa.Id] = sa;
-        // what is gone is told as it was when it was seen last
-        IkeSaSnapshot? Find(uint id) => _known.GetValueOrDefault(id) ?? before.GetValueOrDefault(id);
+        // what is gone is told as it was when it was seen last: in IKEv1 an SA goes with all its children at once, and each is an event
+        if (_gone.Count > MaxGone) _gone.Clear();
+        foreach (var (id, sa) in before)
+        {
+            if (!_known.ContainsKey(id)) _gone[id] = sa;
+        }
+
+        if (happening is IkeSaDown && _gone.Remove(happening.IkeId, out var ended)) before[happening.IkeId] = ended;
+        IkeSaSnapshot? Last(uint id) => before.GetValueOrDefault(id) ?? _gone.GetValueOrDefault(id);
+        IkeSaSnapshot? Find(uint id) => _known.GetValueOrDefault(id) ?? Last(id);
         switch (happening)
         {
             case IkeSaUp when Find(happening.IkeId) is { } sa:
@@ -177,7 +188,7 @@ internal sealed class EventHub(ViciServer server, ReqIds reqIds, Action<NoticeLe
                 server.Raise("child-updown", new ViciMessage().Add("up", "yes").Add(sa.Connection, ViciListings.SaBody(sa, node.TryQuery, reqIds, now, child => child.Id == up.ChildId)));
                 break;
             case ChildDown down when Find(happening.IkeId) is { } sa:
-                var last = sa.Children.Any(child => child.Id == down.ChildId) ? sa : before.GetValueOrDefault(happening.IkeId) ?? sa;
+                var last = sa.Children.Any(child => child.Id == down.ChildId) ? sa : Last(happening.IkeId) ?? sa;
                 last = last with { Children = [.. last.Children.Select(child => child.Id == down.ChildId ? child with { State = "DELETED" } : child)] };
                 server.Raise("child-updown", ViciListings.Sa(last, node.TryQuery, reqIds, now, child => child.Id == down.ChildId));
                 break;

@@ -295,7 +295,7 @@ public sealed class CertificateConfTests : IDisposable
     [InlineData("version = 1", "rsa", "ecdsa", "pubkey", "local.auth = rsa, and no certificate")]
     [InlineData("version = 1", "pubkey", "ed25519", "pubkey", "IKEv1 has no signatures of Ed25519, and connection 'gw' has no other certificate; get one with an RSA or ECDSA key, or write version = 2")]
     [InlineData("version = 1", "pubkey", "ecdsa", "xauth", "hybrid authentication wants an RSA certificate of the gateway, and connection 'gw' has ECDSA P-256; get one with an RSA key")]
-    [InlineData("version = 1\nremote-users { auth = xauth }", "pubkey", "ecdsa", "pubkey", "XAuth goes with pre-shared keys, RSA and DSS only, and connection 'gw' has ECDSA P-256")]
+    [InlineData("version = 1\nremote-users { auth = xauth\nround = 2 }", "pubkey", "ecdsa", "pubkey", "XAuth goes with pre-shared keys, RSA and DSS only, and connection 'gw' has ECDSA P-256")]
     [InlineData("version = 2", "ecdsa-256", "ecdsa", "pubkey", "")]
     [InlineData("version = 2", "pubkey", "ed25519", "pubkey", "")]
     [InlineData("version = 1", "pubkey", "ecdsa", "pubkey", "")]

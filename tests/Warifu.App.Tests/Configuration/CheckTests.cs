@@ -96,7 +96,7 @@ public sealed class CheckTests
     [InlineData("remote_addrs = 300.1.1.1", "remote_addrs: '300.1.1.1' is no address, range, subnet or host name")]
     [InlineData("remote_addrs = gw..example", "remote_addrs: 'gw..example' is no address, range, subnet or host name")]
     [InlineData("remote_addrs = ,", "remote_addrs: a list without an item")]
-    [InlineData("proposals = aes256-sha256", "proposals: 'aes256-sha256' has no key exchange method; add one, for example -x25519")]
+    [InlineData("proposals = aes256-sha256", "proposals: 'aes256-sha256' has no key exchange method; add one, for example -ecp256")]
     [InlineData("proposals = default, aes257", "proposals: unknown algorithm 'aes257'; nearest known word: 'aes256'")]
     [InlineData("reauth_frequency = 101", "reauth_frequency: '101' is no number of this range; write a number of 0..100")]
     [InlineData("reauth_frequency = -1", "reauth_frequency: '-1' is no number of this range")]

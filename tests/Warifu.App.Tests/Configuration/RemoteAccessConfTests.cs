@@ -48,7 +48,7 @@ public sealed class RemoteAccessConfTests
     [InlineData("local { auth = xauth\n xauth_id = a }\n remote { auth = psk }", "the gateway proves itself by a certificate")]
     [InlineData("local { auth = psk }\n local-2 { auth = xauth\n xauth_id = a }\n remote { auth = psk }\n remote-2 { auth = xauth }", "XAuth is for users")]
     [InlineData("local { auth = psk }\n local-2 { auth = psk }\n remote { auth = psk }", "no further authentication rounds but XAuth")]
-    [InlineData("local { auth = psk }\n remote { auth = xauth }\n remote-2 { auth = psk }", "no further authentication rounds but XAuth")]
+    [InlineData("local { auth = psk }\n remote { auth = xauth }\n remote-2 { auth = psk }", "XAuth comes behind phase 1, and the section with auth = xauth stands first")]
     [InlineData("local { auth = psk }\n remote { auth = psk }\n remote-2 { auth = xauth }\n remote-3 { auth = xauth }", "no further authentication rounds but XAuth")]
     [InlineData("local { auth = psk }\n local-2 { auth = xauth\n xauth_id = *@example.org }\n remote { auth = psk }", "is no user's name")]
     [InlineData("local { auth = psk }\n remote { auth = pubkey }", "both sides authenticate in the same way")]

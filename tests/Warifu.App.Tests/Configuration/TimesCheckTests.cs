@@ -1,5 +1,4 @@
 using System;
-using System.Linq;
 using Warifu.App.Configuration;
 using Xunit;
 

@@ -100,16 +100,21 @@ public sealed class Version1Tests
         var text = Conf.Text("version = 1").Replace("version = 2", "", StringComparison.Ordinal);
         var at = text.IndexOf("auth = psk", StringComparison.Ordinal);
         text = text[..at] + "auth = " + local + text[(at + 10)..].Replace("auth = psk", "auth = " + remote, StringComparison.Ordinal);
-        var found = Assert.Single(Conf.Read(text).Errors, finding => finding.Text.Contains(error.Split(';')[0], StringComparison.Ordinal));
+        var found = Conf.Read(text).Errors.First(finding => finding.Text.Contains(error.Split(';')[0], StringComparison.Ordinal));
         Assert.Contains(error, found.ToString(), StringComparison.Ordinal);
         Assert.StartsWith("auth = ", text.Split('\n')[found.Position.Line - 1].Trim(), StringComparison.Ordinal);
     }
+
+    /// <summary>The order of sections is that of the rounds.</summary>
+    [Fact]
+    public void XAuth_in_front_of_phase_1_is_told() =>
+        Assert.Contains("XAuth comes behind phase 1, and the section with auth = xauth stands first; put it behind the other one, or write round = 2 in it", Assert.Single(Conf.With("version = 1\nremote-users { auth = xauth }").Errors).ToString(), StringComparison.Ordinal);
 
     /// <summary>The warning about a key that all users know stands at the users' section.</summary>
     [Fact]
     public void A_group_key_is_warned_of_where_the_users_are()
     {
-        var text = Conf.Text("version = 1\nremote_addrs = 192.0.2.2\nremote-users { auth = xauth }").Replace("version = 2", "", StringComparison.Ordinal);
+        var text = Conf.Text("version = 1\nremote_addrs = 192.0.2.2\nremote-users { auth = xauth\nround = 2 }").Replace("version = 2", "", StringComparison.Ordinal);
         var found = Assert.Single(Conf.Read(text).Findings, finding => finding.Text.Contains("gets the passwords of its users", StringComparison.Ordinal));
         Assert.Contains("auth = xauth", text.Split('\n')[found.Position.Line - 1], StringComparison.Ordinal);
     }

@@ -140,7 +140,7 @@ internal static class MistakesV1
         };
         yield return new("phase 2: transport mode on one side", side => side with { Child = "mode = transport" })
         {
-            Both = V1,
+            Both = side => V1(side) with { LocalTs = "dynamic", RemoteTs = "dynamic" },
             AsResponder = new("mode", "either", "child net wants transport mode") { Settings = [("mode", "mode = transport")] },
             OtherResponds = new("mode", "either", "child net wants tunnel mode"),
         };
