@@ -114,6 +114,9 @@ internal sealed record KernelCase(string Algorithms, bool OuterV6, bool InnerV6,
     /// <summary>Of IKE.</summary>
     public int Version { get; init; } = 2;
 
+    /// <summary>Tried with WARIFU_LONG only.</summary>
+    public bool OnlyLong { get; init; }
+
     public string Protocol => IsAh ? "ah" : "esp";
 
     public string Name => $"{(IsAh ? "ah-" : "")}{Algorithms}-{Mode}-{(OuterV6 ? 6 : 4)}{(InnerV6 ? 6 : 4)}{(WeInitiate ? "" : "-back")}{(Version == 1 ? "-v1" : "")}{(IsHidden ? "-nat" : "")}";
