@@ -80,16 +80,17 @@ public sealed class ManualKernelTests(KernelFixture fixture)
             }
             """);
         string State(string from, string to, string spi, int seed) =>
-            $"ip xfrm state add src {from} dst {to} proto {protocol} spi {spi} mode {mode} {(protocol == "ah" && !v6 ? "flag align4" : "")} auth-trunc '{mac.Linux}' 0x{Key(mac.Key, seed + 2)} {mac.Bits}"
+            $"xfrm state add src {from} dst {to} proto {protocol} spi {spi} mode {mode} {(protocol == "ah" && !v6 ? "flag align4" : "")} auth-trunc '{mac.Linux}' 0x{Key(mac.Key, seed + 2)} {mac.Bits}"
             + (encr.Length == 0 ? "" : $" enc '{cipher.Linux}' {(cipher.Key == 0 ? "''" : "0x" + Key(cipher.Key, seed))}");
-        string Policy(string way, string from, string to, string outerFrom, string outerTo) => $"ip xfrm policy add src {from} dst {to} dir {way} tmpl src {outerFrom} dst {outerTo} proto {protocol} mode {mode}";
+        string Policy(string way, string from, string to, string outerFrom, string outerTo) => $"xfrm policy add src {from} dst {to} dir {way} tmpl src {outerFrom} dst {outerTo} proto {protocol} mode {mode}";
+        // each start of a program costs much in there
         var made = await kernel.RunAsync($"""
-            set -e
-            ip xfrm state flush; ip xfrm policy flush
+            ip -batch - <<'X'
             {State(ends.Right, ends.Left, "0x1001", 1)}
             {State(ends.Left, ends.Right, "0x1002", 2)}
             {Policy("out", right, left, ends.Right, ends.Left)}
             {Policy("in", left, right, ends.Left, ends.Right)}
+            X
             """);
         Assert.True(made.Ok, made.All + made.Output);
         var loaded = await ours.CliAsync("load", file);
@@ -109,7 +110,7 @@ public sealed class ManualKernelTests(KernelFixture fixture)
         }
         finally
         {
-            await kernel.RunAsync("ip xfrm state flush; ip xfrm policy flush");
+            await kernel.RunAsync("printf 'xfrm state flush\\nxfrm policy flush\\n' | ip -batch -");
         }
     }
 
