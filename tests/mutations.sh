@@ -1,5 +1,5 @@
 #!/bin/bash
-# Plants the bugs of tests/mutations.txt in a copy of the sources, all in one build, and plays worlds with each, then crossings: at least 15 must come to a bad end.
+# Plants the bugs of tests/mutations.txt in a copy of the sources, all in one build, and plays worlds with each, then crossings: at least 30 must come to a bad end.
 # Those that survive show what the worlds do not reach yet.
 # Usage: tests/mutations.sh [WORLDS [FIRST [LAST]]]      (300 worlds at most for each unless told; the first bad end counts; with FIRST only the bugs from that number on, and no least number of deaths)
 set -euo pipefail
@@ -51,4 +51,4 @@ while read -r _ number what; do
   fi
 done < <(grep '^= ' "$root/tests/mutations.txt")
 echo "$dead planted bugs died, $alive survived"
-[ $# -gt 1 ] || [ $dead -ge 15 ]
+[ $# -gt 1 ] || [ $dead -ge 30 ]

@@ -178,6 +178,42 @@ public sealed class AroundTests
         Assert.Equal(aggressive ? [500, 4500, 4500, 4500] : [500, 500, 4500, 4500, 4500], floats);
     }
 
+    /// <summary>RFC 3947 section 3.2: the first NAT-D is the receiver's end; of the others, of which a sender with several addresses has several, one must fit. One alone says nothing.</summary>
+    [Theory]
+    [InlineData("", false)]
+    [InlineData("before", false)]
+    [InlineData("behind", false)]
+    [InlineData("instead", true)]
+    [InlineData("alone", false)]
+    public void One_of_the_senders_hashes_must_fit(string other, bool isNat)
+    {
+        using var pair = new EnginePair();
+        pair.Load(V1Pair.Left(), V1Pair.Right());
+        pair.Wire = (number, _, message) =>
+        {
+            if (number != 2) return 1;
+            IkeHeader.TryRead(message.Message, out var header);
+            var at = 0;
+            var changed = new ChainBuilder();
+            var view = Attack.View(message.Message);
+            for (var i = 0; i < view.Count; i++)
+            {
+                var isOwn = view[i].Type == PayloadV1.NatD && at++ > 0;
+                if (isOwn && other is "before" or "instead") changed.Raw(PayloadV1.NatD, new byte[32]);
+                if (!isOwn || other is not ("instead" or "alone")) changed.Raw(view[i].Type, view.Body(i));
+                if (isOwn && other == "behind") changed.Raw(PayloadV1.NatD, new byte[32]);
+            }
+
+            Assert.Equal(2, at);
+            pair.Right.Receive(message.Remote, message.Local, changed.ToMessage(header), pair.Now);
+            return 0;
+        };
+        pair.Left.Up("net", "net", pair.Now);
+        pair.Settle();
+        var right = pair.Right.Engine.IsakmpSas.Single();
+        Assert.Equal((false, isNat), (right.LocalBehindNat, right.RemoteBehindNat));
+    }
+
     /// <summary>R160.</summary>
     [Fact]
     public void Without_NAT_traversal_a_NAT_is_not_noticed_and_nothing_of_it_is_sent()

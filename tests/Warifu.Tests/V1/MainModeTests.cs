@@ -1,5 +1,7 @@
 using System;
+using System.Collections.Generic;
 using System.Linq;
+using Warifu.Crypto;
 using Warifu.Engine;
 using Warifu.Fuzz;
 using Warifu.Policy;
@@ -228,6 +230,46 @@ public sealed class MainModeTests
         var chosen = Assert.Single(Assert.Single(answer).Transforms);
         Assert.Equal(offer[0].Transforms[2].Octets.ToArray(), chosen.Octets.ToArray());
         Assert.Equal(3, chosen.Number);
+    }
+
+    /// <summary>Whoever leaves a state zeroes its keys: when phase 1 is closed, replaced, over while its children live on, or has failed.</summary>
+    [Theory]
+    [Trait("Item", "3.10")]
+    [InlineData("down")]
+    [InlineData("renewed")]
+    [InlineData("over")]
+    [InlineData("failed")]
+    public void Keys_of_phase_1_are_zeroed_when_it_is_gone(string how)
+    {
+        using var pair = new EnginePair();
+        if (how == "failed") pair.Left.SetPsk("ike-1", "not-the-same-0ne");
+        pair.Load(V1Pair.Left(), V1Pair.Right());
+        var keys = new List<(bool IsLefts, IsakmpKeys Keys)>();
+        pair.Wire = (_, _, _) =>
+        {
+            foreach (var host in new[] { pair.Left, pair.Right }) keys.AddRange(host.Engine.IsakmpSas.Where(sa => sa.Keys is not null && keys.All(known => known.Keys != sa.Keys)).Select(sa => (host == pair.Left, sa.Keys!)));
+            return 1;
+        };
+        Assert.Equal(how != "failed", pair.Up().Success);
+        var first = keys.ToArray();
+        Assert.Equal(2, first.Length);
+        if (how != "failed") Assert.All(first, one => Assert.False(one.Keys.Skeyid.IsDisposed || one.Keys.SkeyidD.IsDisposed || one.Keys.SkeyidA.IsDisposed || one.Keys.Encr.IsDisposed));
+        if (how == "down") pair.Left.Command(id => new IkeCommand.Down(id, new SaTarget("net")), pair.Now);
+        if (how == "renewed") pair.Left.Command(id => new IkeCommand.Reauth(id, new SaTarget("net")), pair.Now);
+        if (how == "over")
+        {
+            var sa = pair.Left.Engine.IsakmpSas.Single();
+            sa.Inform(builder => builder.Delete(ProtocolId.Ike, sa.Cookies()));
+            pair.Left.Drain(pair.Now);
+        }
+
+        pair.Run(TimeSpan.FromMinutes(2));
+        Assert.Equal(how is "down" or "failed" ? 0 : 1, pair.Right.Installed.Count);
+        foreach (var (isLefts, one) in first)
+        {
+            // who said that it is over goes on with it
+            Assert.Equal(how != "over" || !isLefts, one.Skeyid.IsDisposed && one.SkeyidD.IsDisposed && one.SkeyidA.IsDisposed && one.Encr.IsDisposed);
+        }
     }
 
     [Fact]
