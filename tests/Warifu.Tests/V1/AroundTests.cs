@@ -176,6 +176,10 @@ public sealed class AroundTests
         Assert.Equal(before ? 24_500 : 4500, mirrored.Remote.Port);
         var floats = pair.Sent.Where(sent => sent.From == pair.Left).Select(sent => (int)sent.Message.Local.Port).ToArray();
         Assert.Equal(aggressive ? [500, 4500, 4500, 4500] : [500, 500, 4500, 4500, 4500], floats);
+        // nothing keeps a mapping open that is not needed any more
+        pair.Left.Command(id => new IkeCommand.Down(id, new SaTarget("net")), pair.Now);
+        pair.Settle();
+        Assert.Empty(pair.Left.Keepalives);
     }
 
     /// <summary>RFC 3947 section 3.2: the first NAT-D is the receiver's end; of the others, of which a sender with several addresses has several, one must fit. One alone says nothing.</summary>
@@ -353,6 +357,33 @@ public sealed class AroundTests
         // nobody answered; those that waited were begun then
         Assert.Equal(20, pair.Sent.Select(sent => Convert.ToHexString(sent.Message.Message.AsSpan(0, 8))).Distinct().Count());
         Assert.Empty(pair.Left.Engine.IsakmpSas);
+    }
+
+    /// <summary>One identity has only so many phases 1, wherever they come from: a peer that we trust must not fill the memory.</summary>
+    [Theory]
+    [Trait("Item", "3.10")]
+    [InlineData(1, false)]
+    [InlineData(2, true)]
+    public void One_identity_has_only_so_many_phases_1(int most, bool isRight)
+    {
+        using var pair = new EnginePair();
+        pair.Right.Claims = new IdentityClaims(most);
+        pair.Load(V1Pair.Left(), V1Pair.Right() with { RemoteAddresses = [] });
+        Assert.True(pair.Up().Success);
+        var elsewhere = new Endpoint(IpAddress.Parse("192.0.2.9"), 500);
+        using var other = new EngineHost(elsewhere.Address, 99, pair.Now);
+        other.SetPsk("ike-1", EnginePair.Secret);
+        other.Load(PolicySet.Of(V1Pair.Left() with { LocalAddresses = [], Unique = UniquePolicy.Never }), pair.Now);
+        other.Up("net", "net", pair.Now);
+        while (other.Outbox.Count + pair.Right.Outbox.Count > 0)
+        {
+            while (other.Outbox.TryDequeue(out var message)) pair.Right.Receive(s_right, elsewhere, message.Message, pair.Now);
+            while (pair.Right.Outbox.TryDequeue(out var message)) other.Receive(elsewhere, s_right, message.Message, pair.Now);
+        }
+
+        Assert.Equal(isRight ? 2 : 1, pair.Right.Engine.IsakmpSas.Count(sa => sa.State == IsakmpState.Established));
+        Assert.Equal(isRight, pair.Right.Events.OfType<NegotiationEnded>().All(ended => ended.Report.Failure is null));
+        if (!isRight) Assert.Equal("too-many", pair.Right.LastReport!.Failure!.Reason);
     }
 
     /// <summary>Packets that come in are proof of life, also where no R-U-THERE is answered.</summary>

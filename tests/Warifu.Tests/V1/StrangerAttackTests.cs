@@ -271,6 +271,26 @@ public sealed class StrangerAttackTests
         Attack.AssertNothingIsLeft(pair);
     }
 
+    /// <summary>What was half open before a flood makes room as soon as what comes with it; whoever has shown that it receives is left its time.</summary>
+    [Fact]
+    [Trait("Attack", "T75")]
+    public void Under_attack_first_messages_without_a_second_are_forgotten_sooner()
+    {
+        using var pair = Attack.Stranger(right => right with { RemoteAddresses = [] }, new EngineOptions { HalfOpenLimit = 40, HalfOpenTimeout = TimeSpan.FromSeconds(60) });
+        var second = Attack.Knock(pair, Attack.First(builder => builder.Sa(Attack.Offer(Attack.Suite())), cookie: 1, padding: 80)).Single();
+        using var keys = Warifu.Crypto.KeyExchange.Generate(KeId.Ecp256, pair.Left.Entropy);
+        IkeHeader.TryRead(second, out var header);
+        Assert.Single(Attack.Knock(pair, new ChainBuilder().Raw(PayloadV1.Ke, keys.PublicValue).Raw(PayloadV1.Nonce, new byte[16]).ToMessage(header with { Flags = 0 })));
+        for (var i = 2; i <= 40; i++)
+        {
+            if (i == 10) Assert.All(pair.Right.Engine.IsakmpSas, sa => Assert.Equal(pair.Now + TimeSpan.FromSeconds(60), sa.ExpireAt));
+            Assert.Single(Attack.Knock(pair, Attack.First(builder => builder.Sa(Attack.Offer(Attack.Suite())), cookie: (ulong)i, padding: 80), new Endpoint(IpAddress.Parse($"203.0.113.{i}"), 500)));
+        }
+
+        Assert.All(pair.Right.Engine.IsakmpSas, sa => Assert.Equal(pair.Now + (sa.CookieI.Value == 1 ? TimeSpan.FromSeconds(60) : ProtocolTimes.HalfOpenUnderAttack), sa.ExpireAt));
+        Attack.AssertNothingIsLeft(pair);
+    }
+
     /// <summary>Whoever receives at his address is counted too, and cannot fill the room of all others by going on to message 3.</summary>
     [Fact]
     [Trait("Attack", "T75")]
