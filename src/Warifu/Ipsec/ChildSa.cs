@@ -201,5 +201,9 @@ internal abstract record DataPlaneEvent
     internal sealed record PeerMoved(uint Id, Endpoint Remote) : DataPlaneEvent;
 
     /// <summary>A packet with an SPI that nobody has.</summary>
-    internal sealed record UnknownSpi(ChildSpi Spi, Endpoint Local, Endpoint Remote) : DataPlaneEvent;
+    internal sealed record UnknownSpi(ChildSpi Spi, Endpoint Local, Endpoint Remote) : DataPlaneEvent
+    {
+        /// <summary>ESP or AH.</summary>
+        public ProtocolId Protocol { get; init; } = ProtocolId.Esp;
+    }
 }

@@ -50,5 +50,7 @@ internal enum PacketDrop
     Selector,
     /// <summary>Congestion marked on a packet that cannot carry the mark (RFC 6040).</summary>
     Ecn,
+    /// <summary>A flow that another peer behind the same NAT has (RFC 3948 section 5.2): its answers would go to the wrong one of the two.</summary>
+    OtherFlow,
     Count,
 }

@@ -339,8 +339,8 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
             drop = sa.Mode == IpsecMode.Tunnel ? Unwrap(sa, buffer, nextHeader, outer, ref result) : Rebuild(sa, buffer, nextHeader, outer, ref result);
         }
 
+        if (drop == PacketDrop.None && sa.SharesAddress && !_natFlows.TryEnter(sa, buffer.Slice(result.Offset, result.Length), now)) drop = PacketDrop.OtherFlow;
         if (drop != PacketDrop.None) Drop(drop, sa, ref result);
-        else if (sa.SharesAddress) _natFlows.Saw(sa, buffer.Slice(result.Offset, result.Length));
     }
 
     /// <summary>Takes a whole IP packet with AH at <paramref name="offset"/> of <paramref name="buffer"/>.</summary>
@@ -411,7 +411,7 @@ internal sealed class PacketPath(IEntropy entropy) : IDataPlane
         result.Sa = _sad.BySpi(protocol, spi);
         if (result.Sa is { } sa) return sa;
         Drop(PacketDrop.UnknownSpi, null, ref result);
-        if (value > 255 && _unknownSpiRate.TryTake(now)) Raise(new DataPlaneEvent.UnknownSpi(spi, local, remote));
+        if (value > 255 && _unknownSpiRate.TryTake(now)) Raise(new DataPlaneEvent.UnknownSpi(spi, local, remote) { Protocol = protocol });
         return null;
     }
 

@@ -79,17 +79,21 @@ public sealed class NatTransportTests
             foreach (var client in order) Assert.Equal(client.Number, ToClient(server, (ushort)(5000 + client.Number)));
         }
 
-        // two with the same port of their own: the last that was heard gets it
+        // two with the same port of their own: the first has it, and nothing of the other goes astray (RFC 3948 section 5.2)
         Assert.NotNull(ToServer(first, server, 6000));
         Assert.Equal(1u, ToClient(server, 6000));
-        Assert.NotNull(ToServer(second, server, 6000));
-        Assert.Equal(2u, ToClient(server, 6000));
+        Assert.Null(ToServer(second, server, 6000));
+        Assert.Equal(1u, ToClient(server, 6000));
+        Assert.Equal(1ul, server.Drops(PacketDrop.OtherFlow));
         // a flow that nobody began: the newest
         Assert.Equal(3u, ToClient(server, 7777));
-        // a pair that is gone is not chosen
+        // a pair that is gone has none, and is not chosen
+        server.Remove(1);
+        Assert.NotNull(ToServer(second, server, 6000));
+        Assert.Equal(2u, ToClient(server, 6000));
         server.Remove(2);
         Assert.Equal(3u, ToClient(server, 6000));
-        Assert.Equal(1u, ToClient(server, 5001));
+        Assert.Equal(3u, ToClient(server, 5003));
     }
 
     [Fact]
