@@ -91,18 +91,12 @@ public sealed class DsaTests
         {
             host.AddKey(Of(own));
             var named = AuthConstraints.Parse("dsa");
-            host.Load(new PolicySet
+            host.Load(PolicySet.Of(connection with
             {
-                Connections =
-            [
-                connection with
-                {
-                    Aggressive = aggressive,
-                    Local = connection.Local with { Kind = AuthKind.PublicKey, PublicKeys = [[.. Of(own).Public.Spki.Span]], Schemes = named },
-                    Remote = connection.Remote with { Kind = AuthKind.PublicKey, PublicKeys = [[.. Of(peer).Public.Spki.Span]], Constraints = named },
-                },
-            ]
-            }, pair.Now);
+                Aggressive = aggressive,
+                Local = connection.Local with { Kind = AuthKind.PublicKey, PublicKeys = [[.. Of(own).Public.Spki.Span]], Schemes = named },
+                Remote = connection.Remote with { Kind = AuthKind.PublicKey, PublicKeys = [[.. Of(peer).Public.Spki.Span]], Constraints = named },
+            }), pair.Now);
         }
 
         return pair;
