@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using Warifu.Primitives;
+using Warifu.V1;
 
 namespace Warifu.Engine;
 
@@ -16,6 +17,9 @@ internal sealed class HalfOpen(EngineOptions options)
 {
     private readonly HashSet<IHalfOpen> _sas = [];
     private readonly Dictionary<IpPrefix, (int Unverified, int Verified)> _perPrefix = [];
+    private readonly LinkedList<(IsakmpSa Sa, Instant Since)> _yielding = new();
+    private readonly Dictionary<IpPrefix, LinkedList<(IsakmpSa Sa, Instant Since)>> _yieldingOf = [];
+    private readonly Dictionary<IHalfOpen, (LinkedListNode<(IsakmpSa, Instant)> All, LinkedListNode<(IsakmpSa, Instant)> Own)> _places = [];
 
     public int Count => Unverified + Verified;
 
@@ -31,6 +35,28 @@ internal sealed class HalfOpen(EngineOptions options)
     /// <summary>How long one may stay open.</summary>
     public TimeSpan Timeout => IsUnderAttack && options.HalfOpenTimeout > ProtocolTimes.HalfOpenUnderAttack ? ProtocolTimes.HalfOpenUnderAttack : options.HalfOpenTimeout;
 
+    /// <summary>
+    /// The oldest that gives way to a newer one. IKEv1 has no cookie that proves an address before there is state, so that anybody can fill the share of somebody else's address, and the whole table: what was not answered
+    /// within a second makes room for whoever comes now. So whoever shuts others out must go on filling the table every second instead of once in a timeout.
+    /// </summary>
+    /// <param name="source">Of whose prefix; null = of all.</param>
+    /// <param name="now">The time.</param>
+    public IsakmpSa? Yielding(IpAddress? source, Instant now)
+    {
+        var list = source is { } address ? _yieldingOf.GetValueOrDefault(PrefixOf(address)) : _yielding;
+        return list?.First is { } oldest && now - oldest.Value.Since >= ProtocolTimes.HalfOpenYields ? oldest.Value.Sa : null;
+    }
+
+    /// <param name="sa">Which.</param>
+    /// <param name="source">Where its first message came from.</param>
+    /// <param name="now">The time.</param>
+    public void AddYielding(IsakmpSa sa, IpAddress source, Instant now)
+    {
+        if (!_yieldingOf.TryGetValue(PrefixOf(source), out var own)) _yieldingOf.Add(PrefixOf(source), own = new());
+        _places.Add(sa, (_yielding.AddLast((sa, now)), own.AddLast((sa, now))));
+        Add(sa, source, verified: false);
+    }
+
     public void Add(IHalfOpen sa, IpAddress source, bool verified)
     {
         _sas.Add(sa);
@@ -44,6 +70,14 @@ internal sealed class HalfOpen(EngineOptions options)
     public void Remove(IHalfOpen sa, IpAddress source, bool verified)
     {
         _sas.Remove(sa);
+        if (_places.Remove(sa, out var places))
+        {
+            var own = places.Own.List!;
+            _yielding.Remove(places.All);
+            own.Remove(places.Own);
+            if (own.Count == 0) _yieldingOf.Remove(PrefixOf(source));
+        }
+
         Change(source, verified, -1);
         if (IsUnderAttack && !Exceeds(0.5)) IsUnderAttack = false;
     }

@@ -16,7 +16,7 @@ internal sealed partial class IkeEngine
     private readonly TimerHeap<IsakmpSa> _isakmpTimers = new();
     private readonly Dictionary<ulong, IsakmpSa> _byCookie = [];
     private readonly Dictionary<uint, IsakmpSa> _isakmpById = [];
-    private readonly Dictionary<string, List<IsakmpSa>> _isakmpByConnection = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, ConnectionPhases> _isakmpByConnection = new(StringComparer.Ordinal);
     private readonly Dictionary<(Endpoint, UInt128), IsakmpSa> _isakmpByFirstMessage = [];
     private readonly Dictionary<IsakmpSa, (Endpoint, UInt128)> _isakmpFirstMessages = [];
     private readonly Dictionary<uint, IsakmpSa> _isakmpByChild = [];
@@ -36,6 +36,7 @@ internal sealed partial class IkeEngine
 
     public void StateChanged(IsakmpSa sa, IsakmpState was)
     {
+        if (_isakmpByConnection.TryGetValue(sa.Connection.Name, out var phases)) phases.StateChanged(sa, was);
         if (was != IsakmpState.Connecting) return;
         EndHalfOpen(sa);
         Outgone(sa);
@@ -50,9 +51,14 @@ internal sealed partial class IkeEngine
         sa.IsVerified = true;
     }
 
-    public void AddChild(IsakmpSa sa, ChildState child) => _isakmpByChild[child.Id] = sa;
+    public void AddChild(IsakmpSa sa, ChildState child)
+    {
+        _isakmpByChild[child.Id] = sa;
+        HoldTraffic(child);
+    }
 
-    public bool HasOther(IsakmpSa sa) => OfIsakmp(sa.Connection.Name).Any(other => other != sa && other.State is IsakmpState.Established or IsakmpState.Passive && other.Remote.Address == sa.Remote.Address);
+    /// <summary>Of a connection on which we begin phase 1 there are few.</summary>
+    public bool HasOther(IsakmpSa sa) => OfIsakmp(sa.Connection.Name).All.Any(other => other != sa && other.State is IsakmpState.Established or IsakmpState.Passive && other.Remote.Address == sa.Remote.Address);
 
     /// <summary>Which SA tells the peer of a delete: the newest that has keys.</summary>
     public IsakmpSa? CarrierOf(IsakmpSa sa)
@@ -79,7 +85,7 @@ internal sealed partial class IkeEngine
         if (fits is null) return false;
         if (!ReferenceEquals(fits, sa.Connection))
         {
-            OfIsakmp(sa.Connection.Name).Remove(sa);
+            LeaveConnection(sa);
             sa.Connection = fits;
             OfIsakmp(fits.Name).Add(sa);
         }
@@ -121,6 +127,7 @@ internal sealed partial class IkeEngine
 
     private void Claim(IsakmpSa sa, UniquePolicy policy, bool initialContact, bool isBounded, Action<Answer.Claim?> then)
     {
+        OfIsakmp(sa.Connection.Name).Know(sa);
         // also when the answer never comes
         sa.HoldsIdentity = true;
         Ask(sa, new Ask.ClaimIdentity(sa.Id, sa.Connection.Name, sa.LocalId!, sa.PeerId!, policy, initialContact) { SameHost = SameHost(sa), Begun = sa.Created, IsBounded = isBounded }, answer => then(answer as Answer.Claim));
@@ -137,6 +144,7 @@ internal sealed partial class IkeEngine
     public void Admit(IsakmpSa sa, bool initialContact)
     {
         (sa.Established, sa.Proven) = (Now, Moment);
+        OfIsakmp(sa.Connection.Name).Know(sa);
         sa.State = IsakmpState.Established;
         sa.ExpireAt = Instant.Never;
         PhaseLifetimes.Begin(sa);
@@ -180,7 +188,7 @@ internal sealed partial class IkeEngine
             return;
         }
 
-        if (HeirOf(sa) is null && OfIsakmp(sa.Connection.Name).Where(other => other.Successor == sa && other.State == IsakmpState.Replaced).MaxBy(other => other.Id) is { } older)
+        if (HeirOf(sa) is null && sa.Replaced.Where(other => other.State == IsakmpState.Replaced).MaxBy(other => other.Id) is { } older)
         {
             // the peer holds another one for the newer of the two
             (older.Successor, older.State) = (null, IsakmpState.Established);
@@ -199,30 +207,25 @@ internal sealed partial class IkeEngine
     }
 
     /// <summary>A pair is closed on purpose: what is under way to replace it stops, and the peer, which may have its half of it already, is told.</summary>
-    public void StopRekeying(string connection, ChildState child)
+    /// <param name="sa">Which has the pair; quick mode may run under one that it has replaced.</param>
+    /// <param name="child">The pair.</param>
+    public static void StopRekeying(IsakmpSa sa, ChildState child)
     {
-        if (!_isakmpByConnection.TryGetValue(connection, out var list)) return;
-        foreach (var sa in list)
-        {
-            foreach (var quick in sa.Exchanges.OfType<QuickInitiator>().Where(quick => !quick.IsDone && quick.Old == child).ToArray()) quick.Withdraw();
-        }
+        foreach (var quick in sa.Replaced.Prepend(sa).SelectMany(one => one.OpenExchanges).OfType<QuickInitiator>().Where(quick => quick.Old == child).ToArray()) quick.Withdraw();
     }
 
     /// <summary>A pair is gone before the peer had finished its quick mode: message 2 is not sent again.</summary>
-    public void StopMaking(string connection, ChildState child)
+    /// <param name="sa">Which has the pair; quick mode may run under one that it has replaced.</param>
+    /// <param name="child">The pair.</param>
+    public static void StopMaking(IsakmpSa sa, ChildState child)
     {
-        if (!_isakmpByConnection.TryGetValue(connection, out var list)) return;
-        foreach (var sa in list)
-        {
-            if (sa.Exchanges.OfType<QuickResponder>().FirstOrDefault(quick => !quick.IsDone && quick.Child == child) is { } quick) quick.Flight.Land();
-        }
+        foreach (var quick in sa.Replaced.Prepend(sa).SelectMany(one => one.OpenExchanges).OfType<QuickResponder>().Where(quick => quick.Child == child).ToArray()) quick.Flight.Land();
     }
 
     /// <summary>What a phase 1 has replaced ends with it: its children are nowhere else.</summary>
     public void EndReplacedBy(IsakmpSa sa)
     {
-        if (!_isakmpByConnection.TryGetValue(sa.Connection.Name, out var list)) return;
-        foreach (var older in list.Where(older => older.Successor == sa).ToArray())
+        foreach (var older in sa.Replaced.ToArray())
         {
             older.Inform(builder => builder.Delete(ProtocolId.Ike, older.Cookies()));
             older.Close("reauthenticated", "what had replaced it is over");
@@ -249,18 +252,24 @@ internal sealed partial class IkeEngine
         if (_isakmpFirstMessages.Remove(sa, out var key)) _isakmpByFirstMessage.Remove(key);
         _byCookie.Remove(sa.OwnCookie.Value);
         _isakmpById.Remove(sa.Id);
-        var list = OfIsakmp(sa.Connection.Name);
-        list.Remove(sa);
-        if (list.Count == 0) _isakmpByConnection.Remove(sa.Connection.Name);
+        sa.Successor?.Replaced.Remove(sa);
+        LeaveConnection(sa);
         foreach (var ask in sa.Asks) _asks.Remove(ask);
         sa.Asks.Clear();
         if (sa.Initiator && sa.Established == default && sa.Renews is null or { IsClosed: true } && reason is not ("down" or "shutdown")) RetryStarted(sa.Connection);
     }
 
-    private List<IsakmpSa> OfIsakmp(string name)
+    private ConnectionPhases OfIsakmp(string name)
     {
-        if (!_isakmpByConnection.TryGetValue(name, out var list)) _isakmpByConnection.Add(name, list = []);
-        return list;
+        if (!_isakmpByConnection.TryGetValue(name, out var phases)) _isakmpByConnection.Add(name, phases = new ConnectionPhases());
+        return phases;
+    }
+
+    private void LeaveConnection(IsakmpSa sa)
+    {
+        if (!_isakmpByConnection.TryGetValue(sa.Connection.Name, out var phases)) return;
+        phases.Remove(sa);
+        if (phases.IsEmpty) _isakmpByConnection.Remove(sa.Connection.Name);
     }
 
     private void Add(IsakmpSa sa)
@@ -277,11 +286,11 @@ internal sealed partial class IkeEngine
         if (_isakmpFirstMessages.TryGetValue(sa, out var key)) _halfOpen.Remove(sa, key.Item1.Address, sa.IsVerified);
     }
 
-    private ImmutableArray<uint> SameHost(IsakmpSa sa) => [.. OfIsakmp(sa.Connection.Name).Where(other => other != sa && IsSamePeer(other, sa)).Select(other => other.Id)];
+    private ImmutableArray<uint> SameHost(IsakmpSa sa) => [.. OfIsakmp(sa.Connection.Name).WithPeerOf(sa).Where(other => other != sa && IsSamePeer(other, sa)).Select(other => other.Id)];
 
     private static bool IsSamePeer(IsakmpSa one, IsakmpSa other) => one.RemoteId is not null && one.RemoteId.Equals(other.RemoteId) && Equals(one.User, other.User) && Equals(one.LocalId, other.LocalId) && one.Remote.Address == other.Remote.Address && (!other.RemoteBehindNat || one.Remote.Port == other.Remote.Port);
 
-    private IsakmpSa? HeirOf(IsakmpSa sa) => OfIsakmp(sa.Connection.Name).Where(other => other != sa && other.State == IsakmpState.Established && IsSamePeer(other, sa)).MaxBy(other => other.Id);
+    private IsakmpSa? HeirOf(IsakmpSa sa) => OfIsakmp(sa.Connection.Name).WithPeerOf(sa).Where(other => other != sa && other.State == IsakmpState.Established && IsSamePeer(other, sa)).MaxBy(other => other.Id);
 
     private void ReplaceAll(ImmutableArray<uint> ids, IsakmpSa by, bool initialContact)
     {
@@ -306,7 +315,9 @@ internal sealed partial class IkeEngine
     /// </summary>
     private void Adopt(IsakmpSa sa, bool initialContact)
     {
-        foreach (var other in OfIsakmp(sa.Connection.Name).Where(other => other != sa && other.State is IsakmpState.Established or IsakmpState.Passive && (IsSamePeer(other, sa) || other == sa.Renews)).ToArray())
+        IEnumerable<IsakmpSa> others = OfIsakmp(sa.Connection.Name).WithPeerOf(sa).Where(other => other != sa && IsSamePeer(other, sa));
+        if (sa.Renews is { } old) others = others.Append(old).Distinct();
+        foreach (var other in others.Where(other => other.State is IsakmpState.Established or IsakmpState.Passive).OrderBy(other => other.Id).ToArray())
         {
             // the peer has lost the older ones
             if (initialContact && other.Proven <= sa.Began) continue;
@@ -341,7 +352,7 @@ internal sealed partial class IkeEngine
         }
 
         from.Successor = to;
-        foreach (var older in OfIsakmp(from.Connection.Name).Where(older => older.Successor == from)) older.Successor = to;
+        foreach (var older in from.Replaced.ToArray()) older.Successor = to;
         if (from.LocalBehindNat) Emit(new IkeAction.Keepalive(from.Id, from.Local, from.Remote, false));
         Raise(new IkeSaReauthenticated(to.Id) { Connection = from.Connection.Name, IkeId = from.Id });
         if (from.State == IsakmpState.Passive)
@@ -393,10 +404,10 @@ internal sealed partial class IkeEngine
         if (header.MessageId != 0 || (header.Flags & 1) != 0) return DropReason.BadFlags;
         var digest = MessageDigest.Of(message);
         if (_isakmpByFirstMessage.TryGetValue((remote, digest), out var known)) return known.Repeat(local, remote);
-        if (_halfOpen.Count >= Options.HalfOpenLimit) return DropReason.HalfOpenLimit;
         // IKEv1 has no cookies that prove an address before there is state: the share of each is all there is
         var share = _halfOpen.Of(remote.Address);
-        if (share.Unverified >= Options.HalfOpenPerPrefix || share.Verified >= Options.HalfOpenPerPrefix) return DropReason.HalfOpenPerPrefix;
+        if (share.Verified >= Options.HalfOpenPerPrefix || (share.Unverified >= Options.HalfOpenPerPrefix && _halfOpen.Yielding(remote.Address, Now) is null)) return DropReason.HalfOpenPerPrefix;
+        if (_halfOpen.Count >= Options.HalfOpenLimit && _halfOpen.Yielding(null, Now) is null) return DropReason.HalfOpenLimit;
         var aggressive = header.Exchange == ExchangeType.Aggressive;
         var kind = aggressive ? MessageKind.Aggressive1 : MessageKind.Main1;
         if (ChainView.TryParse((PayloadV1)header.NextPayload, message[IkeHeader.Length..], decrypted: false, out var view) != ParseError.None || MessageRules.Check(kind, view) is not null) return DropReason.Malformed;
@@ -411,6 +422,8 @@ internal sealed partial class IkeEngine
         }
 
         if (aggressive && !MayAnswerAggressive()) return DropReason.HalfOpenLimit;
+        if (share.Unverified >= Options.HalfOpenPerPrefix) MakeRoom(remote.Address, DropReason.HalfOpenPerPrefix);
+        MakeRoom();
         var sa = new IsakmpSa(this, NewId(), choice.Connection, initiator: false, local, remote) { CookieI = header.InitiatorSpi, CookieR = NewIkeSpi() };
         _working = sa;
         Add(sa);
@@ -418,10 +431,23 @@ internal sealed partial class IkeEngine
         sa.ExpireAt = Now + _halfOpen.Timeout;
         _isakmpByFirstMessage[(remote, digest)] = sa;
         _isakmpFirstMessages[sa] = (remote, digest);
-        _halfOpen.Add(sa, remote.Address, verified: false);
+        _halfOpen.AddYielding(sa, remote.Address, Now);
         var drop = sa.Begin(kind, view, digest, choice.Suite, choice.Answer, message.Length);
         if (drop != DropReason.None) sa.Close("refused", "its first message cannot be answered");
         return drop;
+    }
+
+    /// <summary>The table is full: the oldest that nobody has verified goes.</summary>
+    private void MakeRoom()
+    {
+        if (_halfOpen.Count >= Options.HalfOpenLimit) MakeRoom(null, DropReason.HalfOpenLimit);
+    }
+
+    private void MakeRoom(IpAddress? source, DropReason reason)
+    {
+        if (_halfOpen.Yielding(source, Now) is not { } oldest) return;
+        Counters.Drops[(int)reason]++;
+        oldest.Close("half-open", "newer ones wanted its place");
     }
 
     /// <summary>How near a connection came to taking a first message, the nearest last.</summary>

@@ -29,7 +29,7 @@ internal sealed partial class IkeEngine
             return;
         }
 
-        if (OfIsakmp(sa.Connection.Name).FirstOrDefault(other => other.Renews == holder && other.State == IsakmpState.Connecting) is { } under)
+        if (OfIsakmp(sa.Connection.Name).RenewalOf(holder) is { } under)
         {
             under.Wanted.Enqueue(request);
             return;
@@ -95,11 +95,7 @@ internal sealed partial class IkeEngine
         });
     }
 
-    private IsakmpSa? CurrentV1(string connection)
-    {
-        if (!_isakmpByConnection.TryGetValue(connection, out var list)) return null;
-        return list.Where(sa => sa.State == IsakmpState.Established).MaxBy(sa => sa.Id) ?? list.Where(sa => sa.State == IsakmpState.Connecting && sa.Initiator).MinBy(sa => sa.Id);
-    }
+    private IsakmpSa? CurrentV1(string connection) => _isakmpByConnection.GetValueOrDefault(connection)?.Current;
 
     /// <summary>Makes a child under the phase 1 that is there, or under one that comes.</summary>
     private void WantV1(Connection connection, ChildRequest request)
@@ -118,7 +114,7 @@ internal sealed partial class IkeEngine
 
     /// <summary>One negotiation for each pair of selectors is enough.</summary>
     private bool IsUnderWayV1(Connection connection, Child child, DataPlaneEvent.Acquire packet) =>
-        CurrentV1(connection.Name) is { } sa && (sa.State == IsakmpState.Connecting || sa.Exchanges.OfType<QuickInitiator>().Any(quick => quick.IsFor(child.Name, packet.Local, packet.Remote)));
+        CurrentV1(connection.Name) is { } sa && (sa.State == IsakmpState.Connecting || sa.OpenExchanges.OfType<QuickInitiator>().Any(quick => quick.IsFor(child.Name, packet.Local, packet.Remote)));
 
     private IsakmpSa[] TargetsV1(SaTarget target, bool established = false) =>
         [.. _isakmpById.Values.Where(sa => (established ? sa.State == IsakmpState.Established : sa.State is not (IsakmpState.Closed or IsakmpState.Replaced)) && (target.Connection is null || sa.Connection.Name == target.Connection) && (target.IkeId == 0 || sa.Id == target.IkeId))];
@@ -150,13 +146,13 @@ internal sealed partial class IkeEngine
         var sas = _isakmpById.Values.Where(sa => sa.State == IsakmpState.Established && sa.Remote.Address == packet.Remote.Address).ToArray();
         if ((sas.FirstOrDefault(sa => sa.Remote == packet.Remote) ?? sas.MaxBy(sa => sa.Id)) is not { } sa) return;
         _lostV1At = Now + ProtocolTimes.LostInterval;
-        PhaseLifetimes.TellDeleted(sa, ProtocolId.Esp, packet.Spi);
+        PhaseLifetimes.TellDeleted(sa, packet.Protocol, packet.Spi);
     }
 
     private void AdoptV1(string connection, Connection now)
     {
-        if (!_isakmpByConnection.TryGetValue(connection, out var list)) return;
-        foreach (var sa in list.ToArray())
+        if (!_isakmpByConnection.TryGetValue(connection, out var phases)) return;
+        foreach (var sa in phases.All.ToArray())
         {
             sa.Connection = now;
             foreach (var child in sa.Children.Values.Where(child => child.IsLive && !now.Children.Any(other => PolicyDiff.Same(child.Config, other))).ToArray()) PhaseLifetimes.Delete(sa, child, "down");
@@ -165,8 +161,8 @@ internal sealed partial class IkeEngine
 
     private void EndV1(string connection)
     {
-        if (!_isakmpByConnection.TryGetValue(connection, out var list)) return;
-        foreach (var sa in list.ToArray()) PhaseLifetimes.Delete(sa, "down", "its configuration was changed or removed");
+        if (!_isakmpByConnection.TryGetValue(connection, out var phases)) return;
+        foreach (var sa in phases.All.ToArray()) PhaseLifetimes.Delete(sa, "down", "its configuration was changed or removed");
     }
 
     private IEnumerable<IkeSaSnapshot> SnapshotsV1() => _isakmpById.Values.OrderBy(sa => sa.Id).Select(sa => new IkeSaSnapshot
@@ -201,7 +197,7 @@ internal sealed partial class IkeEngine
         ReauthAt = PhaseLifetimes.IsByReauthTime(sa.Connection) ? Known(sa.RekeyAt) : null,
         ExpireAt = Known(sa.ExpireAt),
         TasksQueued = [.. sa.Wanted.Select(_ => "QUICK_MODE")],
-        TasksActive = sa.Mode is { } mode ? [mode.Exchange == ExchangeType.Aggressive ? "AGGRESSIVE_MODE" : "MAIN_MODE"] : sa.Access is { } access ? [access.Task] : [.. sa.Exchanges.Where(exchange => !exchange.IsDone).Select(exchange => exchange.Task)],
+        TasksActive = sa.Mode is { } mode ? [mode.Exchange == ExchangeType.Aggressive ? "AGGRESSIVE_MODE" : "MAIN_MODE"] : sa.Access is { } access ? [access.Task] : [.. sa.OpenExchanges.Select(exchange => exchange.Task)],
         Children = [.. sa.Children.Values.OrderBy(child => child.Id).Select(Snapshot)],
     });
 }

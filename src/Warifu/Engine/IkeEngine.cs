@@ -36,6 +36,8 @@ internal sealed partial class IkeEngine : IDisposable
     private readonly Cookies _cookies;
     private ulong _nextAsk = 1;
     private uint _nextId;
+    private readonly byte[] _scratch = new byte[WireLimits.MessageLength];
+    private int _borrowed;
     private Instant _versionAnswerAt;
     private Instant _refusalReportAt;
 
@@ -63,8 +65,8 @@ internal sealed partial class IkeEngine : IDisposable
 
     public EngineCounters Counters { get; } = new();
 
-    /// <summary>Where a message is decrypted: what does not authenticate must cost no memory. Valid within one call.</summary>
-    public byte[] Scratch { get; } = new byte[WireLimits.MessageLength];
+    /// <summary>Where messages are decrypted; zero between calls.</summary>
+    public ReadOnlySpan<byte> Scratch => _scratch;
 
     /// <summary>Certificates: whom to trust, and what was fetched about them.</summary>
     public TrustState Trust { get; } = new();
@@ -103,7 +105,7 @@ internal sealed partial class IkeEngine : IDisposable
         }
         finally
         {
-            Scratch.AsSpan(0, Math.Min(message.Length, Scratch.Length)).Clear();
+            EraseScratch();
         }
     }
 
@@ -144,11 +146,29 @@ internal sealed partial class IkeEngine : IDisposable
         {
             OurBug(waiting.Sa, bug);
         }
+        finally
+        {
+            // what had come too early was read now
+            EraseScratch();
+        }
     }
 
     public void Handle(DataPlaneEvent happening, Instant now)
     {
         (Now, Moment) = (now, Moment + 1);
+        try
+        {
+            Execute(happening);
+        }
+        catch (Exception bug) when (!Options.RethrowBugs)
+        {
+            var child = happening switch { DataPlaneEvent.SoftLimit soft => soft.Id, DataPlaneEvent.HardLimit hard => hard.Id, DataPlaneEvent.PeerMoved moved => moved.Id, _ => 0u };
+            OurBug(_byChild.TryGetValue(child, out var sa) ? sa : _isakmpByChild.GetValueOrDefault(child), bug);
+        }
+    }
+
+    private void Execute(DataPlaneEvent happening)
+    {
         switch (happening)
         {
             case DataPlaneEvent.Acquire acquire:
@@ -233,6 +253,13 @@ internal sealed partial class IkeEngine : IDisposable
         Emit(new IkeAction.RaiseAsk(id, question));
     }
 
+    /// <summary>Room to decrypt a message in: what does not authenticate must cost no memory. Valid within one call; it may be longer than the datagram, which may be the last piece of a message.</summary>
+    public Span<byte> Borrow(int length)
+    {
+        _borrowed = Math.Max(_borrowed, length);
+        return _scratch.AsSpan(0, length);
+    }
+
     public uint NewId() => _nextId++;
 
     /// <summary>Never zero, never one that is in use; the top byte is the shard.</summary>
@@ -269,6 +296,8 @@ internal sealed partial class IkeEngine : IDisposable
     /// <param name="verified">Its address returned a cookie.</param>
     public void AddHalfOpen(IkeSa sa, bool verified)
     {
+        // first messages of IKEv1 with forged addresses must not shut out those who have returned a cookie
+        MakeRoom();
         Add(sa);
         sa.IsHalfOpen = true;
         sa.IsAddressVerified = verified;
@@ -325,12 +354,26 @@ internal sealed partial class IkeEngine : IDisposable
     {
         _byChild[child.Id] = sa;
         _byOutbound[child.Outbound.Value] = child.Id;
-        if (child.Mode == IpsecMode.Tunnel && !child.Local.IsEmpty && !child.Remote.IsEmpty) _byTraffic[(child.Local[0], child.Remote[0], child.Config.BindInterface)] = child.Id;
+        if (child.Mode == IpsecMode.Tunnel) HoldTraffic(child);
     }
 
-    /// <summary>Another peer's pair with the same selectors: of two peers with the same addresses inside, only one can be reached (RFC 3948 section 5.1).</summary>
-    public IkeSa? HolderOf(IkeSa sa, Child config, TrafficSelector local, TrafficSelector remote) =>
-        _byTraffic.TryGetValue((local, remote, config.BindInterface), out var id) && _byChild.TryGetValue(id, out var other) && other != sa && !Equals(other.RemoteId, sa.RemoteId) ? other : null;
+    /// <summary>Another peer's pair with the same selectors, of either version.</summary>
+    /// <param name="ikeId">Under which the new pair is to be.</param>
+    /// <param name="peer">Whose it is to be.</param>
+    /// <param name="config">The child.</param>
+    /// <param name="local">The first selector here.</param>
+    /// <param name="remote">The first selector there.</param>
+    public TrafficHolder? HolderOf(uint ikeId, Identity? peer, Child config, TrafficSelector local, TrafficSelector remote)
+    {
+        if (!_byTraffic.TryGetValue((local, remote, config.BindInterface), out var id)) return null;
+        if (_byChild.TryGetValue(id, out var other)) return other.Id != ikeId && !Equals(other.RemoteId, peer) ? new TrafficHolder(other.RemoteId, other.Remote) : null;
+        return _isakmpByChild.TryGetValue(id, out var isakmp) && isakmp.Id != ikeId && !Equals(isakmp.PeerId, peer) ? new TrafficHolder(isakmp.PeerId, isakmp.Remote) : null;
+    }
+
+    private void HoldTraffic(ChildState child)
+    {
+        if (!child.Local.IsEmpty && !child.Remote.IsEmpty) _byTraffic[(child.Local[0], child.Remote[0], child.Config.BindInterface)] = child.Id;
+    }
 
     public void ForgetChild(ChildState child)
     {
@@ -555,6 +598,12 @@ internal sealed partial class IkeEngine : IDisposable
         return true;
     }
 
+    private void EraseScratch()
+    {
+        _scratch.AsSpan(0, _borrowed).Clear();
+        _borrowed = 0;
+    }
+
     private ConnectionSas OfConnection(string name)
     {
         if (!_byConnection.TryGetValue(name, out var list)) _byConnection.Add(name, list = new ConnectionSas());
@@ -610,7 +659,7 @@ internal sealed partial class IkeEngine : IDisposable
             return DropReason.None;
         }
 
-        if (_halfOpen.Count >= Options.HalfOpenLimit) return DropReason.HalfOpenLimit;
+        if (_halfOpen.Count >= Options.HalfOpenLimit && _halfOpen.Yielding(null, Now) is null) return DropReason.HalfOpenLimit;
         if (MessageView.TryParse(header.NextPayload, message[IkeHeader.Length..], out var view) != ParseError.None) return DropReason.Malformed;
         if (PayloadRules.Check(ExchangeType.IkeSaInit, false, view) is { } violation)
         {

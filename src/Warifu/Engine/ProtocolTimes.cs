@@ -67,6 +67,9 @@ internal static class ProtocolTimes
     /// <summary>Answers to messages and packets of SAs that nobody knows, in a second, soon after our start (section 2.21.4).</summary>
     public const int StrangersPerSecond = 100;
 
+    /// <summary>IKEv1: a half-open phase 1 whose address nobody verified gives way to a newer one after this: longer than an answer takes to come back.</summary>
+    public static TimeSpan HalfOpenYields { get; } = TimeSpan.FromSeconds(1);
+
     /// <summary>IKEv1: an exchange that is over answers repetitions for so long.</summary>
     public static TimeSpan ExchangeMemory { get; } = TimeSpan.FromSeconds(120);
 
@@ -136,6 +139,9 @@ internal static class ProtocolTimes
     public static TimeSpan RetryLongest { get; } = TimeSpan.FromMinutes(5);
 
     public const int ReportSteps = 64;
+
+    /// <summary>Characters of the details of one report; steps beyond have only their title.</summary>
+    public const int ReportCharacters = 32_768;
 
     /// <summary>IKE SAs that we set up with one peer at the same time: fewer than the half-open ones that we would take from one address.</summary>
     public const int InitiationsPerPeer = 16;

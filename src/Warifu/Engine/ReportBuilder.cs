@@ -7,6 +7,7 @@ namespace Warifu.Engine;
 internal sealed class ReportBuilder(Instant started, bool initiator)
 {
     private readonly ImmutableArray<NegotiationStep>.Builder _steps = ImmutableArray.CreateBuilder<NegotiationStep>();
+    private int _characters;
 
     public Instant Started { get; } = started;
 
@@ -16,7 +17,11 @@ internal sealed class ReportBuilder(Instant started, bool initiator)
 
     public void Add(Instant at, StepDirection direction, string title, params ImmutableArray<string> details)
     {
-        if (_steps.Count < ProtocolTimes.ReportSteps) _steps.Add(new NegotiationStep(at, direction, title, details));
+        if (_steps.Count >= ProtocolTimes.ReportSteps) return;
+        // what a message holds is long when somebody wants it to be
+        foreach (var line in details) _characters += line.Length;
+        if (_characters > ProtocolTimes.ReportCharacters) details = [];
+        _steps.Add(new NegotiationStep(at, direction, title, details));
     }
 
     public NegotiationReport Build(string connection, string? child, Endpoint local, Endpoint remote, Instant ended, NegotiationFailure? failure)

@@ -24,6 +24,8 @@ internal sealed class DeadPeerProbe
     public void Check(IsakmpSa sa)
     {
         var now = sa.Engine.Now;
+        // a new configuration may have turned it off while a question was open
+        if (sa.Connection.DpdDelay <= TimeSpan.Zero) Stop();
         if (IsOpen)
         {
             // an open question is the same question

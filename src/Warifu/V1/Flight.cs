@@ -5,7 +5,8 @@ using Warifu.Primitives;
 namespace Warifu.V1;
 
 /// <summary>The last message that we sent in an exchange: it goes again when its answer does not come, and when the message that it answers comes again.</summary>
-internal sealed class Flight
+/// <param name="changed">Told when the time changes at which it goes again.</param>
+internal sealed class Flight(Action? changed = null)
 {
     /// <summary>Datagrams; several when it was cut.</summary>
     public byte[][] Messages { get; set; } = [];
@@ -14,7 +15,17 @@ internal sealed class Flight
     public UInt128? Received { get; set; }
 
     /// <summary>When it goes again; <see cref="Instant.Never"/> = only when it is asked for.</summary>
-    public Instant RetransmitAt { get; private set; } = Instant.Never;
+    public Instant RetransmitAt
+    {
+        get;
+        private set
+        {
+            field = value;
+            changed?.Invoke();
+        }
+    }
+
+    = Instant.Never;
 
     public int Sent { get; private set; }
 

@@ -13,18 +13,24 @@ internal static class Informational
 {
     public static void Receive(IsakmpSa sa, scoped in ChainView view)
     {
+        var answered = false;
         for (var i = 0; i < view.Count && !sa.IsClosed; i++)
         {
-            if (view[i].Type == PayloadV1.Notify && sa.State != IsakmpState.Passive && NotifyBody.TryParse(view.Body(i), out var notify) == ParseError.None) OnNotify(sa, notify);
+            if (view[i].Type == PayloadV1.Notify && sa.State != IsakmpState.Passive && NotifyBody.TryParse(view.Body(i), out var notify) == ParseError.None) OnNotify(sa, notify, ref answered);
             else if (view[i].Type == PayloadV1.Delete && DeleteBody.TryParse(view.Body(i), out var delete) == ParseError.None) OnDelete(sa, delete);
         }
     }
 
-    private static void OnNotify(IsakmpSa sa, scoped in NotifyBody notify)
+    /// <param name="sa">Whose.</param>
+    /// <param name="notify">One of the message.</param>
+    /// <param name="answered">The message was answered: nobody gets more messages than he sends.</param>
+    private static void OnNotify(IsakmpSa sa, scoped in NotifyBody notify, ref bool answered)
     {
         switch (notify.Type)
         {
             case NotifyV1.RUThere when notify.Spi.SequenceEqual(sa.Cookies()) && notify.Data.Length == 4:
+                if (answered) break;
+                answered = true;
                 var sequence = notify.Data.ToArray();
                 sa.Inform(builder => builder.Notify(ProtocolId.Ike, sa.Cookies(), NotifyV1.RUThereAck, sequence));
                 break;
@@ -56,8 +62,11 @@ internal static class Informational
         }
 
         var spi = notify.Spi.Length == 4 ? BinaryPrimitives.ReadUInt32BigEndian(notify.Spi) : 0;
-        var open = sa.Exchanges.OfType<QuickInitiator>().Where(quick => !quick.IsDone).ToArray();
-        (open.FirstOrDefault(quick => quick.Spi.Value == spi) ?? open.FirstOrDefault())?.Refused(notify.Type);
+        var open = sa.OpenExchanges.OfType<QuickInitiator>().ToArray();
+        var named = open.FirstOrDefault(quick => quick.Spi.Value == spi);
+        // packets on a pair that the peer has lost (RFC 2408 section 3.14.1): no answer to what we asked
+        if (named is null && spi != 0 && notify.Type == NotifyV1.InvalidSpi) return;
+        (named ?? open.FirstOrDefault())?.Refused(notify.Type);
     }
 
     private static void OnResponderLifetime(IsakmpSa sa, scoped in NotifyBody notify)
@@ -73,7 +82,7 @@ internal static class Informational
         {
             for (var i = 0; i < delete.Count; i++)
             {
-                if (sa.State != IsakmpState.Passive && delete[i].SequenceEqual(sa.Cookies())) sa.Engine.PeerDeleted(sa);
+                if (sa.State is not (IsakmpState.Passive or IsakmpState.Closed) && delete[i].SequenceEqual(sa.Cookies())) sa.Engine.PeerDeleted(sa);
             }
 
             return;

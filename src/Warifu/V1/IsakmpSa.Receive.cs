@@ -19,6 +19,9 @@ internal sealed partial class IsakmpSa
     /// <summary>Message IDs that are remembered: then phase 1 is done anew, long before anything repeats; and what a peer may fill that does not let it be done anew.</summary>
     private const int MaxMessageIds = 32_768, MostMessageIds = 2 * MaxMessageIds;
 
+    /// <summary>The same before anybody is authenticated, or before the user is: XAuth and Mode Config need a dozen.</summary>
+    private const int EarlyMessageIds = 64;
+
     /// <summary>HASHes that were computed over what came in: one for each message, whatever is wrong with it.</summary>
     public long HashChecks { get; private set; }
 
@@ -156,9 +159,10 @@ internal sealed partial class IsakmpSa
         // remote access: nothing but transactions before the user has proved itself
         if (State is not (IsakmpState.Established or IsakmpState.Replaced) && Access is null) return DropReason.NotEstablished;
         if (header.MessageId == 0) return DropReason.Malformed;
-        var isNew = !_exchanges.TryGetValue(header.MessageId, out var exchange);
+        var exchange = _exchanges.Find(header.MessageId);
+        var isNew = exchange is null;
         if (isNew && Access is { Stage: AccessStage.Refused }) return DropReason.NotEstablished;
-        if (isNew && (IsUsed(header.MessageId) || _exchanges.Values.Count(open => !open.IsDone) >= MaxOpen)) return DropReason.OutOfWindow;
+        if (isNew && (IsUsed(header.MessageId) || _exchanges.Open.Count >= MaxOpen)) return DropReason.OutOfWindow;
         var digest = MessageDigest.Of(message);
         if (exchange is not null)
         {
@@ -194,9 +198,9 @@ internal sealed partial class IsakmpSa
         if (exchange is null)
         {
             if (Report.Ended && kind == MessageKind.Quick1) Report = new ReportBuilder(Engine.Now, initiator: false);
-            if (_exchanges.Count >= MaxExchanges) ForgetOldest();
+            if (_exchanges.Count >= MaxExchanges) _exchanges.ForgetOldest();
             exchange = kind == MessageKind.Quick1 ? new QuickResponder(this, header.MessageId) : new PeerTransaction(this, header.MessageId);
-            _exchanges.Add(header.MessageId, exchange);
+            _exchanges.Add(exchange);
         }
 
         exchange.Flight.Received = digest;
@@ -209,13 +213,7 @@ internal sealed partial class IsakmpSa
         return DropReason.None;
     }
 
-    private bool IsUsed(uint messageId) => _messageIds.Contains(messageId) || _messageIds.Count >= MostMessageIds;
-
-    /// <summary>What is over answers repetitions only as long as there is room.</summary>
-    private void ForgetOldest()
-    {
-        if (_exchanges.Values.Where(exchange => exchange.IsDone).MinBy(exchange => exchange.ForgetAt) is { } oldest) _exchanges.Remove(oldest.MessageId);
-    }
+    private bool IsUsed(uint messageId) => _messageIds.Contains(messageId) || _messageIds.Count >= (State == IsakmpState.Connecting ? EarlyMessageIds : MostMessageIds);
 
     /// <summary>Decrypts, and looks whether HASH fits: padding is never looked at, and as much is computed where lengths are wrong as where HASH is.</summary>
     /// <param name="header">Of the message.</param>
@@ -254,9 +252,11 @@ internal sealed partial class IsakmpSa
     private void Accept(uint messageId, Endpoint local, Endpoint remote)
     {
         _messageIds.Add(messageId);
-        if (_messageIds.Count >= MaxMessageIds && State == IsakmpState.Established && !HasRenewal) RekeyAt = PhaseLifetimes.SoonestRenewal(this);
+        // the client of a gateway renews phase 1 itself
+        if (_messageIds.Count >= MaxMessageIds && State == IsakmpState.Established && !HasRenewal && !RemoteAccess.IsGateway(Connection)) RekeyAt = PhaseLifetimes.SoonestRenewal(this);
         LastHeard = Engine.Now;
-        _phaseOne.Land();
+        // before phase 1 is over its keys prove nothing (with signatures anybody has them): only its own next message stops its timer
+        if (Mode is null) _phaseOne.Land();
         Follow(local, remote);
     }
 
@@ -302,8 +302,8 @@ internal sealed partial class IsakmpSa
     {
         chain = default;
         next = [];
-        if (_cipher is null || sealedOctets.IsEmpty || sealedOctets.Length % _cipher.BlockLength != 0 || sealedOctets.Length > Engine.Scratch.Length) return false;
-        var copy = Engine.Scratch.AsSpan(0, sealedOctets.Length);
+        if (_cipher is null || sealedOctets.IsEmpty || sealedOctets.Length % _cipher.BlockLength != 0 || sealedOctets.Length > WireLimits.MessageLength) return false;
+        var copy = Engine.Borrow(sealedOctets.Length);
         sealedOctets.CopyTo(copy);
         next = _cipher.Decrypt(iv, copy);
         chain = copy;

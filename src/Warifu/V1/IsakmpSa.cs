@@ -30,7 +30,7 @@ internal enum IsakmpState
 internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
 {
     private readonly Flight _phaseOne = new();
-    private readonly Dictionary<uint, Exchange> _exchanges = [];
+    private readonly ExchangeTable _exchanges = new();
     private readonly HashSet<uint> _messageIds = [];
     private readonly Pieces _pieces = new();
     private ChainedCipher? _cipher;
@@ -106,6 +106,9 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
     /// <summary>Who is there: the user, or whoever phase 1 has proved.</summary>
     public Identity? PeerId => User ?? RemoteId;
 
+    /// <summary>Under whom it is found among the others of its connection. Of the connection.</summary>
+    public (Identity Peer, Identity? User)? ListedAs { get; set; }
+
     /// <summary>How often our password was asked for without saying whether it is right.</summary>
     public int XauthRequests { get; set; }
 
@@ -167,7 +170,19 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
     public ChildTable Children { get; } = new();
 
     /// <summary>The newer phase 1 that has its children.</summary>
-    public IsakmpSa? Successor { get; set; }
+    public IsakmpSa? Successor
+    {
+        get;
+        set
+        {
+            field?.Replaced.Remove(this);
+            field = value;
+            value?.Replaced.Add(this);
+        }
+    }
+
+    /// <summary>The older ones whose children it has, as long as they are there.</summary>
+    public List<IsakmpSa> Replaced { get; } = [];
 
     /// <summary>The older one that this one was begun to replace.</summary>
     public IsakmpSa? Renews { get; set; }
@@ -181,7 +196,10 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
 
     public bool IsClosed => State == IsakmpState.Closed;
 
-    public IEnumerable<Exchange> Exchanges => _exchanges.Values;
+    public IReadOnlyCollection<Exchange> Exchanges => _exchanges.All;
+
+    /// <summary>Those that are under way, the oldest first.</summary>
+    public IReadOnlyCollection<Exchange> OpenExchanges => _exchanges.Open;
 
     Instant ITimed.DueAt { get; set; }
 
@@ -273,7 +291,12 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
 
     public byte[] ExchangeIv(uint messageId) => KeyScheduleV1.ExchangeIv(Keys!.Prf, _iv, messageId);
 
-    public void Add(Exchange exchange) => _exchanges.Add(exchange.MessageId, exchange);
+    public void Add(Exchange exchange) => _exchanges.Add(exchange);
+
+    /// <summary>One of its times is another.</summary>
+    public void Reset(Exchange exchange) => _exchanges.Reset(exchange);
+
+    public void DoneChanged(Exchange exchange) => _exchanges.DoneChanged(exchange);
 
     /// <summary>Both cookies: how notifies and deletes name an ISAKMP SA.</summary>
     public byte[] Cookies()
@@ -314,8 +337,7 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
     public Instant NextTimeout()
     {
         var next = Instant.Min(_phaseOne.RetransmitAt, Instant.Min(RekeyAt, Instant.Min(ExpireAt, Instant.Min(DpdAt, Probe.NextAt))));
-        foreach (var exchange in _exchanges.Values) next = Instant.Min(next, Instant.Min(exchange.DueAt, Instant.Min(exchange.Flight.RetransmitAt, exchange.ForgetAt)));
-        return Instant.Min(next, Instant.Min(_pieces.ExpireAt, Children.NextTimeout));
+        return Instant.Min(Instant.Min(next, _exchanges.NextTimeout), Instant.Min(_pieces.ExpireAt, Children.NextTimeout));
     }
 
     public void Reschedule()
@@ -327,12 +349,12 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
     {
         if (_pieces.ExpireAt <= now) _pieces.Clear();
         if (_phaseOne.RetransmitAt <= now) RetransmitPhaseOne();
-        foreach (var exchange in _exchanges.Values.ToArray())
+        while (State != IsakmpState.Closed && _exchanges.TryTakeDue(now, out var exchange))
         {
-            if (State == IsakmpState.Closed) return;
             if (exchange.DueAt <= now) exchange.OnDue();
-            if (exchange.ForgetAt <= now) _exchanges.Remove(exchange.MessageId);
+            if (exchange.ForgetAt <= now) _exchanges.Remove(exchange);
             else if (exchange.Flight.RetransmitAt <= now) Retransmit(exchange);
+            _exchanges.Reset(exchange);
         }
 
         if (State != IsakmpState.Closed) PhaseLifetimes.HandleTimeout(this, now);
@@ -391,7 +413,7 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
     {
         if (!Children.Remove(child)) return;
         Engine.ForgetChild(child);
-        if (!child.IsAnnounced) Engine.StopMaking(Connection.Name, child);
+        if (!child.IsAnnounced) IkeEngine.StopMaking(this, child);
         // of several pairs for the same traffic the newest that is left carries it on
         var other = State == IsakmpState.Closed ? null : QuickInstall.PairsFor(this, child).MaxBy(left => left.Id);
         if (other is not null)
@@ -520,7 +542,7 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
 
     private void EndExchanges(string reason, string text)
     {
-        foreach (var exchange in _exchanges.Values.ToArray())
+        foreach (var exchange in _exchanges.All.ToArray())
         {
             if (exchange.DueAt != Instant.Never) exchange.OnDue();
             if (!exchange.IsDone) exchange.Abandon(reason, text);

@@ -111,9 +111,9 @@ internal sealed class PeerProof
     /// <summary>Each signature is verified once.</summary>
     private bool Verify(PhaseOne mode, PublicKey key, byte[] proof)
     {
-        if (mode.Verified is { } before && before.Key.KeyId.Span.SequenceEqual(key.KeyId.Span) && before.Signature.AsSpan().SequenceEqual(_data)) return true;
+        if (mode.Verified is { } before && before.Key.KeyId.Span.SequenceEqual(key.KeyId.Span) && before.Signature.AsSpan().SequenceEqual(_data) && before.Proof.AsSpan().SequenceEqual(proof)) return true;
         if (!key.Verify(OwnSigner.SchemeOf(key), proof, _data)) return false;
-        mode.Verified = (key, _data);
+        mode.Verified = (key, _data, proof);
         return true;
     }
 

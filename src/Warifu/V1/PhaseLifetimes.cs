@@ -129,7 +129,7 @@ internal static class PhaseLifetimes
             }
         }
 
-        if (reason == "down") sa.Engine.StopRekeying(sa.Connection.Name, child);
+        if (reason == "down") IkeEngine.StopRekeying(sa, child);
         TellDeleted(sa, child);
         var replaced = child.Phase == ChildPhase.Rekeyed;
         sa.RemoveChild(child, reason, reason == "down" ? "closed from here" : "its lifetime is over");

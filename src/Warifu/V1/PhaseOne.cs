@@ -70,8 +70,8 @@ internal abstract class PhaseOne(IsakmpSa sa) : IDisposable
     /// <summary>What a message suggested that is no proof of anything: it may have been changed on the way.</summary>
     public NegotiationFailure? Suspect { get; private set; }
 
-    /// <summary>A signature that was verified already, and with which key.</summary>
-    public (PublicKey Key, byte[] Signature)? Verified { get; set; }
+    /// <summary>A signature that was verified already, with which key, and over what.</summary>
+    public (PublicKey Key, byte[] Signature, byte[] Proof)? Verified { get; set; }
 
     protected KeyExchange? KeyExchange { get; private set; }
 

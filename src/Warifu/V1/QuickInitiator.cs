@@ -233,7 +233,7 @@ internal sealed class QuickInitiator : Exchange
     }
 
     private static QuickInitiator? UnderWay(IsakmpSa sa, string child, (TrafficSelector Local, TrafficSelector Remote) pair) =>
-        sa.Exchanges.OfType<QuickInitiator>().FirstOrDefault(quick => !quick.IsDone && quick._request.Config.Name == child && (quick._local, quick._remote) == pair);
+        sa.OpenExchanges.OfType<QuickInitiator>().FirstOrDefault(quick => quick._request.Config.Name == child && (quick._local, quick._remote) == pair);
 
     private static bool Covers((TrafficSelector Local, TrafficSelector Remote) pair, TrafficSelector? local, TrafficSelector? remote) =>
         local is not { } from || remote is not { } to || (Covers(pair.Local, from) && Covers(pair.Remote, to));
@@ -345,7 +345,7 @@ internal sealed class QuickInitiator : Exchange
         {
             var spi = new byte[4];
             System.Buffers.Binary.BinaryPrimitives.WriteUInt32BigEndian(spi, Spi.Value);
-            Sa.Inform(builder => builder.Notify(ProtocolId.Esp, spi, error));
+            Sa.Inform(builder => builder.Notify(_suites[0].Protocol, spi, error));
         }
 
         if (_old is { Phase: ChildPhase.Rekeying, Table: not null } old) QuickInstall.Revive(Sa.Holder, old);

@@ -20,7 +20,7 @@ internal static class QuickInstall
     public static bool IsSameTraffic(ChildState one, ChildState other) => one.Config.Name == other.Config.Name && one.Local.SequenceEqual(other.Local) && one.Remote.SequenceEqual(other.Remote);
 
     /// <summary>Pairs that both sides have for the same traffic.</summary>
-    public static IEnumerable<ChildState> PairsFor(IsakmpSa sa, ChildState child) => sa.Children.Values.Where(other => other.IsAnnounced && other.Phase != ChildPhase.Deleting && IsSameTraffic(other, child));
+    public static IEnumerable<ChildState> PairsFor(IsakmpSa sa, ChildState child) => sa.Children.Like(child.Config.Name, child.Local[0], child.Remote[0]).Where(other => other.IsAnnounced && other.Phase != ChildPhase.Deleting && IsSameTraffic(other, child));
 
     /// <summary>The selectors that went over the wire.</summary>
     public static (ImmutableArray<TrafficSelector> Local, ImmutableArray<TrafficSelector> Remote) PartOf(ChildState child) => child.Negotiated is { } wire ? ([wire.Local], [wire.Remote]) : (child.Local, child.Remote);

@@ -134,9 +134,9 @@ internal static class QuickOffer
                 case IpsecAttribute.KeyLength:
                     bits = attribute.Value;
                     break;
-                case IpsecAttribute.Esn when attribute.Value is 1 or 2:
-                    // RFC 4304 section 3.2: 1 = 64 bits
-                    esn = attribute.Value == 1;
+                // RFC 4304 section 3: any value but 1, 64 bits, ends the setup
+                case IpsecAttribute.Esn when attribute.Value == 1:
+                    esn = true;
                     break;
                 case IpsecAttribute.Ecn:
                     break;

@@ -17,6 +17,9 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
 {
     private const int NonceLength = 32;
 
+    /// <summary>Pairs for the same traffic that are there at the same time, replaced ones included: more than any rekeying leaves.</summary>
+    private const int MostPairs = 512;
+
     private readonly long _began = sa.Engine.Moment;
     private byte[] _ni = [];
     private byte[] _nr = [];
@@ -174,6 +177,17 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
             return;
         }
 
+        var transport = suite.Mode == IpsecMode.Transport;
+        var here = unity ? ChildConfig.Resolve(config.LocalSelectors, Sa.LocalEnds) : [local];
+        var there = UnitySplit.IsEverything(remote) && !transport && !Sa.Holder.SplitNetworks.IsEmpty ? Sa.Holder.SplitNetworks : [remote];
+        ImmutableArray<ChildState> same = [.. Sa.Holder.Children.Like(config.Name, here[0], there[0]).Where(other => other.Config.Name == config.Name && other.Local.SequenceEqual(here) && other.Remote.SequenceEqual(there))];
+        if (same.Length >= MostPairs)
+        {
+            Refuse(config, new NegotiationFailure("no-additional-sas", $"this peer has {same.Length} pairs for the same traffic", [], [], [], "at the peer: make its lifetimes longer, and let it delete what it has replaced"), NotifyV1.NoProposalChosen);
+            return;
+        }
+
+        if (IsTaken(config, transport, here, there)) return;
         Secret? shared = null;
         KeyExchange? keyExchange = null;
         var hasKe = view.TryGet(PayloadV1.Ke, out var ke);
@@ -199,11 +213,8 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
         Sa.Engine.Entropy.Fill(_nr);
         var spi = Sa.Engine.NewChildSpi();
         while (QuickInstall.IsWeak(Sa, suite, shared, outbound, spi, _ni, _nr)) Sa.Engine.Entropy.Fill(_nr);
-        var transport = suite.Mode == IpsecMode.Transport;
         var (originalLocal, originalRemote) = transport && Sa.IsBehindNat ? QuickNat.Read(view, initiator: false) : default;
-        var here = unity ? ChildConfig.Resolve(config.LocalSelectors, Sa.LocalEnds) : [local];
-        var there = UnitySplit.IsEverything(remote) && !transport && !Sa.Holder.SplitNetworks.IsEmpty ? Sa.Holder.SplitNetworks : [remote];
-        var old = Sa.Holder.Children.Values.FirstOrDefault(other => other.IsLive && other.Config.Name == config.Name && other.Local.SequenceEqual(here) && other.Remote.SequenceEqual(there));
+        var old = same.FirstOrDefault(other => other.IsLive);
         _replaces = old is not null;
         var terms = new ChildTerms
         {
@@ -233,6 +244,26 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
         Sa.SetHash(builder, MessageId, _ni);
         // the peer is authenticated: message 2 goes again until message 3 is there
         Sa.Send(this, builder, MessageKind.Quick2, timed: true);
+    }
+
+    /// <summary>
+    /// Another peer has the same traffic. In tunnel mode the newer one gets it, or with unique = keep is refused; in transport mode two behind one NAT that use the same port are served one at a time (RFC 3948
+    /// sections 5.1 and 5.2: "MUST handle this situation"). True: it was refused.
+    /// </summary>
+    private bool IsTaken(Child config, bool transport, ImmutableArray<TrafficSelector> here, ImmutableArray<TrafficSelector> there)
+    {
+        var holder = Sa.Holder;
+        if (transport && (there[0].AnyPort || there[0].FirstPort != there[0].LastPort)) return false;
+        if (Sa.Engine.HolderOf(holder.Id, Sa.PeerId, config, here[0], there[0]) is not { } other) return false;
+        var both = other.Describe(Sa.PeerId, Sa.Remote, here, there);
+        if (!transport && Sa.Connection.Unique == UniquePolicy.Keep)
+        {
+            Refuse(config, TrafficHolder.Keeps(both, Sa.Connection.Name), NotifyV1.InvalidIdInformation);
+            return true;
+        }
+
+        Sa.Engine.Raise(new Notice(NoticeLevel.Warning, transport ? $"{both}: they are behind one NAT and use the same port, so that only one of them is served at a time; at the peers: let each take a port of its own" : $"{both}: the newer one gets the traffic from now on") { Connection = Sa.Connection.Name, IkeId = holder.Id });
+        return false;
     }
 
     /// <summary>RFC 2407 section 4.6.3.1: what of ours is shorter than what was offered. Without an offer it is eight hours, and any number of kilobytes (section 4.5).</summary>

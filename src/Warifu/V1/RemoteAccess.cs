@@ -67,7 +67,7 @@ internal sealed class RemoteAccess
     {
         if (_sa.Access != this || Stage != AccessStage.Xauth) return;
         Stage = AccessStage.Configuration;
-        foreach (var open in _sa.Exchanges.OfType<Transaction>().Where(exchange => !exchange.IsDone && !exchange.IsBusy))
+        foreach (var open in _sa.OpenExchanges.OfType<Transaction>().Where(exchange => !exchange.IsBusy).ToArray())
         {
             open.Flight.Land();
             _sa.Finish(open);

@@ -359,7 +359,7 @@ internal sealed class IkeSa : ITimed, IAsker, IHalfOpen
 
         if (located != ParseError.None) return DropReason.Malformed;
         if (sk.IsFragment && !Wants(header, sk)) return DropReason.UnwantedFragment;
-        var copy = Engine.Scratch.AsSpan(0, message.Length);
+        var copy = Engine.Borrow(message.Length);
         message.CopyTo(copy);
         if (!_opener.Open(copy, sk.Head)) return DropReason.BadIntegrity;
         var unpadded = SkFraming.TryUnpad(copy, sk.Head, _opener.IvLength, _opener.IcvLength, out var chain);
@@ -615,7 +615,7 @@ internal sealed class IkeSa : ITimed, IAsker, IHalfOpen
     private DropReason AnswerAgain(in SkView sk, Endpoint local, Endpoint remote, ReadOnlySpan<byte> message)
     {
         if (sk.Fragment != 1 || !Peer.Fragmentation) return DropReason.OutOfWindow;
-        var copy = Engine.Scratch.AsSpan(0, message.Length);
+        var copy = Engine.Borrow(message.Length);
         message.CopyTo(copy);
         if (!_opener!.Open(copy, sk.Head)) return DropReason.BadIntegrity;
         var again = Window.AnswerAgain(sk.Total > 1 ? Fragments.PacketLength(this, message.Length) : int.MaxValue);

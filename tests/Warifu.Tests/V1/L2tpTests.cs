@@ -42,16 +42,31 @@ public sealed class L2tpTests
         world.AssertUsed(3);
     }
 
-    /// <summary>With port 1701 on both sides the flows of several clients look the same: each is answered as long as it is the last that was heard.</summary>
+    /// <summary>With port 1701 on both sides the flows of several clients look the same (RFC 3948 section 5.2): one is served as long as it is there, no answer goes to another, and somebody is told why.</summary>
     [Fact]
-    public void Clients_that_use_port_1701_themselves_are_served_one_after_the_other()
+    public void Of_clients_that_use_port_1701_themselves_one_is_served_at_a_time()
     {
         using var world = new World("dynamic[udp/1701]");
-        foreach (var i in new[] { 0, 1, 2, 1, 0 })
+        for (var round = 0; round < 3; round++)
         {
-            Assert.Equal($"hello of {i}", world.ToServer(i, L2tp, $"hello of {i}"));
-            Assert.Equal((i, $"answer to {i}"), world.ToClient(L2tp, $"answer to {i}"));
+            Assert.Equal("hello of 0", world.ToServer(0, L2tp, "hello of 0"));
+            Assert.Null(world.ToServer(1, L2tp, "hello of 1"));
+            Assert.Null(world.ToServer(2, L2tp, "hello of 2"));
+            Assert.Equal((0, "answer to 0"), world.ToClient(L2tp, "answer to 0"));
+            world.Now += TimeSpan.FromSeconds(60);
         }
+
+        Assert.Equal(2, world.Notices("behind one NAT and use the same port"));
+        // L2TP says hello each minute: who is silent for two has gone
+        world.Now += TimeSpan.FromSeconds(59);
+        Assert.Null(world.ToServer(2, L2tp, "hello of 2"));
+        world.Now += TimeSpan.FromSeconds(2);
+        Assert.Equal("hello of 2", world.ToServer(2, L2tp, "hello of 2"));
+        Assert.Equal((2, "answer to 2"), world.ToClient(L2tp, "answer to 2"));
+        // and who says that he goes has gone at once
+        world.Leave(2);
+        Assert.Equal("hello of 1", world.ToServer(1, L2tp, "hello of 1"));
+        Assert.Equal((1, "answer to 1"), world.ToClient(L2tp, "answer to 1"));
     }
 
     [Fact]
@@ -70,6 +85,8 @@ public sealed class L2tpTests
         private readonly EngineHost _server = new(IpAddress.Parse(Server), 99, s_now);
         private readonly PacketPath _serverPath = new(new CountingEntropy());
         private readonly byte[] _wire = new byte[4096];
+
+        public Instant Now { get; set; } = s_now;
 
         public World(string clientTs)
         {
@@ -105,7 +122,8 @@ public sealed class L2tpTests
             _paths[client].Outbound(_wire, EspOverhead.Headroom, inner.Length, null, s_now, default, out var sent);
             if (sent.Verdict != OutboundVerdict.Protect) return null;
             Shift(sent.Packet.Offset, sent.Packet.Length);
-            _serverPath.Inbound(_wire, EspOverhead.Headroom, sent.Packet.Length, new OuterInfo(new Endpoint(IpAddress.Parse(Server), 4500), Outside(client, 4500)), s_now, out var result);
+            _serverPath.Inbound(_wire, EspOverhead.Headroom, sent.Packet.Length, new OuterInfo(new Endpoint(IpAddress.Parse(Server), 4500), Outside(client, 4500)), Now, out var result);
+            if (result.Drop == PacketDrop.OtherFlow) return null;
             Assert.Equal(PacketDrop.None, result.Drop);
             return Read(_wire.AsSpan(result.Offset, result.Length), Nat, Server, port, to);
         }
@@ -124,6 +142,12 @@ public sealed class L2tpTests
             Assert.Equal(PacketDrop.None, result.Drop);
             return (client, Read(_wire.AsSpan(result.Offset, result.Length), Server, _clients[client].Address.ToString(), L2tp, port));
         }
+
+        /// <summary>How often the server said that to its operator.</summary>
+        public int Notices(string text) => _server.Events.OfType<Warifu.Engine.Notice>().Count(notice => notice.Text.Contains(text, StringComparison.Ordinal));
+
+        /// <summary>The client's pair is deleted.</summary>
+        public void Leave(int client) => _serverPath.Remove(_server.Installed.Values.Single(sa => sa.Remote == Outside(client, 4500)).Id);
 
         public void AssertUsed(ulong packets)
         {

@@ -155,11 +155,10 @@ internal sealed class ChildProposal
             return null;
         }
 
-        if (config.Mode == ChildMode.Tunnel && sa.Engine.HolderOf(sa, config, narrowed.Local[0], narrowed.Remote[0]) is { } holder)
+        if (config.Mode == ChildMode.Tunnel && sa.Engine.HolderOf(sa.Id, sa.RemoteId, config, narrowed.Local[0], narrowed.Remote[0]) is { } holder)
         {
-            var both = $"{Identities.Print(sa.RemoteId)} at {sa.Remote} and {Identities.Print(holder.RemoteId)} at {holder.Remote} have the same selectors {Selectors.Print(narrowed.Local)} === {Selectors.Print(narrowed.Remote)}";
-            if (sa.Connection.Unique == UniquePolicy.Keep)
-                return Refuse(sa, builder, config, NotifyType.TsUnacceptable, new NegotiationFailure("selectors", $"{both}, and unique = keep: the older keeps them", [], [], [], $"at the peer: use other addresses inside; or here: give out virtual IPs, or set connections.{sa.Connection.Name}.unique = replace"));
+            var both = holder.Describe(sa.RemoteId, sa.Remote, narrowed.Local, narrowed.Remote);
+            if (sa.Connection.Unique == UniquePolicy.Keep) return Refuse(sa, builder, config, NotifyType.TsUnacceptable, TrafficHolder.Keeps(both, sa.Connection.Name));
             sa.Engine.Raise(new Notice(NoticeLevel.Warning, $"{both}: the newer one gets the traffic from now on") { Connection = sa.Connection.Name, IkeId = sa.Id });
         }
 
