@@ -223,7 +223,7 @@ internal sealed partial class IkeEngine
     }
 
     /// <summary>What a phase 1 has replaced ends with it: its children are nowhere else.</summary>
-    public void EndReplacedBy(IsakmpSa sa)
+    public static void EndReplacedBy(IsakmpSa sa)
     {
         foreach (var older in sa.Replaced.ToArray())
         {

@@ -72,5 +72,5 @@ internal sealed class ExchangeTable
         _byId.Clear();
     }
 
-    private bool Holds(Exchange exchange) => exchange.Place.List is not null;
+    private static bool Holds(Exchange exchange) => exchange.Place.List is not null;
 }

@@ -1,5 +1,4 @@
 using System;
-using System.Linq;
 using Warifu.Crypto;
 using Warifu.Engine;
 using Warifu.Primitives;

@@ -368,7 +368,7 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
         var wasEstablished = Established != default;
         var quiet = Successor is not null;
         var wanted = PhaseLifetimes.WantedAfter(this, reason);
-        if (!quiet) Engine.EndReplacedBy(this);
+        if (!quiet) IkeEngine.EndReplacedBy(this);
         State = IsakmpState.Closed;
         foreach (var child in Children.Values.ToArray()) RemoveChild(child, reason, text);
         EndExchanges(reason, text);

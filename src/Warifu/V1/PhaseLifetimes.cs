@@ -150,7 +150,7 @@ internal static class PhaseLifetimes
     /// <summary>Closes phase 1 and its children, and tells the peer.</summary>
     public static void Delete(IsakmpSa sa, string reason, string text, CommandId command = default)
     {
-        sa.Engine.EndReplacedBy(sa);
+        IkeEngine.EndReplacedBy(sa);
         if (sa.State is IsakmpState.Established or IsakmpState.Replaced)
         {
             foreach (var child in sa.Children.Values.ToArray()) TellDeleted(sa, child);

@@ -426,7 +426,7 @@ public sealed class PeerAttackTests
         for (var i = 0; i < 400; i++) Attack.Knock(pair, ForgerV1.Hashed(own, ExchangeType.QuickMode, id++, Quick(own, 0x10_0000 + (uint)i)));
         Assert.Equal(256, victim.Exchanges.Count(exchange => !exchange.IsDone));
         Assert.True(pair.Right.Installed.Count <= 257);
-        Assert.InRange(victim.Exchanges.Count(), 256, 257);
+        Assert.InRange(victim.Exchanges.Count, 256, 257);
         pair.Left.Outbox.Clear();
         var later = pair.Now + TimeSpan.FromMinutes(3);
         while (pair.Right.Engine.NextTimeout <= later) pair.Right.Wake(pair.Right.Engine.NextTimeout);
@@ -434,7 +434,7 @@ public sealed class PeerAttackTests
         Assert.Single(pair.Right.Installed);
         // refused ones are remembered for their repetitions, but not without end
         for (var i = 0; i < 1500; i++) Attack.Knock(pair, ForgerV1.Hashed(own, ExchangeType.QuickMode, id++, new ChainBuilder().Sa([new ProposalV1(1, ProtocolId.Esp, [0, 0, 9, 9], [new TransformV1(1, 99, [.. Attack.Attributes((4, 1))])])]).Raw(PayloadV1.Nonce, new byte[16])));
-        Assert.InRange(victim.Exchanges.Count(), 1, 1024);
+        Assert.InRange(victim.Exchanges.Count, 1, 1024);
         // pieces of messages that never become whole
         for (var set = 0; set < 50; set++)
         {

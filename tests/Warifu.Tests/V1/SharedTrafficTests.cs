@@ -50,7 +50,7 @@ public sealed class SharedTrafficTests
         pair.Left.Command(id => new IkeCommand.Rekey(id, new SaTarget("net", "net")), pair.Now);
         pair.Run(TimeSpan.FromSeconds(10));
         V1Pair.AssertSame(pair);
-        Assert.Empty(pair.Right.Events.OfType<Notice>().Where(notice => notice.Level == NoticeLevel.Warning));
+        Assert.DoesNotContain(pair.Right.Events.OfType<Notice>(), notice => notice.Level == NoticeLevel.Warning);
     }
 
     private sealed class World : IDisposable

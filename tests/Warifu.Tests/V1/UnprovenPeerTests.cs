@@ -1,8 +1,6 @@
-using System;
 using System.Linq;
 using Warifu.Engine;
 using Warifu.Fuzz;
-using Warifu.Policy;
 using Warifu.Primitives;
 using Warifu.Simulation;
 using Warifu.V1;
