@@ -137,7 +137,7 @@ internal static class Listings
         if (sa.Text("state") == "MANUAL") yield return $"{name}: manual keys";
         else yield return $"{name}: #{sa.Text("uniqueid")}, {sa.Text("state")}, IKEv{sa.Text("version")}, {sa.Text("initiator-spi")}_i{(sa.Text("initiator") is null ? "" : "*")} {sa.Text("responder-spi")}_r{(sa.Text("initiator") is null ? "*" : "")}";
         yield return $"  local  '{sa.Text("local-id")}' @ {sa.Text("local-host")}[{sa.Text("local-port")}]{(sa.Text("nat-local") is null ? "" : " behind NAT")}";
-        yield return $"  remote '{sa.Text("remote-id")}' @ {sa.Text("remote-host")}[{sa.Text("remote-port")}]{(sa.Text("nat-remote") is null ? "" : " behind NAT")}";
+        yield return $"  remote '{sa.Text("remote-id")}'{(sa.Text("remote-xauth-id") is { } user ? $" user '{user}'" : "")} @ {sa.Text("remote-host")}[{sa.Text("remote-port")}]{(sa.Text("nat-remote") is null ? "" : " behind NAT")}";
         if (sa.Items("local-vips").Any()) yield return $"  our virtual addresses {string.Join(' ', sa.Items("local-vips"))}";
         if (sa.Items("remote-vips").Any()) yield return $"  its virtual addresses {string.Join(' ', sa.Items("remote-vips"))}";
         if (sa.Text("encr-alg") is not null) yield return $"  {Suite(sa)}";

@@ -42,8 +42,9 @@ public sealed class SuiteNameTests
         var children = new ViciMessage()
             .Add("net-1", Child("net").Add("protocol", "ESP").Add("encr-alg", "AES_GCM_16").Add("encr-keysize", 128L).Add("x-suite", "Suite-B-GCM-128"))
             .Add("ah-2", Child("ah").Add("protocol", "AH").Add("integ-alg", "HMAC_SHA2_256_128").Add("dh-group", "MODP_2048"));
-        ViciMessage Sa(string when) => new ViciMessage().Add("gw", new ViciMessage().Add("state", "ESTABLISHED").Add("version", "1").Add("established", 3L).Add(when, 77L).Add("child-sas", children));
+        ViciMessage Sa(string when) => new ViciMessage().Add("gw", new ViciMessage().Add("state", "ESTABLISHED").Add("version", "1").Add("remote-id", "group").Add("remote-xauth-id", "carol").Add("established", 3L).Add(when, 77L).Add("child-sas", children));
         var text = Listings.Text([Sa("reauth-time")]);
+        Assert.Contains("  remote 'group' user 'carol' @ ", text, StringComparison.Ordinal);
         Assert.Contains("established 3s ago, authenticating anew in 77s", text, StringComparison.Ordinal);
         Assert.Contains("TUNNEL, ESP:AES_GCM_16-128 (Suite-B-GCM-128)", text, StringComparison.Ordinal);
         Assert.Contains("TUNNEL, AH:HMAC_SHA2_256_128/MODP_2048", text, StringComparison.Ordinal);
