@@ -45,7 +45,7 @@ public sealed class V1FailureTests
             ["main mode, where it wants aggressive mode", ".aggressive"],
             ["begins with aggressive mode, connection S is configured for main mode", "connections.S.aggressive = yes"]),
         ("aggressive mode for main mode", StrongSwanV1Tests.SiteOf("", aggressive: true), site => site with { Connection = "" },
-            ["in aggressive mode", "connections.S.local.id and .aggressive"],
+            ["in aggressive mode", "connections.S.local.id", ".aggressive"],
             ["begins with main mode, connection S is configured for aggressive mode", "connections.S.aggressive = no"]),
         ("proxy IDs swapped", StrongSwanV1Tests.Site, site => site with { LeftTs = site.RightTs, RightTs = site.LeftTs },
             ["INVALID-ID-INFORMATION", "local LEFT, remote RIGHT", "set its proxy IDs to local RIGHT, remote LEFT"],
