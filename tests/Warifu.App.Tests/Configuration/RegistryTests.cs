@@ -123,6 +123,21 @@ public sealed class RegistryTests
         Assert.Equal("office", conf.Only.Name);
     }
 
+    [Theory]
+    [Trait("Item", "3.6")]
+    [InlineData("users", "pre-shared key")]
+    [InlineData("l2tp", "pre-shared key")]
+    public void The_examples_of_IKEv1_work_and_say_what_is_weak(string connection, string weakness)
+    {
+        var text = File.ReadAllText(Path.Combine(Tool.Root, "docs", "configuration.md"));
+        var example = Assert.Single(text.Split("```conf\n")[1..], block => block.StartsWith($"connections {{ {connection} {{", StringComparison.Ordinal)).Split("```")[0];
+        var conf = Conf.Read(example);
+        Assert.NotEmpty(conf.Lines);
+        Assert.All(conf.Lines, line => Assert.Contains("warning: ", line, StringComparison.Ordinal));
+        Assert.All(conf.Lines, line => Assert.Contains(weakness, line, StringComparison.Ordinal));
+        Assert.Equal(connection, conf.Only.Name);
+    }
+
     private static IEnumerable<TheoryDataRow<string, string, char, string, bool>> Rows(string table, bool own)
     {
         var scope = "";
