@@ -34,14 +34,15 @@ internal sealed class Adversary(World world)
         if (world.IsRunning && IkeHeader.TryRead(message, out var header) && (header.Exchange == ExchangeType.IkeSaInit || (world.Plan.IsV1 && header.MessageId == 0 && (header.Flags & EncryptionFlag) == 0)) && world.Luck.Chance(0.3)) Answer(to, local, remote, header);
     }
 
-    /// <summary>A host sent something to nobody's address.</summary>
-    public void Reflected(SimHost from, IpAddress stranger, int octets)
+    /// <summary>A host sent something to nobody's address. The pieces of one message of IKEv1 count as one.</summary>
+    public void Reflected(SimHost from, IpAddress stranger, byte[] message)
     {
+        const int PieceNumber = IkeHeader.Length + 6;
+        if (world.Plan.IsV1 && IkeHeader.TryRead(message, out var header) && (PayloadV1)header.NextPayload == PayloadV1.Fragment && message[PieceNumber] > 1) return;
         var (sent, got) = _strangers.GetValueOrDefault(stranger);
         _strangers[stranger] = (sent, got + 1);
         if (got + 1 > sent) world.Fail($"{from.Name} sends more messages to a stranger than came from there");
         world.Reach("stranger answered");
-        _ = octets;
     }
 
     /// <summary>One attack.</summary>

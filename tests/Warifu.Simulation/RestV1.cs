@@ -33,7 +33,14 @@ internal static class RestV1
 {
     /// <summary>Nothing is under way.</summary>
     public static bool IsQuiet(IReadOnlyCollection<IsakmpSa> sas) =>
-        sas.All(sa => sa.State is IsakmpState.Established or IsakmpState.Replaced && sa.Exchanges.All(exchange => exchange.IsDone) && sa.Wanted.Count == 0 && !sa.Probe.IsOpen && !sa.HasRenewal && sa.Children.Values.All(child => child.RetireAt == Instant.Never));
+        sas.All(sa => sa.State is IsakmpState.Established or IsakmpState.Replaced && sa.Exchanges.All(exchange => exchange.IsDone) && sa.Wanted.Count == 0 && !sa.Probe.IsOpen && !sa.HasRenewal && sa.Children.Values.All(child => !IsRetiring(child)));
+
+    /// <summary>We delete it soon. What the peer has replaced stays as long as the peer sends on it.</summary>
+    private static bool IsRetiring(ChildState child) => child.RetireAt != Instant.Never && child.Successor is { IsInitiator: true };
+
+    /// <summary>What is under way.</summary>
+    public static string Busy(string side, IReadOnlyCollection<IsakmpSa> sas) => string.Join("; ", sas.Where(sa => !IsQuiet([sa])).Select(sa =>
+        $"{side} {sa.CookieI} {sa.State}, {sa.Exchanges.Count(exchange => !exchange.IsDone)} exchanges, {sa.Wanted.Count} wanted{(sa.Probe.IsOpen ? ", R-U-THERE" : "")}{(sa.HasRenewal ? ", renewal" : "")}, {sa.Children.Values.Count(IsRetiring)} retiring"));
 
     /// <param name="left">One side.</param>
     /// <param name="right">The other side.</param>

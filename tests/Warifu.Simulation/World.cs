@@ -142,7 +142,7 @@ internal sealed class World : IDisposable
     public void Send(SimHost from, IkeAction.Send send)
     {
         Note(from.Name, "sends", send.Message);
-        if (IsNobody(send.Remote.Address)) _adversary.Reflected(from, send.Remote.Address, send.Message.Length);
+        if (IsNobody(send.Remote.Address)) _adversary.Reflected(from, send.Remote.Address, send.Message);
         IkeHeader.TryRead(send.Message, out var header);
         Network.Carry(from, send.Local, send.Remote, send.Message.Length, header is { IsResponse: true, Exchange: ExchangeType.CreateChildSa }, (to, local, remote) =>
         {
@@ -275,7 +275,8 @@ internal sealed class World : IDisposable
             Until(Now + TimeSpan.FromMilliseconds(700 + Luck.Below(2000)));
         }
 
-        Fail($"{when}: {wrong ?? $"the two never come to rest ({quiet} quiet moments)"}");
+        var busy = Plan.IsV1 ? string.Join("; ", Hosts.Select(host => RestV1.Busy(host.Name, host.Engine.IsakmpSas))) : "";
+        Fail($"{when}: {wrong ?? $"the two never come to rest ({quiet} quiet moments): {busy}"}");
     }
 
     private bool IsQuiet() => Plan.IsV1 ? Hosts.TrueForAll(host => host.Engine.Holdings.Asks == 0 && RestV1.IsQuiet(host.Engine.IsakmpSas)) : Hosts.TrueForAll(host => host.Engine.Holdings.Asks == 0 && host.Engine.IkeSas.All(sa => sa.State == IkeState.Established && sa.Window.IsIdle && sa.Later.Count == 0));

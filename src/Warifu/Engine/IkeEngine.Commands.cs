@@ -539,7 +539,8 @@ internal sealed partial class IkeEngine
             return;
         }
 
-        var sasV1 = TargetsV1(target);
+        // whoever has not shown that it is where it says is not there yet; and a peer that believes to be done would not hear of the end
+        var sasV1 = TargetsV1(target).Where(sa => sa is not { IsHalfOpen: true, IsVerified: false }).ToArray();
         Begin(id, sas.Length + sasV1.Length, "no such connection is up");
         foreach (var sa in sasV1) PhaseLifetimes.Delete(sa, "down", "closed from here", id);
         foreach (var sa in sas)

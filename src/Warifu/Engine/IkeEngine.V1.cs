@@ -219,7 +219,7 @@ internal sealed partial class IkeEngine
     /// <param name="child">The pair.</param>
     public static void StopMaking(IsakmpSa sa, ChildState child)
     {
-        foreach (var quick in sa.Replaced.Prepend(sa).SelectMany(one => one.OpenExchanges).OfType<QuickResponder>().Where(quick => quick.Child == child).ToArray()) quick.Flight.Land();
+        foreach (var quick in sa.Replaced.Prepend(sa).SelectMany(one => one.OpenExchanges).OfType<QuickResponder>().Where(quick => quick.Child == child).ToArray()) quick.Stop();
     }
 
     /// <summary>What a phase 1 has replaced ends with it: its children are nowhere else.</summary>
@@ -321,13 +321,15 @@ internal sealed partial class IkeEngine
         {
             // the peer has lost the older ones
             if (initialContact && other.Proven <= sa.Began) continue;
-            if (other.State == IsakmpState.Established && other.Proven > sa.Began && sa.Renews != other && other.CookieI.Value > sa.CookieI.Value)
+            var crossed = other.State == IsakmpState.Established && other.Proven > sa.Began && sa.Renews != other;
+            if (crossed && other.CookieI.Value > sa.CookieI.Value)
             {
                 Move(sa, other, isOurs: sa.Initiator);
                 return;
             }
 
-            Move(other, sa, isOurs: sa.Initiator);
+            // the peer may have seen the end of the one before it saw the beginning of the other, and use the newer one: our delete tells it
+            Move(other, sa, isOurs: crossed ? other.Initiator : sa.Initiator);
         }
     }
 

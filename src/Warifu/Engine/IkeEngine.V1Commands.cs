@@ -97,6 +97,14 @@ internal sealed partial class IkeEngine
 
     private IsakmpSa? CurrentV1(string connection) => _isakmpByConnection.GetValueOrDefault(connection)?.Current;
 
+    /// <summary>What was wanted of a phase 1 that the peer has lost.</summary>
+    public void WantAnew(Connection connection, ChildRequest request)
+    {
+        // the policy may have another connection by now, or none
+        if (Index.Find(connection.Name) is { Version: IkeVersion.V1 } current && current.Children.Any(child => child.Name == request.Config.Name)) WantV1(current, request);
+        else Complete(request.Command, new CommandResult(false, "its configuration was changed or removed"));
+    }
+
     /// <summary>Makes a child under the phase 1 that is there, or under one that comes.</summary>
     private void WantV1(Connection connection, ChildRequest request)
     {

@@ -76,6 +76,9 @@ internal static class ProtocolTimes
     /// <summary>IKEv1: who begins quick mode sends on the new pair after so long, or when the peer does so: its message 3 has no answer, and before it is there the peer cannot read what comes.</summary>
     public static TimeSpan SwitchSoon { get; } = TimeSpan.FromSeconds(2);
 
+    /// <summary>IKEv1: a phase 1 under which nothing came for so long may be lost at the peer, since nobody answers a delete.</summary>
+    public static TimeSpan PhaseInDoubt { get; } = TimeSpan.FromSeconds(30);
+
     /// <summary>IKEv1: a pair that we replaced is deleted after so long, a phase 1 that we replaced too: what is under way still arrives.</summary>
     public static TimeSpan RetireSoon { get; } = TimeSpan.FromSeconds(5);
 

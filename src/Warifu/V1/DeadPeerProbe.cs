@@ -50,6 +50,7 @@ internal sealed class DeadPeerProbe
         }
 
         sa.DpdAt = Instant.Never;
+        if (sa.State == IsakmpState.Passive) CheckPassive(sa);
         if (sa.State != IsakmpState.Established || sa.Connection.DpdDelay <= TimeSpan.Zero) return;
         sa.Engine.Ask(sa, new Ask.LastTraffic([.. sa.Children.Keys]), answer =>
         {
@@ -68,6 +69,20 @@ internal sealed class DeadPeerProbe
         });
     }
 
+    /// <summary>Phase 1 is over and its children live on: when nothing comes in by them, only a new phase 1 can tell whether the peer is there.</summary>
+    private static void CheckPassive(IsakmpSa sa)
+    {
+        if (sa.Connection.DpdDelay <= TimeSpan.Zero || RemoteAccess.IsGateway(sa.Connection)) return;
+        sa.DpdAt = sa.Engine.Now + sa.Connection.DpdDelay;
+        sa.Engine.Ask(sa, new Ask.LastTraffic([.. sa.Children.Keys]), answer =>
+        {
+            if (sa.State != IsakmpState.Passive || sa.HasRenewal) return;
+            if (answer is Answer.Traffic { LastIn: var last } && last > sa.Engine.Now - sa.Connection.DpdDelay) return;
+            sa.HasRenewal = true;
+            sa.Engine.Renew(sa, default);
+        });
+    }
+
     /// <summary>The peer answered.</summary>
     public void Heard(ReadOnlySpan<byte> data)
     {
@@ -80,6 +95,8 @@ internal sealed class DeadPeerProbe
         if (sa.LastHeard > _began || (answer is Answer.Traffic { LastIn: var last } && last > _began))
         {
             sa.DpdAt = sa.Engine.Now + sa.Connection.DpdDelay;
+            // it lives, and has lost this phase 1; with remote access the client begins another one
+            if (sa.LastHeard <= _began && !RemoteAccess.IsGateway(sa.Connection)) PhaseLifetimes.Renew(sa);
             sa.Reschedule();
             return;
         }

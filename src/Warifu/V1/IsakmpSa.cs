@@ -402,7 +402,7 @@ internal sealed partial class IsakmpSa : ITimed, IAsker, IHalfOpen
         State = IsakmpState.Passive;
         EndExchanges(reason, text);
         // deletes of its children may come behind its own
-        (RekeyAt, ExpireAt, DpdAt) = (Instant.Never, Engine.Now + ProtocolTimes.RetireSoon, Instant.Never);
+        (RekeyAt, ExpireAt, DpdAt) = (Instant.Never, Engine.Now + ProtocolTimes.RetireSoon, Connection.DpdDelay > TimeSpan.Zero ? Engine.Now + Connection.DpdDelay : Instant.Never);
         Probe.Stop();
         Engine.Raise(new Notice(NoticeLevel.Info, $"phase 1 with {Identities.Print(RemoteId)} is over ({text}); {Children.Count} children live on") { Connection = Connection.Name, IkeId = Id });
         Reschedule();

@@ -156,6 +156,11 @@ internal static class PhaseLifetimes
             foreach (var child in sa.Children.Values.ToArray()) TellDeleted(sa, child);
             sa.Inform(builder => builder.Delete(ProtocolId.Ike, sa.Cookies()));
         }
+        else if (sa is { State: IsakmpState.Connecting, Initiator: true, Mode.WasSealed: true })
+        {
+            // the peer is done with phase 1 already
+            sa.Inform(builder => builder.Delete(ProtocolId.Ike, sa.Cookies()));
+        }
 
         sa.Close(reason, text);
         sa.Engine.Complete(command, new CommandResult(true, Matches: 1, Done: 1));
@@ -194,8 +199,11 @@ internal static class PhaseLifetimes
     {
         if (sa.IsClosed) return;
         var report = sa.Engine.ReportDone(sa, null, failure);
+        var passive = sa.Renews is { State: IsakmpState.Passive } old ? old : null;
         TellWaiting(sa, new CommandResult(false, failure.Sentence, Report: report));
         sa.Close(failure.Reason, failure.Sentence);
+        // children whose phase 1 was over already
+        if (failure.Reason == "timeout" && passive is { State: IsakmpState.Passive } && passive.Connection.DpdDelay > TimeSpan.Zero) passive.Close("dead-peer", failure.Sentence);
     }
 
     /// <summary>INITIAL-CONTACT (RFC 2407 section 4.6.3.3): we have no other phase 1 with this peer.</summary>

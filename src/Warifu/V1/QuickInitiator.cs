@@ -196,9 +196,30 @@ internal sealed class QuickInitiator : Exchange
 
     public override void NoAnswer(int sent)
     {
+        if (IsPhaseLost)
+        {
+            // a delete that was lost: what is wanted goes on with a new phase 1, once
+            var wishes = Sa.OpenExchanges.OfType<QuickInitiator>().Append(this).Distinct().Where(quick => quick is { _old: null, _request.IsCarriedOver: false }).SelectMany(quick => quick.TakeWishes()).ToArray();
+            Sa.Close("dead-peer", $"{Sa.Remote} does not answer any more: quick mode was sent {sent} times");
+            foreach (var wish in wishes) Sa.Engine.WantAnew(Sa.Connection, wish);
+            return;
+        }
+
         // a peer that refuses may keep silent; one that is dead is found by dead peer detection
         Fail(new NegotiationFailure("timeout", $"{Sa.Remote} did not answer quick mode: message 1 was sent {sent} times", QuickText(_suites), [], [$"{_local} === {_remote}"], $"at the peer: its log shows why; as a rule its proxy IDs or its phase 2 proposals are others"), null);
         if (!Sa.IsClosed && Sa.LastHeard < _began) Sa.Close("dead-peer", $"{Sa.Remote} does not answer any more: quick mode was sent {sent} times");
+    }
+
+    /// <summary>Nothing came under this phase 1 since long before this quick mode: the peer may have lost it.</summary>
+    private bool IsPhaseLost => _old is null && !_request.IsCarriedOver && Sa.State == IsakmpState.Established && Sa.LastHeard + ProtocolTimes.PhaseInDoubt < _began;
+
+    /// <summary>One wish for each command that waits; nobody is told anything.</summary>
+    private ChildRequest[] TakeWishes()
+    {
+        if (!IsDone) Sa.Finish(this);
+        Flight.Land();
+        Release();
+        return [.. _waiting.Distinct().Select(command => _request with { Command = command, IsCarriedOver = true })];
     }
 
     public override void Abandon(string reason, string text)

@@ -65,6 +65,19 @@ internal sealed class QuickResponder(IsakmpSa sa, uint messageId) : Exchange(sa,
         Answer(view);
     }
 
+    /// <summary>The pair was closed before the peer had finished: message 2 is not sent again, and message 3 is waited for no longer than a message is under way.</summary>
+    public void Stop()
+    {
+        Flight.Land();
+        if (!IsDone) DueAt = Sa.Engine.Now + ProtocolTimes.DeleteWait;
+    }
+
+    public override void OnDue()
+    {
+        base.OnDue();
+        if (!IsDone) Sa.Finish(this);
+    }
+
     public override void NoAnswer(int sent)
     {
         // message 3 never came: the peer does not know the pair, or believes that we do
